@@ -1,0 +1,61 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+# The rest are their parts, and longer campaigns.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+MODEL  := smollm2-135m-instruct
+
+# The demo and the tests never touch the user's own system in ~/.llmos.
+export LLMOS_HOME ?= $(CURDIR)/.llmos
+export PYTHONUNBUFFERED = 1
+
+.PHONY: help setup model run test lint types contracts unit docs bench wheel clean
+
+help:            ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) model   ## virtual environment, packages, model
+
+# torch first and alone: a range in another package would take a CUDA build of several GB.
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV): about 1.5 GB, a few minutes."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=24" "setuptools>=75"
+	$(BIN)/pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[edge,dev]'
+	touch $@
+
+model: $(READY)  ## the embedded model, once for all systems of this user
+	$(BIN)/llmos models pull $(MODEL)
+
+run: setup       ## four agents at once on a real model
+	$(BIN)/python -m shell.demo
+
+test: setup lint types contracts docs unit   ## all checks, as CI runs them
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+contracts: $(READY)
+	$(BIN)/lint-imports
+
+docs: $(READY)   ## are the generated pages up to date?
+	$(BIN)/python docs/generate.py --check
+
+unit: $(READY)
+	$(BIN)/pytest
+
+bench: setup     ## how much the system adds to a call
+	$(BIN)/python benchmarks/syscalls.py
+
+wheel: $(READY)
+	$(BIN)/python -m build --no-isolation --outdir dist .
+
+clean:           ## everything that was made here, except for the model
+	rm -rf $(VENV) .llmos dist build

@@ -1,0 +1,95 @@
+"""The loop of one agent: read the context, make LLM calls, exit with the answer.
+
+All that it needs is a session; all that it achieves is in the kernel before it goes on, so
+another host can take over at any step. It knows nothing about other agents, about the host
+that it runs in, or about signals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llmagentos.abi import errors
+from llmagentos.abi.calls.ctx import ReadResult
+from llmagentos.aio import AsyncSystem
+
+INTERRUPTED: Final = 130
+TERMINATED: Final = 143
+"""Exit codes of a process that INT or TERM ended, as a Unix shell counts them: 128 + signal."""
+
+_TERM_GRACE: Final = 0.2
+"""TERM cancels the calls in flight and is announced on another socket, so the cancellation may
+come first. Seconds that a cancelled agent waits to hear whether TERM was the reason."""
+
+_LOST: Final = (errors.EAUTH, errors.ESRCH, errors.ECONNREFUSED)
+"""The process has ended, is somebody else's now, or there is no kernel to tell of its end."""
+
+_log = logging.getLogger("agents.loop")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an agent ends: the arguments of its ``proc.exit``."""
+
+    code: int
+    answer: str = ""
+    error: dict[str, Any] | None = None
+
+    @classmethod
+    def failed(cls, error: errors.LLMOSError) -> Ending:
+        return cls(max(1, error.exit_status), error=error.to_wire())
+
+    @classmethod
+    def terminated(cls) -> Ending:
+        return cls(TERMINATED, error=errors.ECANCELED("TERM ended it").to_wire())
+
+
+async def live(program: AsyncSystem, name: str) -> None:
+    """Run the process of this session to its end. Whatever goes wrong goes wrong in here."""
+    try:
+        ending = await _run(program)
+    except _LOST as error:
+        _log.debug("%s is dropped: %s", name, error)
+        return
+    except errors.ECANCELED as error:
+        await asyncio.sleep(_TERM_GRACE)
+        ending = Ending(INTERRUPTED, error=error.to_wire())
+    except errors.LLMOSError as error:
+        ending = Ending.failed(error)
+    except Exception as error:
+        _log.exception("%s: an error in the agent's loop", name)
+        cause = traceback.format_exception_only(error)[-1].strip()
+        ending = Ending.failed(
+            errors.EIO(f"the agent's loop failed: {cause}", hint="the host's log has the traceback")
+        )
+    await leave(program, name, ending)
+
+
+async def leave(program: AsyncSystem, name: str, ending: Ending) -> None:
+    """End the process of this session."""
+    try:
+        await program.call(
+            "proc.exit", code=ending.code, answer=ending.answer or None, error=ending.error
+        )
+    except _LOST as error:
+        _log.debug("%s is dropped: %s", name, error)
+    except errors.LLMOSError as error:
+        _log.error("%s could not exit: %s", name, error)
+    else:
+        _log.debug("%s exited with %d", name, ending.code)
+
+
+async def _run(program: AsyncSystem) -> Ending:
+    context = ReadResult.model_validate(await program.call("ctx.read")).messages
+    if context and context[-1].role == "assistant":
+        # A host that ran it before died between the answer's commit and the exit.
+        return Ending(0, context[-1].content)
+    if not any(message.role == "user" for message in context):
+        raise errors.EINVAL("it was given no text", hint="spawn it with a text")
+    # Without messages the kernel takes the context and appends the answer in one step. It is
+    # not streamed to here: whoever watches the process gets the text from the kernel.
+    return Ending(0, (await program.generate()).text)

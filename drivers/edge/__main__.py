@@ -1,0 +1,73 @@
+"""``python -m drivers.edge --name edge --model smollm2-135m-instruct``.
+
+Registers at once; the model is pulled, if it is not here, and loaded while the driver already
+beats. torch and transformers are imported only then. It knows nothing about how either is done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from drivers.engine import Announce, Engine
+from drivers.models import Store, ensure
+from drivers.models.known import KNOWN
+from drivers.options import common_options, run_driver
+from llmagentos.abi.driver import ModelCard
+from llmagentos.abi.errors import ENOSYS
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = common_options("drivers.edge", "Serve a local model.", name="edge", slots=16)
+    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--threads", type=int, help="CPU threads; without it, all cores")
+    options = parser.parse_args(argv)
+
+    def load(announce: Announce) -> Engine:
+        def pulling(stage: str, done: int, total: int, unit: str) -> None:
+            share = min(done / total, 1.0) if total else None
+            announce(f"getting the model {options.model}: {stage}", share)
+
+        folder = ensure(options.model, pulling)
+        announce(f"loading the model {options.model}")
+        try:
+            import torch
+
+            from drivers.edge.engine import EdgeEngine
+            from drivers.edge.loader import load_model
+        except ImportError as error:
+            raise ENOSYS(
+                f"the edge driver needs the package {error.name!r}",
+                hint='install the edge extra: pip install "llmagentos[edge]"',
+            ) from None
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        loaded = load_model(options.model, folder, options.dtype, options.device)
+        return EdgeEngine(loaded, options.slots)
+
+    return run_driver(
+        options,
+        kind="edge",
+        models=_guess(options.model),
+        features=["preempt", "resume_tokens"],
+        load=load,
+    )
+
+
+def _guess(name: str) -> list[ModelCard]:
+    """What can be said of a model before it is loaded, so that bursts for it wait for us."""
+    store = Store.default()
+    if store.has(name):
+        config = json.loads((store.path(name) / "config.json").read_text(encoding="utf-8"))
+        length = config.get("max_position_embeddings")
+    else:
+        length = KNOWN[name].context_length if name in KNOWN else None
+    return [ModelCard(name=name, context_length=length)] if length else []
+
+
+if __name__ == "__main__":
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Loading: a folder of the model store becomes a model that can be run.
+
+``auto`` is bfloat16 on a CUDA device and float32 elsewhere. fp32 is the exact mode: greedy
+tokens are those of transformers' own ``generate``, up to ties within rounding, however
+sequences are batched. On a CPU without bf16 arithmetic it is also the fast one, 3 to 10 times,
+as bf16 is widened there for every product. It knows nothing about bursts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from drivers.edge.cache import fits
+from drivers.edge.sequence import Vocabulary
+from drivers.huggingface import local_transformers
+from llmagentos.abi.driver import ModelCard
+from llmagentos.abi.errors import EINVAL, EIO, ENOSYS
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """``model`` and ``tokenizer`` are transformers' own."""
+
+    model: Any
+    tokenizer: Any
+    card: ModelCard
+    vocabulary: Vocabulary
+
+
+def load_model(name: str, folder: Path, dtype: Dtype = "auto", device: str = "auto") -> LoadedModel:
+    """The model ``name`` from its folder; ``device`` auto, cpu or cuda."""
+    transformers = local_transformers()
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype == "auto":
+        dtype = "bfloat16" if device.startswith("cuda") else "float32"
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), local_files_only=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise EIO(
+            f"the model in {folder} can't be loaded: {str(error).splitlines()[0]}",
+            hint=f"check its files: llmos models verify {name}",
+        ) from error
+    return prepare(name, model.eval().to(device), tokenizer)
+
+
+def prepare(name: str, model: Any, tokenizer: Any) -> LoadedModel:
+    """A model and its tokenizer as the engine takes them; refuses what it can't serve."""
+    config = model.config.get_text_config()
+    if not fits(config):
+        raise ENOSYS(
+            f"{name!r} has layers that don't attend to all of the past (sliding or linear)",
+            hint="use a model with full attention, such as Llama, Qwen or SmolLM",
+        )
+    if tokenizer.chat_template is None:
+        raise EINVAL(
+            f"{name!r} has no chat template, so it can't read a conversation",
+            hint="use an instruction-tuned model; base models have none",
+        )
+    card = ModelCard(
+        name=name,
+        context_length=int(config.max_position_embeddings),
+        dtype=str(model.dtype).removeprefix("torch."),
+        parameters=sum(p.numel() for p in model.parameters()),
+    )
+
+    def decode(tokens: list[int]) -> str:
+        return str(
+            tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        )
+
+    return LoadedModel(model, tokenizer, card, Vocabulary(decode, _eos(model, config, tokenizer)))
+
+
+def _eos(model: Any, config: Any, tokenizer: Any) -> frozenset[int]:
+    """All tokens that any of the three calls an end."""
+    found: set[int] = set()
+    generation = getattr(model, "generation_config", None)
+    for source in (generation, config, tokenizer):
+        ids = getattr(source, "eos_token_id", None)
+        found.update([ids] if isinstance(ids, int) else ids or [])
+    return frozenset(found)

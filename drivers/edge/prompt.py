@@ -1,0 +1,53 @@
+"""The prompt: a conversation as the model's own chat template writes it, in tokens.
+
+It decides whether the prompt and the answer fit, and never shortens either. It knows nothing
+about how tokens are computed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmagentos.abi.driver import Start
+from llmagentos.abi.errors import ECONTEXT, EINVAL
+
+
+def prompt_tokens(tokenizer: Any, order: Start, context_length: int) -> list[int]:
+    """The token ids of an order's messages, up to where the answer begins."""
+    if not order.messages:
+        raise EINVAL("there is no message to answer", hint="append one to the context first")
+    messages = [{"role": message.role, "content": message.content} for message in order.messages]
+    try:
+        encoded = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=True, return_dict=True
+        )
+    except Exception as error:  # templates are programs, and raise what their authors liked
+        raise EINVAL(
+            f"the model's chat template refuses these messages: {str(error).splitlines()[0]}",
+            hint="some models want a user message first, or know no 'system' or 'tool' messages",
+        ) from error
+    prompt = [int(token) for token in encoded["input_ids"]]
+    _check_room(len(prompt), order, context_length)
+    return prompt
+
+
+def _check_room(prompt: int, order: Start, context_length: int) -> None:
+    own = order.context_tokens
+    limit = context_length if own is None else min(own, context_length)
+    whose = "the process's own limit" if limit == own else "the model's context length"
+    wanted = order.sampling.max_tokens
+    detail = {"prompt_tokens": prompt, "max_tokens": wanted, "limit": limit}
+    if prompt + 1 > limit:
+        raise ECONTEXT(
+            f"the context has {prompt} tokens, which leaves no room for an answer within "
+            f"{limit} ({whose})",
+            hint="shorten or compact the context, or raise the limit context_tokens",
+            detail=detail,
+        )
+    if prompt + wanted > limit:
+        raise ECONTEXT(
+            f"{prompt} tokens of context and up to {wanted} of answer are more than {limit} "
+            f"({whose})",
+            hint=f"lower max_tokens to {limit - prompt}, or shorten or compact the context",
+            detail=detail,
+        )

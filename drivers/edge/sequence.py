@@ -1,0 +1,118 @@
+"""A sequence: one burst inside the engine, from its prompt to its finish.
+
+It knows which tokens it has and what they read as; it knows nothing about tensors, batches or
+other sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from drivers.edge.detokenizer import Detokenizer
+from llmagentos.abi.driver import Finish, Start, StepReport
+from llmagentos.abi.errors import LLMOSError
+from llmagentos.abi.process import ErrorRecord
+
+if TYPE_CHECKING:
+    from drivers.edge.cache import Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Of a tokenizer, what a sequence needs: how tokens read, and which of them end it."""
+
+    decode: Callable[[list[int]], str]
+    eos: frozenset[int]
+
+
+class Sequence:
+    """``prompt`` and ``tokens`` (the answer so far) are token ids.
+
+    ``prefix`` is its KV while it is not in the batch; ``finish`` is set when it has ended.
+    """
+
+    def __init__(self, order: Start, prompt: list[int], vocabulary: Vocabulary) -> None:
+        self.order = order
+        self.prompt = prompt
+        self.tokens: list[int] = []
+        self.prefix: Prefix | None = None
+        self.finish: Finish | None = None
+        self._eos = vocabulary.eos
+        self._detokenizer = Detokenizer(vocabulary.decode, order.sampling.stop)
+        self._said_prompt = False
+        for token in order.accepted:
+            if self.finish is None:
+                self.accept(token)  # its text was reported by whoever made it
+
+    @property
+    def burst(self) -> int:
+        return self.order.burst
+
+    @property
+    def to_prefill(self) -> list[int]:
+        """What must be read before the next token can be chosen."""
+        return self.prompt + self.tokens
+
+    @property
+    def seed(self) -> int:
+        """The kernel gives one; without it any will do that another driver would choose too."""
+        seed = self.order.sampling.seed
+        return self.order.burst if seed is None else seed
+
+    def accept(self, token: int) -> str:
+        """One more token of the answer; the text that became certain. May set ``finish``.
+
+        The token that ends the answer belongs to ``tokens``, as in transformers' ``generate``,
+        and not to the text.
+        """
+        self.tokens.append(token)
+        if token in self._eos:
+            self.finish = "stop"
+            return self._end()
+        text = self._detokenizer.push(token)
+        if self._detokenizer.stopped:
+            self.finish = "stop_string"
+        elif len(self.tokens) >= self.order.sampling.max_tokens:
+            self.finish = "length"
+            text += self._end()
+        return text
+
+    def report(
+        self,
+        tokens: list[int],
+        text: str,
+        *,
+        prefill_seconds: float = 0.0,
+        decode_seconds: float = 0.0,
+    ) -> StepReport:
+        """What it got in one step; ``tokens`` are in ``self.tokens`` already."""
+        first, self._said_prompt = not self._said_prompt, True
+        return StepReport(
+            burst=self.burst,
+            attempt=self.order.attempt,
+            index=len(self.tokens) - len(tokens),
+            tokens=tokens,
+            text=text,
+            prompt_tokens=len(self.prompt) if first else None,
+            prefill_seconds=prefill_seconds,
+            decode_seconds=decode_seconds,
+            finish=self.finish,
+        )
+
+    def failure(self, error: LLMOSError) -> StepReport:
+        """It ends here, with this error."""
+        return StepReport(
+            burst=self.burst,
+            attempt=self.order.attempt,
+            index=len(self.tokens),
+            finish="error",
+            error=ErrorRecord.model_validate(error.to_wire()),
+        )
+
+    def _end(self) -> str:
+        text = self._detokenizer.finish()
+        if self._detokenizer.stopped:
+            self.finish = "stop_string"
+        return text

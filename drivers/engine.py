@@ -1,0 +1,67 @@
+"""What the host loop asks of an engine: run bursts, one step at a time.
+
+An engine is driven from one thread and holds no socket and no clock of the kernel's. A burst
+is named by its number alone here; the host sees to it that a number is live once. Commands
+may raise an ``LLMOSError``: it ends that burst only. It knows nothing about the protocol's
+frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from llmagentos.abi.driver import ModelCard, Start, StepReport
+
+
+class EngineStats(NamedTuple):
+    """``active``: sequences in the batch; ``kv_bytes``: bytes that the KV cache takes."""
+
+    active: int
+    kv_bytes: int
+
+
+class Engine(Protocol):
+    """Runs bursts. ``start`` … ``cancel`` are cheap; all the work is done in ``step``."""
+
+    @property
+    def models(self) -> Sequence[ModelCard]:
+        """The models that it serves."""
+
+    @property
+    def busy(self) -> bool:
+        """Would a ``step`` do anything? Held (preempted) bursts alone do not make it busy."""
+
+    @property
+    def stats(self) -> EngineStats: ...
+
+    def start(self, order: Start) -> None:
+        """Take a burst in. ``EBUSY`` if every slot is taken, ``ECONTEXT`` if it cannot fit."""
+
+    def preempt(self, burst: int) -> None:
+        """Hold it from the next token boundary on; its KV is kept, its slot is free."""
+
+    def resume(self, burst: int) -> None:
+        """Go on with a held burst, with the token that would have come next."""
+
+    def cancel(self, burst: int) -> None:
+        """Stop and forget it. Nothing more is reported of it."""
+
+    def clear(self) -> None:
+        """Forget all bursts."""
+
+    def step(self) -> list[StepReport]:
+        """One step for all sequences together, and what each of them got: at most one report
+        for a burst. What fails for one burst is reported for it, with an error."""
+
+
+class Announce(Protocol):
+    """How an engine that is being loaded says what it is doing (``note``, for people) and how
+    far it is (``progress``, 0 to 1)."""
+
+    def __call__(self, note: str, progress: float | None = None) -> None: ...
+
+
+Loader = Callable[[Announce], Engine]
+"""Makes the engine. Called in a thread of its own, as it may take minutes; raises an
+``LLMOSError`` if there is nothing to serve."""

@@ -1,0 +1,215 @@
+"""The host loop: a driver's life, the same for every engine.
+
+It registers first thing, so that the kernel knows of the driver while its engine is still
+being loaded (in a thread); it beats; it hands on the kernel's commands before each step and
+sends one report for all that a step gave. Only a load that fails, a refusal, a signal or the
+death of the parent end it. It knows nothing about models, tokens, or where the engine computes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Final, Literal, cast
+
+from pydantic import ValidationError
+
+from drivers.bursts import Bursts
+from drivers.engine import Engine, Loader
+from drivers.link import Link
+from drivers.pulse import Pulse
+from llmagentos.abi.driver import FROM_KERNEL, BurstRef, Registration, Report, Start, Welcome
+from llmagentos.abi.errors import EDRIVER, EPROTO, LLMOSError
+from llmagentos.abi.process import ErrorRecord
+from llmagentos.abi.wire import Message
+from llmagentos.home import Home
+
+log = logging.getLogger("driver")
+
+_CONNECT_SECONDS: Final = 1.0
+_NEVER: Final = float("-inf")
+
+
+class Host:
+    """One driver. ``run`` returns the exit status of its process."""
+
+    def __init__(
+        self, home: Home, registration: Registration, load: Loader, *, parent: int | None = None
+    ) -> None:
+        """``parent``: the process id of who started us; when it is no more our parent we end."""
+        self._home = home
+        self._registration = registration
+        self._load = load
+        self._parent = parent
+        self._bursts = Bursts()
+        self._pulse = Pulse()
+        self._loaded: Engine | LLMOSError | None = None
+        self._boot: int | None = None
+        self._registered_at = _NEVER
+        self._exit: int | None = None
+        self._link: Link
+
+    def run(self) -> int:
+        self._link = Link(self._home.drivers, self._home.service_key())
+        try:
+            with self._signals():
+                # Wait for the line, so that we are known before loading takes the machine.
+                self._link.wait_connected(_CONNECT_SECONDS)
+                self._register()
+                threading.Thread(target=self._load_engine, name="load", daemon=True).start()
+                while self._exit is None:
+                    self._turn()
+                self._farewell()
+        finally:
+            self._link.close()
+        return self._exit
+
+    def stop(self, reason: str = "asked to stop", status: int = 0) -> None:
+        """End ``run`` at the next turn. From any thread or signal handler."""
+        if self._exit is None:
+            log.info("ending: %s", reason)
+            self._pulse.turn("failed" if status else "draining", reason)
+            self._exit = status
+            self._link.wake()
+
+    def _turn(self) -> None:
+        """Commands first, then the beat, then one step: a cancel waits for one step at most."""
+        for message in self._link.receive():
+            self._obey(message)
+        if self._loaded is not None:
+            self._take_over(self._loaded)
+        if self._registered_at == _NEVER:
+            self._register()
+        if self._pulse.due_in <= 0:
+            self._link.send("beat", self._pulse.beat(self._bursts.stats))
+        if self._parent is not None and os.getppid() != self._parent:
+            self.stop("the process that started this driver is gone")
+        if self._exit is not None:
+            return
+        if self._bursts.busy:
+            self._bursts.step()
+        self._report()
+        if not self._bursts.busy:
+            self._link.wait(self._pulse.due_in)
+
+    # -- what the kernel says -----------------------------------------------------------------
+
+    def _obey(self, message: Message) -> None:
+        if message.kind == "who":
+            self._forgotten()
+            return
+        shape = FROM_KERNEL.get(message.kind)
+        if shape is None:
+            log.warning("the kernel sent %r, which no driver knows; ignored", message.kind)
+            return
+        try:
+            body = shape.model_validate(message.body)
+        except ValidationError as error:
+            self._reject(message, error)
+            return
+        if isinstance(body, Welcome):
+            self._welcomed(body)
+        elif isinstance(body, ErrorRecord):
+            log.error("the kernel refuses this driver: %s %s", body.message, body.hint)
+            self.stop("refused by the kernel", 1)
+        elif isinstance(body, Start):
+            self._bursts.start(body)
+        elif isinstance(body, BurstRef):
+            command = cast(Literal["preempt", "resume", "cancel"], message.kind)
+            self._bursts.steer(command, body)
+        else:
+            log.warning("the kernel sent %r, which is not for drivers; ignored", message.kind)
+
+    def _reject(self, message: Message, error: ValidationError) -> None:
+        log.warning("the kernel sent a bad %r, ignored: %s", message.kind, error)
+        if message.kind != "start":
+            return
+        # Somebody waits for this burst, so it must not vanish here, if we can tell which it is.
+        with contextlib.suppress(ValidationError):
+            which = BurstRef.model_validate({k: message.body.get(k) for k in BurstRef.model_fields})
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            reason = EPROTO(f"the driver cannot read this start: {place}: {first['msg']}")
+            self._bursts.fail(which.burst, which.attempt, reason)
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        if self._boot not in (None, welcome.boot):
+            self._bursts.drop_all("the kernel has restarted")
+        self._boot, self._pulse.interval = welcome.boot, welcome.beat_interval
+
+    def _forgotten(self) -> None:
+        # Beats that were under way each bring a `who`; one registration answers them all.
+        if time.monotonic() - self._registered_at > self._pulse.interval:
+            self._bursts.drop_all("the kernel does not know this driver")
+            self._register()
+
+    # -- what the driver says -----------------------------------------------------------------
+
+    def _register(self) -> None:
+        current = self._registration.model_copy(update={"state": self._pulse.state})
+        if self._link.send("register", current):
+            self._registered_at = time.monotonic()
+
+    def _report(self) -> None:
+        steps = self._bursts.take_reports()
+        if steps and not self._link.send("report", Report(steps=steps)):
+            self._bursts.drop_all("the kernel is gone")
+
+    def _farewell(self) -> None:
+        """Hand every burst back at once, rather than let the kernel find out by itself."""
+        self._bursts.fail_all(EDRIVER(f"the driver ended: {self._pulse.note}"))
+        self._report()
+        self._link.send("beat", self._pulse.beat(None))
+
+    # -- loading ------------------------------------------------------------------------------
+
+    def _load_engine(self) -> None:
+        """In the loading thread: leaves an engine or an error for the loop to take over."""
+        try:
+            self._loaded = self._load(self._announce)
+        except LLMOSError as error:
+            self._loaded = error
+        except Exception as error:
+            log.exception("loading failed")
+            self._loaded = EDRIVER(f"loading failed: {type(error).__name__}: {error}")
+        with contextlib.suppress(OSError):  # the driver may have ended meanwhile
+            self._link.wake()
+
+    def _announce(self, note: str, progress: float | None = None) -> None:
+        self._pulse.announce(note, progress)
+        with contextlib.suppress(OSError):
+            self._link.wake()
+
+    def _take_over(self, loaded: Engine | LLMOSError) -> None:
+        self._loaded = None
+        if isinstance(loaded, LLMOSError):
+            log.error("%s. %s", loaded.message, loaded.hint)
+            self.stop(f"{loaded.message}. {loaded.hint}", 1)
+            return
+        cards = list(loaded.models)
+        self._bursts.engine = loaded
+        self._registration = self._registration.model_copy(update={"models": cards})
+        self._pulse.turn("ready", models=cards)
+        log.info("ready: %s", ", ".join(card.name for card in cards))
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only a main thread may take signals; whoever runs us in another calls stop
+            return
+
+        def end(number: int, _frame: object) -> None:
+            self.stop(signal.Signals(number).name)
+
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = [(number, signal.signal(number, end)) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)

@@ -1,0 +1,94 @@
+"""The driver's end of the line to the kernel: frames out, decoded messages in.
+
+One DEALER socket with a routing id that stays the same through reconnects. ZeroMQ reconnects
+by itself; what could not be sent because nobody is there is not queued for later, since a
+kernel that comes back has a new boot and wants none of it. It knows nothing about what the
+messages mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import zmq
+
+from llmagentos.abi.errors import EPROTO
+from llmagentos.abi.model import Model
+from llmagentos.abi.wire import Message, decode, encode
+
+log = logging.getLogger("driver")
+
+
+class Link:
+    """A connection to ``address`` that names itself with the service key. ``wake`` may be
+    called from any thread or signal handler to end a ``wait`` early."""
+
+    def __init__(self, address: str, service_key: str) -> None:
+        self._key = service_key
+        self._sent = 0
+        self._socket: zmq.Socket[Any] = zmq.Context.instance().socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.ROUTING_ID, uuid.uuid4().bytes)
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)
+        # One report per step of at most a few thousand tokens in all: bounded without a limit,
+        # and a report that is dropped would leave a hole in somebody's answer.
+        self._socket.setsockopt(zmq.SNDHWM, 0)
+        self._socket.setsockopt(zmq.RCVHWM, 0)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, 100)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+        self._socket.setsockopt(zmq.LINGER, 1000)
+        self._socket.connect(address)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._wake_read, zmq.POLLIN)
+
+    def send(self, kind: str, body: Model) -> bool:
+        """False if the kernel is not there now; nothing is kept for later then."""
+        self._sent += 1
+        message = Message(
+            kind, self._sent, session=self._key, body=body.model_dump(exclude_none=True)
+        )
+        try:
+            self._socket.send_multipart(encode(message), zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def wait_connected(self, seconds: float) -> None:
+        """Until the kernel is there; or not, after this time: it may come later."""
+        self._socket.poll(round(seconds * 1000), zmq.POLLOUT)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until there is something to receive, somebody wakes us, or time is up."""
+        ready = dict(self._poller.poll(max(0, round(seconds * 1000))))
+        if self._wake_read in ready:
+            os.read(self._wake_read, 4096)
+
+    def wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full: then it wakes anyway
+            os.write(self._wake_write, b"\0")
+
+    def receive(self) -> Iterator[Message]:
+        """All that has arrived by now. What is no message is logged and ignored."""
+        while True:
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            try:
+                yield decode(frames)
+            except EPROTO as error:
+                log.warning("the kernel sent something malformed, ignored: %s", error.message)
+
+    def close(self) -> None:
+        """What was sent still leaves, within a second."""
+        self._socket.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)

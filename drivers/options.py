@@ -1,0 +1,84 @@
+"""The command line that all drivers share: who the driver is, and how its process behaves.
+
+It knows nothing about engines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import logging
+import os
+import sys
+
+from pydantic import ValidationError
+
+from drivers.engine import Loader
+from drivers.host import Host
+from llmagentos.abi.driver import Feature, Kind, ModelCard, Registration
+from llmagentos.abi.errors import LLMOSError
+from llmagentos.home import Home
+
+
+def common_options(
+    program: str, description: str, *, name: str, slots: int
+) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser.add_argument("--name", default=name, help="the driver's identity (%(default)s)")
+    parser.add_argument("--model", required=True, help="the model that it offers")
+    parser.add_argument("--slots", type=int, default=slots, help="bursts at once (%(default)s)")
+    parser.add_argument("--zone", default="device", help="where it computes (%(default)s)")
+    parser.add_argument(
+        "--label", action="append", default=[], help="a label that it may see; may be repeated"
+    )
+    parser.add_argument(
+        "--no-parent", action="store_true", help="stay when the process that started it ends"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    return parser
+
+
+def run_driver(
+    options: argparse.Namespace,
+    *,
+    kind: Kind,
+    models: list[ModelCard],
+    features: list[Feature],
+    load: Loader,
+) -> int:
+    """Run a driver from its parsed options; returns the exit status of the process."""
+    parent = None if options.no_parent else os.getppid()
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format=f"%(asctime)s {options.name} %(levelname)s %(message)s",
+    )
+    log = logging.getLogger("driver")
+    try:
+        registration = Registration(
+            name=options.name,
+            kind=kind,
+            models=models,
+            slots=options.slots,
+            features=features,
+            zone=options.zone,
+            labels=options.label,
+            os_pid=os.getpid(),
+            version=_version(),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        log.critical("bad option %s: %s", ".".join(map(str, first["loc"])), first["msg"])
+        return 2
+    try:
+        return Host(Home.default(), registration, load, parent=parent).run()
+    except LLMOSError as error:
+        log.critical("%s %s", error.message, error.hint)
+        return error.exit_status
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("llmagentos")
+    except importlib.metadata.PackageNotFoundError:
+        return ""  # run from a checkout that is not installed

@@ -1,0 +1,65 @@
+"""The pulse: what a driver says of itself, and when it is time to say it.
+
+Written from two threads (the loop, and the one that loads the engine) by plain assignments:
+what counts is the newest. It knows nothing about sockets.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+from drivers.engine import EngineStats
+from llmagentos.abi.driver import BEAT_INTERVAL, Beat, DriverState, ModelCard
+
+log = logging.getLogger("driver")
+
+_NEWS_INTERVAL: Final = 0.2
+"""Seconds between two beats that only bring a new note or progress."""
+
+
+class Pulse:
+    """``state``, ``note`` and ``progress`` as in ``Beat``; ``interval`` in seconds."""
+
+    def __init__(self) -> None:
+        self.interval = BEAT_INTERVAL
+        self.state: DriverState = "loading"
+        self.note = "starting"
+        self.progress: float | None = None
+        self._models: list[ModelCard] | None = None
+        self._news = False
+        self._last = float("-inf")
+
+    def announce(self, note: str, progress: float | None = None) -> None:
+        """New words for people; they go out soon, though not each of a hundred a second."""
+        if note != self.note:
+            log.info("%s", note)
+        self.note, self.progress, self._news = note, progress, True
+
+    def turn(
+        self, state: DriverState, note: str = "", models: list[ModelCard] | None = None
+    ) -> None:
+        """Another state, and with it perhaps other models; it goes out with the next beat,
+        which is due at once."""
+        self.state, self.note, self.progress, self._models = state, note, None, models
+        self._last = float("-inf")
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until the next beat; 0 or less: now."""
+        wait = _NEWS_INTERVAL if self._news else self.interval
+        return self._last + min(wait, self.interval) - time.monotonic()
+
+    def beat(self, stats: EngineStats | None) -> Beat:
+        """What to send now; the next one is due an interval later."""
+        beat = Beat(
+            state=self.state,
+            note=self.note[:500],
+            progress=self.progress,
+            active=stats.active if stats else 0,
+            kv_bytes=stats.kv_bytes if stats else 0,
+            models=self._models,
+        )
+        self._last, self._news, self._models = time.monotonic(), False, None
+        return beat

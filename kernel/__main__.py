@@ -1,0 +1,92 @@
+"""``python -m kernel``: start the kernel of the system in ``LLMOS_HOME``.
+
+Ends with 0 after SIGTERM or ``sys.shutdown``, with 3 when another kernel serves this home.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import logging
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from kernel.boot import boot
+from kernel.catalog import Catalog
+from kernel.config import Config, Services
+from kernel.machine import Machine
+from kernel.server import Server
+from kernel.store import Store
+from llmagentos import __version__
+from llmagentos.abi.errors import LLMOSError
+from llmagentos.abi.manifest import DEFAULT_MODEL
+from llmagentos.home import Home, write_secret
+
+_OTHER_KERNEL = 3
+
+
+def _key(file: Path) -> str:
+    """A key of this system, made at its first start."""
+    if not file.exists():
+        write_secret(file, secrets.token_hex(32))
+    return file.read_text(encoding="ascii").strip()
+
+
+def _lock(home: Home) -> int | None:
+    """Held as long as this process lives; None if another one holds it."""
+    descriptor = os.open(home.root / "kernel.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def serve(home: Home, config: Config, durability: str) -> None:
+    store = Store(home.database, "full" if durability == "full" else "normal")
+    shipped = Path(__file__).resolve().parent.parent / "manifests"
+    services = Services(
+        catalog=Catalog([home.manifests, shipped]),
+        history=store,
+        mint=lambda: secrets.token_hex(32),
+        user_key=_key(home.user_key_file),
+        service_key=_key(home.service_key_file),
+        version=__version__,
+        os_pid=os.getpid(),
+        events_socket=home.events,
+    )
+    machine = Machine(config, services)
+    server = Server(home, machine, store)
+    now = server.clock.now()
+    server.serve(boot(machine, store.load(now), now))
+    store.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m kernel", description=__doc__)
+    parser.add_argument("--default-model", default=DEFAULT_MODEL)
+    parser.add_argument("--durability", choices=["normal", "full"], default="normal")
+    parser.add_argument("--log-level", default="INFO")
+    options = parser.parse_args()
+    logging.basicConfig(
+        level=options.log_level, format="%(asctime)s %(name)s %(levelname)s %(message)s"
+    )
+    home = Home.default()
+    try:
+        home.create()
+        lock = _lock(home)
+        if lock is None:
+            print(f"another kernel serves {home.root}", file=sys.stderr)
+            return _OTHER_KERNEL
+        serve(home, Config(default_model=options.default_model), options.durability)
+    except LLMOSError as error:
+        print(f"kernel: {error}\nhint: {error.hint}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Booting: the machine takes up the state as it was last committed.
+
+It knows nothing about how that state is kept on disk.
+"""
+
+from __future__ import annotations
+
+from kernel import lifecycle
+from kernel.effects import Effects, Put
+from kernel.machine import Machine
+from kernel.process import Process
+from kernel.records import Snapshot, nodes_from, process_from
+from llmagentos.abi.process import INIT
+
+_BURSTS_A_BOOT = 1 << 32
+"""Burst ids start anew with each boot, and must never repeat: readers of streams skip what
+they have heard of a burst."""
+
+
+def boot(kernel: Machine, snapshot: Snapshot, now: float) -> Effects:
+    """Restore processes, contexts, replies and counters; what they lead to is returned."""
+    kernel.now = kernel.booted = now
+    kernel.boot = snapshot.boot
+    kernel.next_burst = snapshot.boot * _BURSTS_A_BOOT
+    kernel.next_message = snapshot.last_message + 1
+    kernel.journal.restore(
+        snapshot.event_seq, snapshot.event_oldest, snapshot.audit_seq, snapshot.audit_hash
+    )
+    kernel.effects.rows.append(Put("meta", {"key": "boot", "value": snapshot.boot}))
+    nodes = nodes_from(snapshot.messages)
+    for row in sorted(snapshot.processes, key=lambda row: row["pid"]):
+        kernel.table.add(process_from(row, nodes))
+    if kernel.table.find(INIT) is None:
+        init = Process(INIT, 0, "init", "init", now, state="READY")
+        kernel.table.add(init)
+        kernel.changed(init)
+    kernel.table.next_pid = max(kernel.table.next_pid, snapshot.next_pid)
+    for row in snapshot.replays:
+        kernel.replays.restore(row["scope"], row["id"], row["reply"])
+    for process in list(kernel.table):
+        _revive(kernel, process)
+    kernel.connections.expect_back()
+    kernel.timers.set("claims", now + kernel.config.claim_patience, kernel.hosts.end_claims)
+    kernel.journal.event(
+        now, "sys.boot", boot=snapshot.boot, processes=len(kernel.table),
+        version=kernel.services.version,
+    )  # fmt: skip
+    return kernel.flush()
+
+
+def _revive(kernel: Machine, process: Process) -> None:
+    """What it did before the boot is void: no burst, no host, no call is left of that."""
+    if not process.alive:
+        kernel.graveyard.add_zombie(process)
+        return
+    if process.attached:
+        kernel.connections.attach(process)
+    if process.limits.wall is not None:
+        lifecycle.watch_wall(kernel, process)
+    if process.kind == "agent":
+        kernel.hosts.add(process, claimable=process.hosted_before)
+    kernel.settle(process, "the kernel was started anew")

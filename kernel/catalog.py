@@ -1,0 +1,198 @@
+"""The catalog: manifests as files, read and checked.
+
+A manifest's name is its file's name in one of the folders, the user's before the shipped
+ones. What is wrong in one is said with file, line, field and remedy. It knows nothing about
+processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import ValidationError
+
+from llmagentos.abi.errors import EINVAL, EIO, ENOENT
+from llmagentos.abi.manifest import Manifest
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_MAX_BYTES: Final = 256 * 1024
+_MAX_DEPTH: Final = 16
+
+
+class Catalog:
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = folders
+
+    def names(self) -> list[str]:
+        found = {file.stem for folder in self._folders for file in folder.glob("*.yaml")}
+        return sorted(found)
+
+    def named(self, name: str) -> Manifest:
+        """The manifest in ``<name>.yaml``. Raises ``ENOENT``, or ``EINVAL`` if it is wrong."""
+        if "/" not in name and "\x00" not in name:
+            for folder in self._folders:
+                file = folder / f"{name}.yaml"
+                if file.is_file():
+                    return self.parsed(_read(file), str(file))
+        near = get_close_matches(name, self.names(), 1)
+        known = ", ".join(self.names()) or "none"
+        raise ENOENT(
+            f"there is no manifest named {name[:100]!r}",
+            hint=f"did you mean {near[0]}?" if near else f"there are {known}",
+        )
+
+    def parsed(self, source: str, file: str) -> Manifest:
+        """The manifest in a YAML text. ``file`` is what messages call it."""
+        file = file or "manifest"
+        try:
+            root = yaml.compose(source, Loader=_LOADER)
+        except yaml.YAMLError as error:
+            raise _broken_yaml(file, error) from None
+        except (ValueError, RecursionError) as error:
+            raise EINVAL(f"{file}: not YAML: {type(error).__name__}") from None
+        if root is None:
+            raise EINVAL(f"{file}: it is empty", hint="docs/design.md shows a manifest")
+        _check_shape(root, file)
+        try:
+            document = yaml.load(source, Loader=_LOADER)
+        except (yaml.YAMLError, ValueError) as error:
+            raise EINVAL(f"{file}: not YAML: {error}".splitlines()[0]) from None
+        return _validated(document, file, root)
+
+    def checked(self, document: dict[str, Any]) -> Manifest:
+        """The manifest in a map."""
+        return _validated(document, "manifest", None)
+
+
+def _read(file: Path) -> str:
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise EINVAL(f"{file}: larger than {_MAX_BYTES} bytes, too large for a manifest")
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise EINVAL(
+            f"{file}: not UTF-8 text (byte {error.start})", hint="save it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise EIO(f"{file} can't be read: {error.strerror}") from None
+
+
+def _check_shape(root: Any, file: str) -> None:
+    """Anchors could make a small text a huge document, and depth could exhaust a stack."""
+    seen: set[int] = set()
+    level = [root]
+    for _ in range(_MAX_DEPTH):
+        below: list[Any] = []
+        for node in level:
+            if id(node) in seen:
+                line = node.start_mark.line + 1
+                raise EINVAL(
+                    f"{file}, line {line}: anchors and aliases are not allowed",
+                    hint="write the value out where it is used",
+                )
+            seen.add(id(node))
+            if isinstance(node, yaml.MappingNode):
+                below += [part for pair in node.value for part in pair]
+            elif isinstance(node, yaml.SequenceNode):
+                below += node.value
+        if not below:
+            return
+        level = below
+    raise EINVAL(f"{file}: nested more than {_MAX_DEPTH} deep")
+
+
+def _broken_yaml(file: str, error: yaml.YAMLError) -> EINVAL:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return EINVAL(
+        f"{file}{where}: not YAML: {problem}",
+        hint="mind the indentation, and quote texts that hold ': ' or '#'",
+    )
+
+
+def _validated(document: Any, file: str, root: Any) -> Manifest:
+    if not isinstance(document, dict):
+        raise EINVAL(
+            f"{file}: a manifest is a map, this is a {type(document).__name__}",
+            hint="it starts with apiVersion, kind, metadata and spec",
+        )
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as error:
+        raise _broken_manifest(error, file, root) from None
+
+
+def _broken_manifest(error: ValidationError, file: str, root: Any) -> EINVAL:
+    problems = error.errors(include_url=False, include_input=False)
+    # The deepest message is the most telling one when a field may have several shapes.
+    first = max(problems, key=lambda p: len(p["loc"])) if _union(problems) else problems[0]
+    path = [part for part in first["loc"] if _is_field(part)]
+    field = ".".join(map(str, path)) or "manifest"
+    line = _line(root, path)
+    where = f"{file}, line {line}" if line else file
+    problem = first["msg"].removeprefix("Value error, ")
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 and not _union(problems) else ""
+    return EINVAL(
+        f"{where}: {field}: {problem}{more}",
+        hint=_remedy(first, field),
+        detail={"file": file, "line": line, "field": field},
+    )
+
+
+def _union(problems: Sequence[Any]) -> bool:
+    """Whether all the problems are of one field, tried as one type after another."""
+    return len({problem["loc"][:2] for problem in problems}) == 1 and len(problems) > 1
+
+
+def _is_field(part: int | str) -> bool:
+    # pydantic puts the names of the types that it tried into the location, in brackets or
+    # lower case; they are no fields of ours.
+    return isinstance(part, int) or not (
+        part in {"str", "constrained-str"} or part.startswith(("list[", "dict[", "function-"))
+    )
+
+
+def _remedy(problem: Any, field: str) -> str:
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        names = _siblings(field)
+        near = get_close_matches(field.rpartition(".")[2], names, 1)
+        return f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
+    if kind == "missing":
+        return f"add {field}"
+    expected = problem.get("ctx", {}).get("expected")
+    return f"write {expected}" if expected else "manifests/schema.json says what fits"
+
+
+def _siblings(field: str) -> list[str]:
+    model: Any = Manifest
+    for part in field.split(".")[:-1]:
+        if part in getattr(model, "model_fields", {}):
+            model = model.model_fields[part].annotation
+    return list(getattr(model, "model_fields", {}))
+
+
+def _line(root: Any, path: Sequence[int | str]) -> int | None:
+    """The line of a field, or of the nearest part of the document around it."""
+    if root is None:
+        return None
+    node, line = root, root.start_mark.line + 1
+    for part in path:
+        found = None
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == part:
+                    found, line = value, key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            found = node.value[part] if part < len(node.value) else None
+            line = found.start_mark.line + 1 if found is not None else line
+        if found is None:
+            break
+        node = found
+    return int(line)

@@ -1,0 +1,79 @@
+"""The kernel's settings, and the services that are handed to its machine.
+
+It knows nothing about where the settings come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from llmagentos.abi.driver import BEAT_INTERVAL, MISSED_BEATS
+from llmagentos.abi.manifest import DEFAULT_MODEL, Manifest
+from llmagentos.abi.process import ProcessInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Counts, and seconds."""
+
+    default_model: str = DEFAULT_MODEL
+    queue_limit: int = 4096
+    driver_patience: float = 60.0
+    """How long a burst waits for a driver that is away to come back."""
+    boot_patience: float = 20.0
+    """How long after a boot a model that no driver offers may still be announced."""
+    claim_patience: float = 5.0
+    """How long after a boot hosts may claim the processes that they still run."""
+    term_grace: float = 5.0
+    """Between TERM and KILL."""
+    silence: float = BEAT_INTERVAL * MISSED_BEATS
+    """A driver that was silent for so long is taken for dead."""
+    attempts: int = 3
+    """How many drivers may die under a burst before it fails."""
+    events_kept: int = 20_000
+    audit_shown: int = 10_000
+    zombies_kept: int = 1000
+    replays_kept: int = 256
+
+
+class Catalog(Protocol):
+    """Manifests by name, or from text. Raises ``ENOENT`` and ``EINVAL``."""
+
+    def named(self, name: str) -> Manifest: ...
+
+    def parsed(self, source: str, file: str) -> Manifest: ...
+
+    def checked(self, document: dict[str, Any]) -> Manifest: ...
+
+
+class History(Protocol):
+    """What is kept on disk only."""
+
+    def process(self, pid: int) -> ProcessInfo | None:
+        """A process that was collected."""
+
+    def processes(self, count: int) -> list[ProcessInfo]:
+        """The last so many that were collected, newest first."""
+
+    def events(self, since: int, limit: int, pid: int | None) -> list[dict[str, Any]]:
+        """Events with a greater seq than ``since``, oldest first."""
+
+    def audit(self, since: int, limit: int) -> list[dict[str, Any]]:
+        """Audit entries with a greater seq than ``since``, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the machine reaches the world through. ``mint`` makes unguessable tokens (hex), and
+    is the machine's only source of chance."""
+
+    catalog: Catalog
+    history: History
+    mint: Callable[[], str]
+    user_key: str
+    service_key: str
+    version: str
+    os_pid: int
+    events_socket: str

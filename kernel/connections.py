@@ -1,0 +1,86 @@
+"""Connections: which calls and processes hang on which client's connection.
+
+It knows nothing about sockets; the server says when one has ended.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernel import lifecycle
+from kernel.calls import Call
+from kernel.process import Process
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
+
+_RECONNECT_GRACE = 10.0
+"""Seconds after a boot in which clients of before may come back."""
+
+
+class Connections:
+    def __init__(self, kernel: Machine) -> None:
+        self._kernel = kernel
+        self._calls: dict[bytes, set[Call]] = {}
+        self._attached: dict[bytes, set[Process]] = {}
+        self._heard: set[bytes] = set()
+
+    @staticmethod
+    def user_scope(peer: bytes) -> str:
+        """Many shells share the user's key, so their ids are told apart by connection."""
+        return f"user:{peer.hex()}"
+
+    def heard(self, peer: bytes) -> None:
+        if self._kernel.now < self._kernel.booted + _RECONNECT_GRACE:
+            self._heard.add(peer)
+
+    def opened(self, call: Call) -> None:
+        self._calls.setdefault(call.peer, set()).add(call)
+
+    def closed(self, call: Call) -> None:
+        calls = self._calls.get(call.peer)
+        if calls is not None:
+            calls.discard(call)
+            if not calls:
+                del self._calls[call.peer]
+
+    def move(self, call: Call, peer: bytes) -> None:
+        """The caller repeated the call on another connection: the reply goes there."""
+        self.closed(call)
+        call.peer = peer
+        self.opened(call)
+
+    def attach(self, process: Process) -> None:
+        """It ends with the connection that is named in it."""
+        self._attached.setdefault(process.attached, set()).add(process)
+
+    def detach(self, process: Process) -> None:
+        processes = self._attached.get(process.attached)
+        if processes is not None:
+            processes.discard(process)
+            if not processes:
+                del self._attached[process.attached]
+
+    def gone(self, peer: bytes) -> None:
+        """A connection ended: its calls are cancelled, and what is attached to it ends."""
+        kernel = self._kernel
+        for call in list(self._calls.get(peer, ())):
+            kernel.abandon(call)
+        for process in list(self._attached.get(peer, ())):
+            if process.kind == "program":
+                lifecycle.end(kernel, process, code=0)
+                continue
+            for one in kernel.table.tree(process):
+                lifecycle.signal(kernel, one, "KILL")
+        kernel.effects.rows += kernel.replays.forget(self.user_scope(peer))
+
+    def expect_back(self) -> None:
+        """After a boot: what is attached to a connection that doesn't come back ends."""
+        kernel = self._kernel
+
+        def over() -> None:
+            for peer in self._attached.keys() - self._heard:
+                self.gone(peer)
+            self._heard.clear()
+
+        kernel.timers.set("reconnect", kernel.now + _RECONNECT_GRACE, over)

@@ -1,0 +1,67 @@
+"""A context: a head in a tree of immutable messages.
+
+Each message points at the one before it. So an append is one new message, a fork, a
+checkpoint and a rewind are one pointer each, and nothing is ever copied or overwritten. It
+knows nothing about processes, tokens or models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmagentos.abi.errors import ENOENT
+from llmagentos.abi.process import Role
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One message. ``sources``: for a summary, the messages that it stands for. ``depth`` is
+    the number of messages up to and including this one."""
+
+    id: int
+    parent: Node | None
+    role: Role
+    content: str
+    time: float
+    sources: tuple[int, ...] = ()
+    depth: int = 1
+
+
+def grow(
+    parent: Node | None,
+    id: int,
+    role: Role,
+    content: str,
+    time: float,
+    sources: tuple[int, ...] = (),
+) -> Node:
+    """A message after ``parent``."""
+    return Node(id, parent, role, content, time, sources, parent.depth + 1 if parent else 1)
+
+
+def messages(head: Node | None, last: int | None = None) -> list[Node]:
+    """The messages up to ``head``, oldest first; only the ``last`` so many."""
+    found: list[Node] = []
+    while head is not None and (last is None or len(found) < last):
+        found.append(head)
+        head = head.parent
+    found.reverse()
+    return found
+
+
+def depth(head: Node | None) -> int:
+    """How many messages a context has."""
+    return head.depth if head else 0
+
+
+def rewound(head: Node | None, id: int) -> Node | None:
+    """The head as it was when message ``id`` was the last; 0 is the empty context."""
+    if id == 0:
+        return None
+    while head is not None and head.id != id:
+        head = head.parent
+    if head is None:
+        raise ENOENT(
+            f"the context has no message {id}", hint="ctx.read lists the ids of its messages"
+        )
+    return head

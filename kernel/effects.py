@@ -1,0 +1,106 @@
+"""What goes into the machine, and what comes out of it.
+
+In: an ``Input`` and the time. Out: ``Effects``, in the order in which they must happen: the
+rows are committed, then the messages leave. It knows nothing about how either is done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmagentos.abi.model import Model
+from llmagentos.abi.wire import Message
+
+
+@dataclass(frozen=True, slots=True)
+class FromClient:
+    """A message came from ``peer`` on the syscall socket."""
+
+    peer: bytes
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class FromDriver:
+    """A message came from ``peer`` on the driver socket."""
+
+    peer: bytes
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGone:
+    """The connection of a client ended."""
+
+    peer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DriverGone:
+    """The connection of a driver or host ended."""
+
+    peer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Input = FromClient | FromDriver | ClientGone | DriverGone | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A reply or a piece of a stream, to a client."""
+
+    peer: bytes
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A driver-protocol message, to a driver or host."""
+
+    peer: bytes
+    kind: str
+    body: Model | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Insert a row, or replace the one with the same key."""
+
+    table: str
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the rows whose columns have these values."""
+
+    table: str
+    where: dict[str, Any]
+
+
+Row = Put | Delete
+
+
+@dataclass(slots=True)
+class Effects:
+    """The machine's answer to one input. ``events`` are rows of the event stream: they are
+    committed with the others, and published afterwards."""
+
+    rows: list[Row] = field(default_factory=list)
+    sends: list[Send] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    stop: bool = False
+
+    def extend(self, other: Effects) -> None:
+        self.rows += other.rows
+        self.sends += other.sends
+        self.commands += other.commands
+        self.events += other.events
+        self.stop = self.stop or other.stop

@@ -1,0 +1,61 @@
+"""The graveyard: processes that have ended. Zombies keep their place in the table until
+somebody collects them; those that were collected are remembered for a while, then read from
+the history on disk.
+
+It knows nothing about how a process ends.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from kernel import lifecycle
+from kernel.effects import Put
+from kernel.process import Process
+from kernel.records import process_row
+from llmagentos.abi.process import ProcessInfo
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
+
+_REMEMBERED = 1000
+
+
+class Graveyard:
+    def __init__(self, kernel: Machine) -> None:
+        self._kernel = kernel
+        self._zombies: OrderedDict[int, Process] = OrderedDict()
+        self._reaped: OrderedDict[int, ProcessInfo] = OrderedDict()
+
+    def __contains__(self, pid: int) -> bool:
+        """Whether the process was collected, not long ago."""
+        return pid in self._reaped
+
+    def add_zombie(self, process: Process) -> None:
+        """Nobody waits for it now. The oldest of too many are collected unseen."""
+        self._zombies[process.pid] = process
+        while len(self._zombies) > self._kernel.config.zombies_kept:
+            _, oldest = next(iter(self._zombies.items()))
+            lifecycle.reap(self._kernel, oldest)
+
+    def bury(self, process: Process) -> None:
+        """It was collected. Its row is written here, since the table has it no more."""
+        self._zombies.pop(process.pid, None)
+        self._reaped[process.pid] = process.info()
+        while len(self._reaped) > _REMEMBERED:
+            self._reaped.popitem(last=False)
+        self._kernel.effects.rows.append(Put("processes", process_row(process, reaped=True)))
+
+    def find(self, pid: int) -> ProcessInfo | None:
+        """A process that was collected."""
+        return self._reaped.get(pid) or self._kernel.services.history.process(pid)
+
+    def last(self, count: int) -> list[ProcessInfo]:
+        """The last so many that were collected, newest first."""
+        recent = [*reversed(self._reaped.values())][:count]
+        if len(recent) == count:
+            return recent
+        known = {info.pid for info in recent}
+        older = self._kernel.services.history.processes(count)
+        return [*recent, *(info for info in older if info.pid not in known)][:count]

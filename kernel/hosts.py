@@ -1,0 +1,103 @@
+"""Hosts: which agent host runs which agent.
+
+It knows nothing about what a host does with an agent, nor about bursts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernel.process import Process
+from kernel.registry import Driver
+from llmagentos.abi.driver import Assignment, HostSignal
+from llmagentos.abi.process import Signal
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
+
+
+class Hosts:
+    """Agents without a host are assigned in the order of their pids, to the host with the most
+    room. After a boot, those that were running wait a moment for their host to claim them."""
+
+    def __init__(self, kernel: Machine) -> None:
+        self._kernel = kernel
+        self._homeless: dict[int, Process] = {}
+        self._claimable: set[int] = set()
+
+    def add(self, process: Process, *, claimable: bool = False) -> None:
+        """An agent that needs a host."""
+        self._homeless[process.pid] = process
+        if claimable:
+            self._claimable.add(process.pid)
+
+    def discard(self, process: Process) -> None:
+        self._homeless.pop(process.pid, None)
+        self._claimable.discard(process.pid)
+        host = self._kernel.registry.named(process.host)
+        if host is not None:
+            host.pids.discard(process.pid)
+
+    def end_claims(self) -> None:
+        """Whatever no host has claimed by now is assigned anew."""
+        self._claimable.clear()
+
+    def joined(self, host: Driver) -> None:
+        """A host has registered: it keeps what it still runs and may, and drops the rest."""
+        for pid in host.card.running:
+            process = self._homeless.get(pid)
+            if process is not None and pid in self._claimable:
+                self.discard(process)
+                self._settle_on(host, process, "was claimed by")
+            elif pid not in host.pids:
+                self.signal_at(host, pid, "KILL")
+
+    def lost(self, host: Driver) -> None:
+        """A host is away: its agents go on elsewhere, from their last committed step."""
+        for pid in sorted(host.pids):
+            process = self._kernel.table.find(pid)
+            if process is None or not process.alive:
+                continue
+            process.host = None
+            # What the dead host still had in flight must not take effect beside its successor.
+            self._kernel.drop_calls(process, "its host died")
+            self._kernel.table.revoke(process)
+            self._homeless[pid] = process
+            self._kernel.settle(process, f"host {host.name} is away")
+        host.pids.clear()
+
+    def place(self) -> None:
+        """Give every agent a host, as far as there is room. Called at the end of every input."""
+        if not self._homeless:
+            return
+        for pid in sorted(self._homeless.keys() - self._claimable):
+            hosts = [host for host in self._kernel.registry.hosts() if host.free]
+            if not hosts:
+                return
+            host = max(hosts, key=lambda host: (host.free, host.name))
+            self._assign(host, self._homeless.pop(pid))
+
+    def signal(self, process: Process, signal: Signal) -> None:
+        host = self._kernel.registry.named(process.host)
+        if host is not None and host.up:
+            self.signal_at(host, process.pid, signal)
+
+    def signal_at(self, host: Driver, pid: int, signal: Signal) -> None:
+        self._kernel.command(host, "signal", HostSignal(pid=pid, signal=signal))
+
+    def _assign(self, host: Driver, process: Process) -> None:
+        token = self._kernel.services.mint()
+        self._kernel.table.give_session(process, token)
+        assert process.manifest is not None
+        manifest = process.manifest.model_dump(mode="json")
+        assignment = Assignment(
+            pid=process.pid, name=process.name, session=token, manifest=manifest
+        )
+        self._kernel.command(host, "assign", assignment)
+        self._settle_on(host, process, "was assigned to")
+
+    def _settle_on(self, host: Driver, process: Process, how: str) -> None:
+        host.pids.add(process.pid)
+        process.host, process.hosted_before = host.name, True
+        self._kernel.journal.event(self._kernel.now, "proc.hosted", process.pid, host=host.name)
+        self._kernel.settle(process, f"it {how} host {host.name}")

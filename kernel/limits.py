@@ -1,0 +1,32 @@
+"""Limits: how they are inherited and lowered. Pure functions.
+
+It knows nothing about what is counted against them.
+"""
+
+from __future__ import annotations
+
+from llmagentos.abi.errors import EPERM
+from llmagentos.abi.process import Limits
+
+
+def tighter(*several: Limits | None) -> Limits:
+    """In each field the lowest of what is given; None is no limit."""
+    fields = {}
+    for name in Limits.model_fields:
+        given = [value for one in several if one if (value := getattr(one, name)) is not None]
+        fields[name] = min(given) if given else None
+    return Limits(**fields)
+
+
+def lowered(old: Limits, new: Limits) -> Limits:
+    """``old`` with the fields that ``new`` sets. Raises ``EPERM`` if one would be raised."""
+    changes = new.model_dump(exclude_unset=True)
+    for name, value in changes.items():
+        before = getattr(old, name)
+        if before is not None and (value is None or value > before):
+            raise EPERM(
+                f"{name} is limited to {before:g} and can't be raised to "
+                f"{'no limit' if value is None else format(value, 'g')}",
+                hint="limits are only ever lowered; start it anew with a higher one",
+            )
+    return old.model_copy(update=changes)

@@ -1,0 +1,95 @@
+"""Placement: which driver a burst goes to, and why not to the others. Pure functions.
+
+Hard rules first (labels, then what the manifest allows), then health, then room, then
+preference and load. It knows nothing about queues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from kernel.burst import Burst
+from kernel.registry import Driver
+from llmagentos.abi.driver import PLACES
+
+Outlook = Literal["placed", "slot", "loading", "away", "none"]
+"""``slot``: as soon as one is free. ``loading``: a driver for it is getting ready. ``away``:
+the only drivers for it are down. ``none``: no driver that we know of would take it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``considered``: each driver's name, and the verdict on it."""
+
+    outlook: Outlook
+    driver: Driver | None
+    model: str
+    considered: dict[str, str]
+
+
+def decide(burst: Burst, drivers: Iterable[Driver]) -> Decision:
+    """The best driver that can take the burst now."""
+    considered: dict[str, str] = {}
+    able: list[tuple[Driver, int]] = []
+    for driver in drivers:
+        objection = _objection(burst, driver)
+        if objection:
+            considered[driver.name] = objection
+        else:
+            rank = next(i for i, model in enumerate(burst.models) if driver.offers(model))
+            able.append((driver, rank))
+    up = [(driver, rank) for driver, rank in able if driver.state == "ready" and driver.up]
+    if not up:
+        for driver, _ in able:
+            considered[driver.name] = driver.note or driver.state
+        outlook: Outlook = "none"
+        if able:
+            loading = any(driver.up and driver.state == "loading" for driver, _ in able)
+            outlook = "loading" if loading else "away"
+        return Decision(outlook, None, burst.models[0], considered)
+    # The best model that any driver has up is worth waiting for: a full driver is no reason to
+    # answer with a lesser model.
+    best = min(rank for _, rank in up)
+    free: list[Driver] = []
+    for driver, rank in up:
+        if rank > best:
+            considered[driver.name] = f"offers only {burst.models[rank]}, which is less wanted"
+        elif not driver.free:
+            considered[driver.name] = f"all of its {driver.card.slots} slots are taken"
+        else:
+            free.append(driver)
+    if not free:
+        return Decision("slot", None, burst.models[best], considered)
+    chosen = min(free, key=lambda driver: _cost(burst, driver))
+    for driver in free:
+        load = f"{driver.load} of {driver.card.slots} slots taken"
+        considered[driver.name] = f"chosen: {load}" if driver is chosen else f"ranked lower: {load}"
+    return Decision("placed", chosen, burst.models[best], considered)
+
+
+def _objection(burst: Burst, driver: Driver) -> str:
+    """Why this driver may never have this burst; "" if it may."""
+    if burst.kept and driver.name != burst.driver:
+        return f"its KV is kept on {burst.driver}"
+    unseen = sorted(set(burst.process.labels) - set(driver.card.labels))
+    if unseen:
+        return f"may not see data labelled {', '.join(unseen)}"
+    place = PLACES.get(driver.card.kind)
+    allowed = burst.process.spec.placement.allow
+    if place is None or place not in allowed:
+        return f"is {driver.card.kind}; the manifest allows {', '.join(allowed)}"
+    if not any(driver.offers(model) for model in burst.models):
+        return f"does not offer {' or '.join(burst.models)}"
+    if burst.tokens and not burst.kept and "resume_tokens" not in driver.card.features:
+        return f"can't go on from {len(burst.tokens)} tokens of another driver"
+    if driver.drained:
+        return "is draining"
+    return ""
+
+
+def _cost(burst: Burst, driver: Driver) -> tuple[bool, float, str]:
+    prefer = burst.process.spec.placement.prefer
+    unwanted = prefer is not None and PLACES.get(driver.card.kind) != prefer
+    return unwanted, driver.load / driver.card.slots, driver.name

@@ -1,0 +1,147 @@
+"""A process: what the kernel knows of one agent or program, and the states it goes through.
+
+It knows nothing about other processes: the tree is the table's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from kernel import context
+from kernel.context import Node
+from kernel.ledger import Account
+from llmagentos.abi.manifest import AgentSpec, Manifest
+from llmagentos.abi.process import (
+    ExitRecord,
+    Limits,
+    Placement,
+    ProcessInfo,
+    Reason,
+    State,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from kernel.burst import Burst
+    from kernel.calls import Call
+    from kernel.effects import Send
+
+_NEXT: Final[dict[State, frozenset[State]]] = {
+    "NEW": frozenset({"READY", "RUNNING", "WAITING", "STOPPED", "ZOMBIE"}),
+    "READY": frozenset({"RUNNING", "WAITING", "STOPPED", "ZOMBIE"}),
+    "RUNNING": frozenset({"READY", "WAITING", "STOPPED", "ZOMBIE"}),
+    "WAITING": frozenset({"READY", "RUNNING", "WAITING", "STOPPED", "ZOMBIE"}),
+    "STOPPED": frozenset({"NEW", "READY", "RUNNING", "WAITING", "ZOMBIE"}),
+    "ZOMBIE": frozenset(),
+}
+
+
+class IllegalTransition(Exception):
+    """A process was to go where it can't; carries all that led there."""
+
+    def __init__(self, process: Process, to: State, why: str) -> None:
+        story = "\n".join(
+            f"  {step['time']:.3f} {step['from']} -> {step['to']}: {step['why']}"
+            for step in process.history
+        )
+        super().__init__(
+            f"process {process.pid} ({process.name}) can't go from {process.state} to {to}: "
+            f"{why}\nits last transitions:\n{story or '  none'}"
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    pid: int
+    ppid: int
+    name: str
+    kind: Literal["init", "agent", "program"]
+    started: float
+    manifest: Manifest | None = None
+    session: str = ""
+    """The hash of its session's token; "" when it has none."""
+    state: State = "NEW"
+    reason: Reason | None = None
+    priority: int = 0
+    labels: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    usage: Usage = field(default_factory=Usage)
+    tokens: Account = field(default_factory=Account)
+    turns: Account = field(default_factory=Account)
+    head: Node | None = None
+    context_tokens: int = 0
+    checkpoints: dict[str, Node | None] = field(default_factory=dict)
+    children: set[int] = field(default_factory=set)
+    attached: bytes = b""
+    """The connection that it ends with."""
+    stopped: bool = False
+    ended: float | None = None
+    exit: ExitRecord | None = None
+    host: str | None = None
+    hosted_before: bool = False
+    model: str | None = None
+    driver: str | None = None
+    placement: Placement | None = None
+    history: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=16))
+    bursts: set[Burst] = field(default_factory=set)
+    calls: set[Call] = field(default_factory=set)
+    """Its calls in flight."""
+    watchers: set[Call] = field(default_factory=set)
+    """Others' ``proc.wait`` calls for it."""
+    held: list[Send] = field(default_factory=list)
+    """Replies that came while it was stopped."""
+
+    @property
+    def spec(self) -> AgentSpec:
+        return self.manifest.spec if self.manifest else AgentSpec()
+
+    @property
+    def alive(self) -> bool:
+        return self.exit is None
+
+    def go(self, to: State, reason: Reason | None, now: float, why: str) -> bool:
+        """Change the state; False if nothing changed. Raises ``IllegalTransition``."""
+        if to == self.state and reason == self.reason:
+            return False
+        if to not in _NEXT[self.state]:
+            raise IllegalTransition(self, to, why)
+        self.history.append(
+            {
+                "time": now,
+                "from": _text(self.state, self.reason),
+                "to": _text(to, reason),
+                "why": why,
+            }
+        )
+        self.state, self.reason = to, reason
+        return True
+
+    def info(self) -> ProcessInfo:
+        return ProcessInfo(
+            pid=self.pid,
+            ppid=self.ppid,
+            name=self.name,
+            kind=self.kind,
+            state=self.state,
+            reason=self.reason,
+            manifest=self.manifest.metadata.name if self.manifest else None,
+            model=self.model,
+            driver=self.driver,
+            host=self.host,
+            priority=self.priority,
+            labels=list(self.labels),
+            limits=self.limits,
+            usage=self.usage,
+            context_messages=context.depth(self.head),
+            context_tokens=self.context_tokens,
+            children=sorted(self.children),
+            started=self.started,
+            ended=self.ended,
+            exit=self.exit,
+        )
+
+
+def _text(state: State, reason: Reason | None) -> str:
+    return f"{state}({reason})" if reason else state

@@ -1,0 +1,143 @@
+"""The registry: the drivers and agent hosts that the kernel has met since it was booted.
+
+It knows who is there and how they are; what to give them is the scheduler's and the hosts'
+affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kernel.burst import Burst
+from llmagentos.abi.calls.drv import DriverInfo
+from llmagentos.abi.driver import Beat, DriverState, Registration
+
+_RATE_WINDOW = 10.0
+
+
+@dataclass(slots=True, eq=False)
+class Driver:
+    """One of them. ``peer`` is empty while it is away."""
+
+    card: Registration
+    peer: bytes
+    state: DriverState | Literal["down"]
+    heard: float
+    note: str = ""
+    progress: float | None = None
+    drained: bool = False
+    running: set[Burst] = field(default_factory=set)
+    pids: set[int] = field(default_factory=set)
+    bursts: int = 0
+    tokens: int = 0
+    rate: float = 0.0
+    _rate_since: float = 0.0
+    _rate_tokens: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def is_host(self) -> bool:
+        return self.card.kind == "host"
+
+    @property
+    def up(self) -> bool:
+        return bool(self.peer)
+
+    @property
+    def load(self) -> int:
+        return len(self.pids) if self.is_host else len(self.running)
+
+    @property
+    def free(self) -> int:
+        """Slots that can take work now."""
+        usable = self.up and self.state == "ready" and not self.drained
+        return max(0, self.card.slots - self.load) if usable else 0
+
+    def offers(self, model: str) -> bool:
+        return any(card.name == model for card in self.card.models)
+
+    def count(self, tokens: int, now: float) -> None:
+        """Take note of tokens that it made, for its rate."""
+        self.tokens += tokens
+        self._rate_tokens += tokens
+        if not self._rate_since:
+            self._rate_since = now
+        elif now - self._rate_since >= _RATE_WINDOW / 10:
+            fresh = self._rate_tokens / (now - self._rate_since)
+            self.rate = fresh if not self.rate else 0.7 * self.rate + 0.3 * fresh
+            self._rate_since, self._rate_tokens = now, 0
+
+    def info(self, now: float) -> DriverInfo:
+        recent = self.running and now - self._rate_since < _RATE_WINDOW
+        return DriverInfo(
+            name=self.name,
+            kind=self.card.kind,
+            state="draining" if self.drained and self.up else self.state,
+            note=self.note,
+            progress=self.progress,
+            models=self.card.models,
+            slots=self.card.slots,
+            running=self.load,
+            features=list(self.card.features),
+            zone=self.card.zone,
+            labels=list(self.card.labels),
+            os_pid=self.card.os_pid,
+            beat_age=round(now - self.heard, 3) if self.up else None,
+            bursts=self.bursts,
+            tokens=self.tokens,
+            tokens_per_second=round(self.rate, 1) if recent else 0.0,
+        )
+
+
+class Registry:
+    def __init__(self) -> None:
+        self._by_name: dict[str, Driver] = {}
+        self._by_peer: dict[bytes, Driver] = {}
+
+    def __iter__(self) -> Iterator[Driver]:
+        return iter(self._by_name.values())
+
+    def named(self, name: str | None) -> Driver | None:
+        return self._by_name.get(name) if name else None
+
+    def of(self, peer: bytes) -> Driver | None:
+        return self._by_peer.get(peer)
+
+    def compute(self) -> list[Driver]:
+        """Those that run bursts."""
+        return [driver for driver in self if not driver.is_host]
+
+    def hosts(self) -> list[Driver]:
+        return [driver for driver in self if driver.is_host]
+
+    def register(self, card: Registration, peer: bytes, now: float) -> Driver:
+        """A driver that is new, or one that came back. The caller has seen to it that no
+        other one is up under this name."""
+        driver = self._by_name.get(card.name)
+        if driver is None:
+            driver = Driver(card, peer, card.state, now)
+            self._by_name[card.name] = driver
+        driver.card, driver.peer, driver.state, driver.heard = card, peer, card.state, now
+        driver.note, driver.progress = "", None
+        self._by_peer[peer] = driver
+        return driver
+
+    def beat(self, driver: Driver, beat: Beat, now: float) -> bool:
+        """Take in a sign of life; True if it can do more, or less, than before."""
+        before = (driver.state, driver.card.models)
+        driver.heard = now
+        driver.state, driver.note, driver.progress = beat.state, beat.note, beat.progress
+        if beat.models is not None:
+            driver.card = driver.card.model_copy(update={"models": beat.models})
+        return before != (driver.state, driver.card.models)
+
+    def lose(self, driver: Driver, why: str) -> None:
+        """It is away: its connection ended, or it fell silent."""
+        self._by_peer.pop(driver.peer, None)
+        driver.peer, driver.state = b"", "down"
+        driver.note, driver.progress = why, None

@@ -1,0 +1,260 @@
+"""The server: the loop that does the machine's I/O.
+
+Take what is ready, apply it, commit once, reply. One thread, one poll. It knows sockets,
+clocks and files, and nothing about what a call means.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from kernel.effects import (
+    ClientGone,
+    Command,
+    DriverGone,
+    Effects,
+    FromClient,
+    FromDriver,
+    Input,
+    Send,
+    Tick,
+)
+from kernel.machine import Machine
+from kernel.store import Store
+from llmagentos.abi import wire
+from llmagentos.abi.errors import LLMOSError
+from llmagentos.abi.process import ErrorRecord
+from llmagentos.home import Home
+
+_log = logging.getLogger("kernel")
+
+_TURN: Final = 256
+"""Messages of one socket that are applied before a commit: more make a commit cheaper, fewer
+make the first of them wait less."""
+
+_GONE_AFTER: Final = 0.2
+"""Seconds between the end of a connection and the word of it: what it sent before its end may
+still be on its way to us."""
+
+
+class Clock:
+    """The time of day, which never goes back."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        return time.monotonic() + self._offset
+
+
+class Door:
+    """One ROUTER socket, and who is connected to it.
+
+    ZeroMQ tells of a connection's end by file descriptor, and of a message's sender by routing
+    id; each message says which descriptor it came through, which joins the two.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_FRAME)
+        self.socket.setsockopt(zmq.LINGER, 500)
+        self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        self.socket.setsockopt(zmq.SNDHWM, 10_000)
+        self.monitor: zmq.Socket[bytes] = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self.socket.bind(address)
+        self._peer_of: dict[int, bytes] = {}
+        self._descriptor_of: dict[bytes, int] = {}
+        self._leaving: dict[bytes, float] = {}
+
+    def receive(self) -> tuple[bytes, list[bytes]] | None:
+        """The next message and its sender, or None."""
+        try:
+            first = self.socket.recv(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+        peer = bytes(first.buffer)
+        descriptor = int(first.get(zmq.SRCFD))
+        if self._descriptor_of.get(peer) != descriptor:
+            self._descriptor_of[peer] = descriptor
+            self._peer_of[descriptor] = peer
+        self._leaving.pop(peer, None)
+        return peer, self.socket.recv_multipart()
+
+    def watch(self, now: float) -> None:
+        """Take note of connections that ended."""
+        while self.monitor.poll(0):
+            descriptor = recv_monitor_message(self.monitor)["value"]
+            peer = self._peer_of.pop(descriptor, None)
+            if peer is not None and self._descriptor_of.get(peer) == descriptor:
+                self._leaving[peer] = now + _GONE_AFTER
+
+    def gone(self, now: float) -> list[bytes]:
+        """The peers that are gone for good."""
+        peers = [peer for peer, due in self._leaving.items() if due <= now]
+        for peer in peers:
+            del self._leaving[peer]
+            del self._descriptor_of[peer]
+        return peers
+
+    def next_due(self) -> float | None:
+        return min(self._leaving.values(), default=None)
+
+    def send(self, peer: bytes, frames: list[bytes]) -> bool:
+        """False if the peer is gone, or takes nothing in any more."""
+        try:
+            self.socket.send_multipart([peer, *frames], zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+        return True
+
+    def close(self) -> None:
+        self.socket.disable_monitor()
+        self.monitor.close(0)
+        self.socket.close()
+
+
+class Server:
+    def __init__(self, home: Home, machine: Machine, store: Store) -> None:
+        self._machine = machine
+        self._store = store
+        self._clock = Clock()
+        self._stop = False
+        for path in home.run.glob("*.sock"):
+            path.unlink()
+        self._clients = Door(home.syscalls)
+        self._drivers = Door(home.drivers)
+        self._events: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
+        self._events.setsockopt(zmq.LINGER, 500)
+        self._events.bind(home.events)
+        # A signal that comes just before the poll must wake it, so signals arrive as bytes too.
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poller = zmq.Poller()
+        for door in (self._clients, self._drivers):
+            self._poller.register(door.socket, zmq.POLLIN)
+            self._poller.register(door.monitor, zmq.POLLIN)
+        self._poller.register(self._wake_read, zmq.POLLIN)
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    def serve(self, booted: Effects) -> None:
+        """Until SIGTERM, SIGINT or ``sys.shutdown``. Raises ``EIO`` or ``ENOSPC`` when the state
+        can't be written: then what is in memory is ahead of the disk, and only a new start
+        from the disk is safe."""
+        signal.set_wakeup_fd(self._wake_write)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._asked_to_stop)
+        try:
+            self._carry_out(booted)
+            while not self._stop:
+                self._poller.poll(self._patience())
+                self._carry_out(self._turn())
+        finally:
+            signal.set_wakeup_fd(-1)
+            self._close()
+
+    def _asked_to_stop(self, number: int, frame: object) -> None:
+        self._stop = True
+
+    def _patience(self) -> int:
+        """Milliseconds until something is due."""
+        moments = [self._machine.timers.next_due(), *(
+            door.next_due() for door in (self._clients, self._drivers)
+        )]  # fmt: skip
+        due = min((moment for moment in moments if moment is not None), default=None)
+        if due is None:
+            return 1000
+        return max(0, min(1000, int((due - self._clock.now()) * 1000) + 1))
+
+    def _turn(self) -> Effects:
+        """Apply what is ready. Drivers first: their reports free slots."""
+        now = self._clock.now()
+        effects = Effects()
+        for peer, frames in self._arrived(self._drivers, now):
+            try:
+                event: Input = FromDriver(peer, wire.decode(frames))
+            except wire.MalformedError as error:
+                body = ErrorRecord(**error.to_wire())
+                effects.commands.append(Command(peer, "refuse", body))
+                event = DriverGone(peer)
+            self._apply(event, now, effects)
+        for peer in self._drivers.gone(now):
+            self._apply(DriverGone(peer), now, effects)
+        for peer, frames in self._arrived(self._clients, now):
+            try:
+                message = wire.decode(frames)
+            except wire.MalformedError as error:
+                failure = {"ok": False, "error": error.to_wire()}
+                reply = wire.Message("reply", error.id, body=failure)
+                effects.sends.append(Send(peer, reply))
+            else:
+                self._apply(FromClient(peer, message), now, effects)
+        for peer in self._clients.gone(now):
+            self._apply(ClientGone(peer), now, effects)
+        self._apply(Tick(), now, effects)
+        return effects
+
+    def _arrived(self, door: Door, now: float) -> Iterator[tuple[bytes, list[bytes]]]:
+        """What has come through a door, as much of it as one turn takes."""
+        door.watch(now)
+        for _ in range(_TURN):
+            received = door.receive()
+            if received is None:
+                return
+            yield received
+
+    def _apply(self, event: Input, now: float, effects: Effects) -> None:
+        effects.extend(self._machine.handle(event, now))
+
+    def _carry_out(self, effects: Effects) -> None:
+        """Commit, then let the replies, commands and events leave."""
+        if effects.rows or effects.events:
+            self._commit(effects)
+        for send in effects.sends:
+            if not self._clients.send(send.peer, wire.encode(send.message)):
+                self._deaf(send.peer)
+        for command in effects.commands:
+            body = command.body.model_dump(mode="json") if command.body else {}
+            frames = wire.encode(wire.Message(command.kind, body=body))
+            self._drivers.send(command.peer, frames)
+        for event in effects.events:
+            self._events.send_multipart([event["type"].encode(), wire.pack(event)])
+        self._stop = self._stop or effects.stop
+
+    def _commit(self, effects: Effects) -> None:
+        try:
+            self._store.commit(effects.rows, effects.events)
+        except LLMOSError as error:
+            _log.critical("%s", error)
+            body = {"ok": False, "error": error.to_wire()}
+            for send in effects.sends:
+                if send.message.kind == "reply":
+                    reply = wire.Message("reply", send.message.id, body=body)
+                    self._clients.send(send.peer, wire.encode(reply))
+            raise
+
+    def _deaf(self, peer: bytes) -> None:
+        """A client that takes in nothing any more is treated as gone: what is done for it would
+        pile up here without an end."""
+        _log.warning("a client reads none of its replies; its calls are cancelled")
+        self._carry_out(self._machine.handle(ClientGone(peer), self._clock.now()))
+
+    def _close(self) -> None:
+        for door in (self._clients, self._drivers):
+            door.close()
+        self._events.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)

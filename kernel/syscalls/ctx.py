@@ -1,0 +1,133 @@
+"""The ``ctx`` family: a process's context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kernel import context
+from kernel.calls import Call
+from kernel.context import Node
+from kernel.process import Process
+from llmagentos.abi.calls.ctx import (
+    AppendArgs,
+    AppendResult,
+    CheckpointArgs,
+    CheckpointResult,
+    CompactArgs,
+    CompactResult,
+    ContextMessage,
+    HeadResult,
+    ReadArgs,
+    ReadResult,
+    RestoreArgs,
+    RewindArgs,
+)
+from llmagentos.abi.errors import EINVAL, ENOENT, EQUOTA
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
+
+_MOST_CHECKPOINTS = 256
+
+
+def _target(kernel: Machine, call: Call, pid: int | None, *, write: bool = True) -> Process:
+    process = call.process if pid is None else kernel.table.get(pid)
+    if write and not process.alive:
+        raise EINVAL(f"process {process.pid} has ended; its context can only be read")
+    return process
+
+
+def read(kernel: Machine, call: Call, args: ReadArgs) -> ReadResult:
+    process = _target(kernel, call, args.pid, write=False)
+    found = [
+        ContextMessage(
+            id=node.id,
+            role=node.role,
+            content=node.content,
+            time=node.time,
+            sources=list(node.sources),
+        )
+        for node in context.messages(process.head, args.last)
+    ]
+    return ReadResult(messages=found, tokens=process.context_tokens)
+
+
+def append(kernel: Machine, call: Call, args: AppendArgs) -> AppendResult:
+    process = _target(kernel, call, args.pid)
+    nodes = [kernel.append(process, m.role, m.content) for m in args.messages]
+    return AppendResult(ids=[node.id for node in nodes])
+
+
+def compact(kernel: Machine, call: Call, args: CompactArgs) -> CompactResult:
+    process = _target(kernel, call, args.pid)
+    nodes = context.messages(process.head)
+    first = 1 if nodes and nodes[0].role == "system" else 0
+    cut = len(nodes) - args.keep
+    replaced, kept = nodes[first:cut], nodes[max(first, cut) :]
+    if not replaced:
+        raise EINVAL(f"nothing to compact: the context has {len(nodes)} messages")
+    checkpoint = _checkpoint(kernel, process, None)
+    process.head = nodes[0] if first else None
+    sources = tuple(node.id for node in replaced)
+    summary = kernel.append(process, "system", args.summary, sources)
+    for node in kept:
+        kernel.append(process, node.role, node.content, node.sources)
+    _head_moved(kernel, process)
+    return CompactResult(summary=summary.id, sources=list(sources), checkpoint=checkpoint)
+
+
+def checkpoint(kernel: Machine, call: Call, args: CheckpointArgs) -> CheckpointResult:
+    process = _target(kernel, call, args.pid)
+    name = _checkpoint(kernel, process, args.name)
+    return CheckpointResult(checkpoint=name, messages=context.depth(process.head))
+
+
+def _checkpoint(kernel: Machine, process: Process, name: str | None) -> str:
+    if len(process.checkpoints) >= _MOST_CHECKPOINTS:
+        raise EQUOTA(f"process {process.pid} has {_MOST_CHECKPOINTS} checkpoints, the most it may")
+    if name is None:
+        number = len(process.checkpoints) + 1
+        while f"c{number}" in process.checkpoints:
+            number += 1
+        name = f"c{number}"
+    process.checkpoints[name] = process.head
+    kernel.changed(process)
+    return name
+
+
+def restore(kernel: Machine, call: Call, args: RestoreArgs) -> HeadResult:
+    process = _target(kernel, call, args.pid)
+    if args.checkpoint not in process.checkpoints:
+        names = ", ".join(process.checkpoints) or "none"
+        raise ENOENT(
+            f"process {process.pid} has no checkpoint {args.checkpoint}", hint=f"it has {names}"
+        )
+    return _set_head(kernel, process, process.checkpoints[args.checkpoint])
+
+
+def rewind(kernel: Machine, call: Call, args: RewindArgs) -> HeadResult:
+    process = _target(kernel, call, args.pid)
+    return _set_head(kernel, process, context.rewound(process.head, args.message))
+
+
+def _set_head(kernel: Machine, process: Process, head: Node | None) -> HeadResult:
+    process.head = head
+    _head_moved(kernel, process)
+    return HeadResult(messages=context.depth(head))
+
+
+def _head_moved(kernel: Machine, process: Process) -> None:
+    # Nobody has counted the context as it is now.
+    process.context_tokens = 0
+    kernel.changed(process)
+
+
+HANDLERS: dict[str, Callable[..., Any]] = {
+    "ctx.read": read,
+    "ctx.append": append,
+    "ctx.compact": compact,
+    "ctx.checkpoint": checkpoint,
+    "ctx.restore": restore,
+    "ctx.rewind": rewind,
+}

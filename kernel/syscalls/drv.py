@@ -1,0 +1,49 @@
+"""The ``drv`` family: drivers and agent hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kernel.calls import Call
+from kernel.registry import Driver
+from llmagentos.abi.calls.drv import DrainArgs, DriverInfo, InfoArgs, ListArgs, ListResult
+from llmagentos.abi.calls.proc import Empty
+from llmagentos.abi.errors import ENOENT
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
+
+
+def _named(kernel: Machine, name: str) -> Driver:
+    driver = kernel.registry.named(name)
+    if driver is None:
+        known = ", ".join(driver.name for driver in kernel.registry) or "none yet"
+        raise ENOENT(f"there is no driver {name}", hint=f"there are {known}")
+    return driver
+
+
+def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
+    drivers = [driver.info(kernel.now) for driver in kernel.registry]
+    return ListResult(drivers=drivers, queued=kernel.scheduler.queued)
+
+
+def info(kernel: Machine, call: Call, args: InfoArgs) -> DriverInfo:
+    return _named(kernel, args.name).info(kernel.now)
+
+
+def drain(kernel: Machine, call: Call, args: DrainArgs) -> Empty:
+    driver = _named(kernel, args.name)
+    driver.drained = args.on
+    what = "drained" if args.on else "opened again"
+    kernel.journal.audit(kernel.now, call.process.pid, "drv.drain", "ok", f"{args.name} {what}")
+    kernel.journal.event(kernel.now, "drv.drained", name=args.name, on=args.on)
+    kernel.scheduler.driver_changed()
+    return Empty()
+
+
+HANDLERS: dict[str, Callable[..., Any]] = {
+    "drv.list": list_,
+    "drv.info": info,
+    "drv.drain": drain,
+}

@@ -1,0 +1,108 @@
+"""The ``llm`` family: calls of a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kernel import context
+from kernel.burst import Burst
+from kernel.calls import DEFERRED, Call, Deferred
+from kernel.process import Process
+from llmagentos.abi.calls.llm import CancelArgs, CancelResult, EmbedArgs, GenerateArgs
+from llmagentos.abi.driver import ChatMessage
+from llmagentos.abi.errors import ECANCELED, EINVAL, ENODRIVER, LLMOSError
+from llmagentos.abi.manifest import Sampling
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
+
+
+def generate(kernel: Machine, call: Call, args: GenerateArgs) -> Deferred:
+    process = call.process
+    given = [ChatMessage(role=m.role, content=m.content) for m in args.messages or ()]
+    kept = args.messages is None or args.append
+    prompt = given
+    if kept:
+        past = context.messages(process.head)
+        prompt = [ChatMessage(role=node.role, content=node.content) for node in past] + given
+    if not prompt:
+        raise EINVAL(
+            "the context is empty, and no messages were given",
+            hint="give messages, or ctx.append them first",
+        )
+    call.stream = args.stream
+    burst = Burst(
+        id=kernel.new_burst(),
+        process=process,
+        call=call,
+        models=_models(kernel, process, args),
+        messages=tuple(prompt),
+        sampling=_sampling(kernel, process, args),
+        append=kept,
+        added=len(given) if kept else 0,
+        submitted=kernel.now,
+    )
+    kernel.answers.reserve(burst)
+    try:
+        kernel.scheduler.submit(burst)
+    except LLMOSError:
+        kernel.answers.release(burst)
+        raise
+    call.burst = burst
+    process.bursts.add(burst)
+    if process.stopped:
+        kernel.scheduler.hold(burst)
+    kernel.journal.event(
+        kernel.now, "burst.queued", process.pid, burst=burst.id, models=list(burst.models)
+    )
+    kernel.settle(process, f"burst {burst.id} was queued")
+    return DEFERRED
+
+
+def _models(kernel: Machine, process: Process, args: GenerateArgs) -> tuple[str, ...]:
+    if isinstance(args.model, str):
+        return (args.model,)
+    if args.model:
+        return tuple(args.model)
+    if process.manifest is not None:
+        return tuple(process.spec.models)
+    return (kernel.config.default_model,)
+
+
+def _sampling(kernel: Machine, process: Process, args: GenerateArgs) -> Sampling:
+    sampling = process.spec.sampling
+    if args.sampling is not None:
+        sampling = sampling.model_copy(update=args.sampling.model_dump(exclude_unset=True))
+    if sampling.seed is None and sampling.temperature > 0:
+        # Chosen here, so that another driver can go on with the same draws.
+        sampling = sampling.model_copy(update={"seed": int(kernel.services.mint()[:15], 16)})
+    return sampling
+
+
+def embed(kernel: Machine, call: Call, args: EmbedArgs) -> Deferred:
+    wanted = f" {args.model}" if args.model else ""
+    raise ENODRIVER(
+        f"no driver offers the embedding model{wanted}",
+        hint="drivers that embed list the feature 'embed'; see llmos drivers",
+    )
+
+
+def cancel(kernel: Machine, call: Call, args: CancelArgs) -> CancelResult:
+    process = call.process if args.pid is None else kernel.table.get(args.pid)
+    victims = [
+        one
+        for one in process.calls
+        if one.burst is not None and (args.call is None or one.id == args.call)
+    ]
+    for one in victims:
+        kernel.cancel_burst(one)
+        kernel.refuse(one, ECANCELED("the LLM call was cancelled"), keep=True)
+    return CancelResult(cancelled=len(victims))
+
+
+HANDLERS: dict[str, Callable[..., Any]] = {
+    "llm.generate": generate,
+    "llm.embed": embed,
+    "llm.cancel": cancel,
+}

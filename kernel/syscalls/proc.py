@@ -1,0 +1,254 @@
+"""The ``proc`` family: processes and their tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kernel import lifecycle
+from kernel.calls import DEFERRED, Call, Deferred
+from kernel.limits import lowered, tighter
+from kernel.process import Process
+from llmagentos.abi.calls.proc import (
+    AdoptArgs,
+    AdoptResult,
+    Empty,
+    ExitArgs,
+    ForkArgs,
+    InfoArgs,
+    KillArgs,
+    KillResult,
+    LimitsArgs,
+    LimitsResult,
+    ListArgs,
+    ListResult,
+    NiceArgs,
+    SpawnArgs,
+    SpawnResult,
+    WaitArgs,
+)
+from llmagentos.abi.errors import EINVAL, EPERM, ESRCH, ETIMEOUT
+from llmagentos.abi.manifest import Manifest
+from llmagentos.abi.process import INIT, ErrorRecord, ExitRecord, Limits, ProcessDetail
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
+
+
+def _target(kernel: Machine, call: Call, pid: int | None) -> Process:
+    return call.process if pid is None else kernel.table.get(pid)
+
+
+def _manifest(kernel: Machine, args: SpawnArgs) -> Manifest:
+    catalog = kernel.services.catalog
+    if args.source is not None:
+        manifest = catalog.parsed(args.source, args.file)
+    elif isinstance(args.manifest, str):
+        manifest = catalog.named(args.manifest)
+    else:
+        manifest = catalog.checked(args.manifest or {})
+    spec = manifest.spec
+    if args.model is not None:
+        spec = spec.model_copy(update={"model": args.model})
+    if args.sampling is not None:
+        given = args.sampling.model_dump(exclude_unset=True)
+        spec = spec.model_copy(update={"sampling": spec.sampling.model_copy(update=given)})
+    return manifest.model_copy(update={"spec": spec})
+
+
+def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
+    manifest = _manifest(kernel, args)
+    process = lifecycle.begin(
+        kernel,
+        call.process,
+        args.name or manifest.metadata.name,
+        "agent",
+        manifest=manifest,
+        limits=args.limits,
+        attached=call.peer if args.attach else b"",
+    )
+    if manifest.spec.prompt.strip():
+        kernel.append(process, "system", manifest.spec.prompt.strip())
+    if args.text is not None:
+        kernel.append(process, "user", args.text)
+    kernel.journal.audit(kernel.now, call.process.pid, "proc.spawn", "ok", f"pid {process.pid}")
+    return SpawnResult(pid=process.pid, name=process.name)
+
+
+def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:
+    parent = _target(kernel, call, args.pid)
+    if parent.manifest is None or not parent.alive:
+        raise EINVAL(
+            f"process {parent.pid} is no running agent",
+            hint="only an agent can be forked: a program's code is not the kernel's to copy",
+        )
+    child = lifecycle.begin(
+        kernel,
+        parent,
+        args.name or parent.name,
+        "agent",
+        manifest=parent.manifest,
+        limits=_halved(parent),
+        head=parent.head,
+    )
+    if args.text is not None:
+        kernel.append(child, "user", args.text)
+    return SpawnResult(pid=child.pid, name=child.name)
+
+
+def _halved(parent: Process) -> Limits:
+    """Half of what the parent has left; the other half stays with the parent, since what a
+    child spends counts for its ancestors too."""
+    tokens, turns = parent.limits.tokens, parent.limits.turns
+    return Limits(
+        tokens=None if tokens is None else max(0, parent.tokens.left(tokens)) // 2,
+        turns=None if turns is None else max(0, parent.turns.left(turns)) // 2,
+    )
+
+
+def exit_(kernel: Machine, call: Call, args: ExitArgs) -> Empty:
+    if call.process.pid == INIT:
+        raise EINVAL("the user's own process doesn't end", hint="sys.shutdown ends the system")
+    error = None
+    if args.error is not None:
+        fields = {name: args.error.get(name) for name in ErrorRecord.model_fields}
+        given = {name: value for name, value in fields.items() if value is not None}
+        try:
+            error = ErrorRecord.model_validate(given)
+        except ValueError:
+            raise EINVAL(
+                "proc.exit: error is not of the form {code, message, hint, detail}"
+            ) from None
+    lifecycle.end(kernel, call.process, code=args.code, answer=args.answer, error=error, own=True)
+    return Empty()
+
+
+def wait(kernel: Machine, call: Call, args: WaitArgs) -> ExitRecord | Deferred:
+    process = kernel.table.find(args.pid)
+    if process is None:
+        past = kernel.graveyard.find(args.pid)
+        if past is None or past.exit is None:
+            raise ESRCH(f"there is no process {args.pid}", hint="llmos ps lists them")
+        return past.exit
+    if process is call.process:
+        raise EINVAL("a process can't wait for its own end")
+    if process.exit is not None:
+        if args.reap:
+            lifecycle.reap(kernel, process)
+        return process.exit
+    call.stream, call.reap, call.awaited = args.stream, args.reap, process
+    process.watchers.add(call)
+    if args.stream:
+        for burst in process.bursts:
+            kernel.answers.so_far(call, burst)
+    if args.timeout is not None:
+        limit = args.timeout
+
+        def over() -> None:
+            error = ETIMEOUT(f"process {args.pid} did not end within {limit:g} s")
+            kernel.refuse(call, error)
+
+        kernel.timers.set(("wait", call), kernel.now + limit, over)
+    kernel.settle(call.process, f"it waits for process {args.pid}")
+    return DEFERRED
+
+
+def kill(kernel: Machine, call: Call, args: KillArgs) -> KillResult:
+    target = kernel.table.get(args.pid)
+    if target.pid == INIT:
+        raise EPERM("process 1 takes no signals", hint="llmos down ends the system")
+    if not target.alive:
+        raise ESRCH(f"process {args.pid} has ended already", hint=f"llmos info {args.pid}")
+    victims = kernel.table.tree(target) if args.tree else [target]
+    signalled = [process for process in victims if process.alive]
+    for process in signalled:
+        lifecycle.signal(kernel, process, args.signal)
+    pids = [process.pid for process in signalled]
+    kernel.journal.audit(
+        kernel.now, call.process.pid, "proc.kill", "ok", f"{args.signal} to {pids}"
+    )
+    return KillResult(signalled=pids)
+
+
+def nice(kernel: Machine, call: Call, args: NiceArgs) -> Empty:
+    target = kernel.table.get(args.pid)
+    if args.priority < target.priority and call.process.pid != INIT:
+        raise EPERM(f"only the user may raise the priority of process {args.pid}")
+    target.priority = args.priority
+    kernel.changed(target)
+    return Empty()
+
+
+def limits(kernel: Machine, call: Call, args: LimitsArgs) -> LimitsResult:
+    target = _target(kernel, call, args.pid)
+    if args.limits is None:
+        return LimitsResult(limits=target.limits)
+    if target.pid == INIT or not target.alive:
+        raise EINVAL(f"process {target.pid} takes no limits")
+    lowered(target.limits, args.limits)
+    for process in kernel.table.tree(target):
+        if not process.alive:
+            continue
+        process.limits = tighter(process.limits, args.limits)
+        if process.limits.wall is not None:
+            lifecycle.watch_wall(kernel, process)
+        kernel.changed(process)
+    kernel.journal.audit(kernel.now, call.process.pid, "proc.limits", "ok", f"pid {target.pid}")
+    return LimitsResult(limits=target.limits)
+
+
+def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
+    root = _target(kernel, call, args.tree)
+    rows = [process.info() for process in kernel.table.tree(root)]
+    if root.pid == INIT:
+        rows += kernel.graveyard.last(args.history)
+    return ListResult(processes=sorted(rows, key=lambda row: row.pid))
+
+
+def info(kernel: Machine, call: Call, args: InfoArgs) -> ProcessDetail:
+    process = call.process if args.pid is None else kernel.table.find(args.pid)
+    if process is None:
+        past = kernel.graveyard.find(args.pid or 0)
+        if past is None:
+            raise ESRCH(f"there is no process {args.pid}", hint="llmos ps lists them")
+        return ProcessDetail(process=past)
+    return ProcessDetail(
+        process=process.info(),
+        placement=process.placement,
+        history=list(process.history),
+        spec=process.manifest.model_dump(mode="json") if process.manifest else None,
+    )
+
+
+def adopt(kernel: Machine, call: Call, args: AdoptArgs) -> AdoptResult:
+    process = kernel.table.named(args.name) if args.name else None
+    resumed = process is not None
+    if process is None:
+        process = lifecycle.begin(
+            kernel,
+            call.process,
+            args.name or "program",
+            "program",
+            limits=args.limits,
+            attached=b"" if args.name else call.peer,
+        )
+    token = kernel.services.mint()
+    kernel.forget_session(process)
+    kernel.table.give_session(process, token)
+    kernel.changed(process)
+    kernel.journal.audit(kernel.now, call.process.pid, "proc.adopt", "ok", f"pid {process.pid}")
+    return AdoptResult(pid=process.pid, name=process.name, session=token, resumed=resumed)
+
+
+HANDLERS: dict[str, Callable[..., Any]] = {
+    "proc.spawn": spawn,
+    "proc.fork": fork,
+    "proc.exit": exit_,
+    "proc.wait": wait,
+    "proc.kill": kill,
+    "proc.nice": nice,
+    "proc.limits": limits,
+    "proc.list": list_,
+    "proc.info": info,
+    "proc.adopt": adopt,
+}

@@ -1,0 +1,1 @@
+"""The argument and result models of the syscalls, one module a family."""

@@ -1,0 +1,49 @@
+"""Shapes of the ``drv`` family: drivers and agent hosts, as the kernel sees them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from llmagentos.abi.driver import DriverState, Kind, ModelCard
+from llmagentos.abi.model import Model, Name
+
+
+class DriverInfo(Model):
+    name: Name
+    kind: Kind
+    state: DriverState | Literal["down"]
+    note: str = ""
+    progress: float | None = None
+    models: list[ModelCard] = Field(default_factory=list)
+    slots: int
+    running: int = Field(description="bursts (or, for a host, processes) on it")
+    features: list[str] = Field(default_factory=list)
+    zone: str = ""
+    labels: list[str] = Field(default_factory=list)
+    os_pid: int = 0
+    beat_age: float | None = Field(None, description="seconds since its last sign of life")
+    bursts: int = Field(0, description="bursts it has finished")
+    tokens: int = Field(0, description="completion tokens it has made")
+    tokens_per_second: float = Field(0.0, description="over all its sequences, of late")
+
+
+class ListArgs(Model):
+    pass
+
+
+class ListResult(Model):
+    drivers: list[DriverInfo]
+    queued: int = Field(description="bursts that wait for a slot")
+
+
+class InfoArgs(Model):
+    name: Name
+
+
+class DrainArgs(Model):
+    """A drained driver finishes what it runs and gets nothing new. ``on: false`` undoes it."""
+
+    name: Name
+    on: bool = True

@@ -1,0 +1,68 @@
+"""Shapes of the ``llm`` family: calls of a language model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from llmagentos.abi.driver import Finish
+from llmagentos.abi.manifest import Sampling
+from llmagentos.abi.model import Model, ModelName, Pid, Text
+from llmagentos.abi.process import Role, Usage
+
+
+class InputMessage(Model):
+    role: Role
+    content: Text
+
+
+class GenerateArgs(Model):
+    """Without ``messages``: the process's context is the prompt, and the answer is appended to
+    it. With them: they alone are the prompt and nothing is kept, unless ``append`` says so."""
+
+    messages: list[InputMessage] | None = Field(None, min_length=1, max_length=4096)
+    append: bool = Field(False, description="prompt = context + messages; keep both")
+    model: ModelName | list[ModelName] | None = Field(
+        None, description="default: the manifest's, else the system's default model"
+    )
+    sampling: Sampling | None = Field(None, description="default: the manifest's")
+    stream: bool = Field(False, description="send the text as it is made")
+
+
+class GenerateResult(Model):
+    text: str
+    finish: Finish
+    model: str
+    driver: str
+    usage: Usage
+    tokens: list[int] = Field(description="the ids of the answer's tokens")
+    message: int | None = Field(None, description="the id of the answer in the context, if kept")
+
+
+class EmbedArgs(Model):
+    texts: list[Text] = Field(min_length=1, max_length=1024)
+    model: ModelName | None = None
+
+
+class EmbedResult(Model):
+    model: str
+    vectors: list[list[float]]
+
+
+class CancelArgs(Model):
+    pid: Pid | None = Field(None, description="default: the caller")
+    call: int | None = Field(None, ge=0, description="the id of one generate call; None: all")
+
+
+class CancelResult(Model):
+    cancelled: int
+
+
+class StreamBody(Model):
+    """The body of a ``stream`` message. ``burst`` numbers the answer, ``offset`` is the number
+    of characters of it that were sent before, so a repeat after a reconnect can be skipped."""
+
+    burst: int
+    offset: Annotated[int, Field(ge=0)]
+    text: str

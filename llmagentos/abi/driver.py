@@ -1,0 +1,175 @@
+"""The driver protocol: what a driver or an agent host and the kernel say to each other.
+
+Same frames as the syscalls, on a socket of its own, and never a reply: both sides only
+announce. The header's ``t`` is the message's kind, its ``s`` (from the driver) the service
+key. It knows nothing about what a driver does with a burst.
+
+From the driver::
+
+    register   Registration   once, first thing, before any model is loaded; again when asked
+    beat       Beat           every ``Welcome.beat_interval`` seconds, and when its state changes
+    report     Report         one per engine step, for all its sequences together
+
+From the kernel::
+
+    welcome    Welcome        the answer to register
+    refuse     ErrorRecord    the answer to a register that is not accepted; the driver ends
+    who        {}             the kernel does not know the sender (it was restarted): register
+    start      Start          a burst to run, possibly from tokens that another driver made
+    preempt    BurstRef       hold it at the next token boundary, and keep its KV
+    resume     BurstRef       go on with it
+    cancel     BurstRef       stop it, and forget it; nothing more is reported
+    assign     Assignment     (hosts) a process to run
+    signal     HostSignal     (hosts) a signal for a process that it runs
+
+Each burst carries an ``attempt``: reports of an earlier attempt are ignored. ``fork``,
+``drop`` and ``snapshot`` join when an engine can keep KV between bursts; what a driver can do
+it lists in ``features``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from llmagentos.abi.manifest import Place, Sampling
+from llmagentos.abi.model import Model, ModelName, Name, Pid
+from llmagentos.abi.process import ErrorRecord, Role, Signal
+
+BEAT_INTERVAL: Final = 1.0
+MISSED_BEATS: Final = 10
+"""A driver that was silent for this many intervals is taken for dead. Generous, because a
+driver on a loaded machine may spend seconds in one prefill; a dead process is noticed at once,
+by its closed connection."""
+
+Kind = Literal["edge", "cloud", "node", "tool", "host"]
+DriverState = Literal["loading", "ready", "draining", "failed"]
+Feature = Literal["preempt", "resume_tokens", "fork", "snapshot", "embed"]
+Finish = Literal["stop", "length", "stop_string", "error"]
+
+
+class ModelCard(Model):
+    """A model that a driver offers."""
+
+    name: ModelName
+    context_length: int = Field(ge=1, description="tokens, prompt and answer together")
+    dtype: str = ""
+    parameters: int = 0
+
+
+class Registration(Model):
+    """``name`` is the driver's identity: it comes back under it. ``running``: (hosts) the pids
+    that it still runs from before the kernel was restarted."""
+
+    name: Name
+    kind: Kind
+    models: list[ModelCard] = Field(default_factory=list)
+    slots: int = Field(ge=1, le=4096)
+    features: list[Feature] = Field(default_factory=list)
+    zone: str = "device"
+    labels: list[Name] = Field(default_factory=list, description="labels that it may see")
+    state: DriverState = "loading"
+    os_pid: int = 0
+    version: str = ""
+    running: list[Pid] = Field(default_factory=list)
+
+
+class Beat(Model):
+    """``models`` only when they have changed (a driver learns a context length by loading)."""
+
+    state: DriverState
+    note: str = Field("", max_length=500, description="what it is doing, for people")
+    progress: float | None = Field(None, ge=0, le=1)
+    active: int = Field(0, ge=0, description="sequences in the batch")
+    kv_bytes: int = Field(0, ge=0)
+    models: list[ModelCard] | None = None
+
+
+class StepReport(Model):
+    """What one burst got in one engine step.
+
+    ``index`` is the number of tokens that it had before; ``text`` what became readable with
+    ``tokens`` (a token may hold half a character, and a text that may begin a stop string is
+    held back until that is known). ``finish`` ends the burst.
+    """
+
+    burst: int = Field(ge=1)
+    attempt: int = Field(ge=1)
+    index: int = Field(ge=0)
+    tokens: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
+    text: str = ""
+    prompt_tokens: int | None = Field(None, description="once, with the first report")
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    finish: Finish | None = None
+    error: ErrorRecord | None = None
+
+
+class Report(Model):
+    steps: list[StepReport]
+
+
+class Welcome(Model):
+    """``boot`` changes when the kernel restarts; what was running under another is void."""
+
+    boot: int
+    beat_interval: float = BEAT_INTERVAL
+
+
+class ChatMessage(Model):
+    role: Role
+    content: str
+
+
+class Start(Model):
+    """``accepted`` are tokens that this burst already has: they are prefilled after the prompt,
+    not reported again, and the answer goes on from them."""
+
+    burst: int
+    attempt: int
+    pid: Pid
+    model: ModelName
+    messages: list[ChatMessage]
+    sampling: Sampling
+    context_tokens: int | None = Field(None, description="the process's own limit, if lower")
+    accepted: list[int] = Field(default_factory=list)
+
+
+class BurstRef(Model):
+    burst: int
+    attempt: int
+
+
+class Assignment(Model):
+    """A process for a host to run, with the session in whose name it makes its calls."""
+
+    pid: Pid
+    name: Name
+    session: str
+    manifest: dict[str, Any]
+
+
+class HostSignal(Model):
+    pid: Pid
+    signal: Signal
+
+
+FROM_DRIVER: Final[dict[str, type[Model]]] = {
+    "register": Registration,
+    "beat": Beat,
+    "report": Report,
+}
+FROM_KERNEL: Final[dict[str, type[Model]]] = {
+    "welcome": Welcome,
+    "refuse": ErrorRecord,
+    "start": Start,
+    "preempt": BurstRef,
+    "resume": BurstRef,
+    "cancel": BurstRef,
+    "assign": Assignment,
+    "signal": HostSignal,
+}
+
+PLACES: Final[dict[Kind, Place]] = {"edge": "edge", "node": "node", "cloud": "cloud"}
+"""Which ``placement.allow`` word each kind of compute driver answers to."""

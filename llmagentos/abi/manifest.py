@@ -1,0 +1,104 @@
+"""The manifest schema: what an agent is, as its author writes it.
+
+Shapes and defaults only. Reading YAML, and saying in which line it is wrong, is the
+catalog's work (``kernel/catalog.py``); ``manifests/schema.json`` is made from here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from llmagentos.abi.model import Duration, Model, ModelName, Name, Text
+from llmagentos.abi.process import Limits
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+
+Place = Literal["edge", "node", "cloud"]
+
+
+class Metadata(Model):
+    name: Name
+    description: str = ""
+
+
+class PlacementRule(Model):
+    """Where its bursts may run, and where they should run if there is a choice."""
+
+    allow: list[Place] = Field(["edge", "node", "cloud"], min_length=1)
+    prefer: Place | None = None
+
+
+class Sampling(Model):
+    """How tokens are chosen. Temperature 0 is greedy: the likeliest token, always."""
+
+    temperature: float = Field(0.0, ge=0, le=10)
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus: the smallest set with this mass")
+    top_k: int = Field(0, ge=0, description="only the k likeliest tokens; 0: all")
+    seed: int | None = Field(None, ge=0, lt=2**63, description="None: the kernel picks one")
+    stop: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default_factory=list, max_length=16, description="texts that end the answer, not kept"
+    )
+    max_tokens: int = Field(256, ge=1, le=1_000_000)
+
+
+class Capabilities(Model):
+    """Globs over capabilities. ``deny`` wins over ``ask``, ``ask`` over ``allow``."""
+
+    allow: list[str] = Field(default_factory=list)
+    ask: list[str] = Field(default_factory=list)
+    deny: list[str] = Field(default_factory=list)
+
+
+class Schedule(Model):
+    priority: int = Field(0, ge=-20, le=19, description="lower runs first, as with nice")
+    weight: float = Field(1.0, gt=0, le=1000, description="share under the fair policy")
+    deadline: Duration | None = Field(None, description="seconds from spawn")
+
+
+class Restart(Model):
+    """OTP-like supervision: give up after ``intensity`` restarts within ``period``."""
+
+    strategy: Literal["never", "on-failure", "always"] = "never"
+    intensity: int = Field(3, ge=0, le=1000)
+    period: Duration = 60.0
+
+
+class ContextRule(Model):
+    overflow: Literal["refuse", "compact"] = "refuse"
+
+
+class AgentSpec(Model):
+    model: ModelName | list[ModelName] = DEFAULT_MODEL
+    placement: PlacementRule = PlacementRule()
+    labels: list[Name] = Field(default_factory=list)
+    prompt: Text = Field("", description="the system message")
+    tools: list[str | dict[str, Any]] = Field(default_factory=list)
+    capabilities: Capabilities = Capabilities()
+    limits: Limits = Limits()
+    sampling: Sampling = Sampling()
+    schedule: Schedule = Schedule()
+    restart: Restart = Restart()
+    context: ContextRule = ContextRule()
+
+    @field_validator("model")
+    @classmethod
+    def _at_least_one(cls, model: str | list[str]) -> str | list[str]:
+        if not model:
+            raise ValueError("name at least one model")
+        return model
+
+    @property
+    def models(self) -> list[str]:
+        """The models it may use, best first."""
+        return [self.model] if isinstance(self.model, str) else list(self.model)
+
+
+class Manifest(Model):
+    """One agent."""
+
+    apiVersion: Literal["llmagentos/v1"]  # noqa: N815 - the field's own name
+    kind: Literal["Agent"]
+    metadata: Metadata
+    spec: AgentSpec = AgentSpec()

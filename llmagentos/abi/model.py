@@ -1,0 +1,62 @@
+"""The base of every shape in the contract, and the few field types that many of them share.
+
+Strict: an unknown field, a string where a number belongs, or a NaN is refused. It knows
+nothing about which shapes there are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+
+class Model(BaseModel):
+    """A strict, immutable record."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(value: object) -> object:
+    """``"5m"``, ``"1.5s"`` or ``"1h30m"`` in seconds; anything else is passed on to be judged."""
+    if not isinstance(value, str):
+        return value
+    parts = _DURATION.findall(value.replace(" ", ""))
+    if not parts or "".join(n + unit for n, unit in parts) != value.replace(" ", ""):
+        raise ValueError("not a duration; write it as 500ms, 30s, 5m, 2h or 1h30m")
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(seconds),
+    Field(gt=0, le=366 * 86400),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 366 * 86400},
+                {"type": "string", "pattern": r"^(\d+(\.\d+)?\s*(ms|s|m|h|d)\s*)+$"},
+            ],
+            "description": "seconds, or a text such as 500ms, 30s, 5m, 2h, 1h30m",
+        }
+    ),
+]
+"""A length of time in seconds; written as a number or as ``30s``, ``5m``, ``1h30m``."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+"""A name of a process, manifest or driver: letters, digits, ``.``, ``_`` and ``-``."""
+
+ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
+"""A model as a manifest names it, e.g. ``smollm2-135m-instruct``."""
+
+Pid = Annotated[int, Field(ge=1)]
+
+MAX_TEXT: Final = 1024 * 1024
+"""Characters in one message of a context. No model here reads more in one piece."""
+
+Text = Annotated[str, Field(max_length=MAX_TEXT)]

@@ -1,0 +1,146 @@
+"""Frames: how one message is laid out, and the strict decoder for it.
+
+A message is the ZeroMQ frames ``[header][body][buffer …]``. Header and body are msgpack
+maps, buffers are raw bytes. ``docs/wire.md`` is the specification for people who write a
+client in another language. This module knows nothing about sockets, nor about what a call
+means; everything malformed becomes an ``EPROTO``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgpack
+
+from llmagentos.abi.errors import EPROTO
+
+VERSION: Final = 1
+
+MAX_HEADER: Final = 4 * 1024
+MAX_BODY: Final = 4 * 1024 * 1024
+MAX_BUFFERS: Final = 16
+MAX_BUFFER: Final = 64 * 1024 * 1024
+MAX_DEPTH: Final = 32
+MAX_FRAME: Final = 256 * 1024 * 1024
+"""Beyond this libzmq itself drops the connection; up to it the sender gets a typed error."""
+
+_HEADER_KEYS: Final = frozenset({"v", "t", "id", "n", "s"})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One decoded message.
+
+    ``kind`` is the header's ``t``, ``id`` the sender's number for it, ``name`` the syscall
+    (``n``), ``session`` the token (``s``).
+    """
+
+    kind: str
+    id: int = 0
+    name: str = ""
+    session: str = ""
+    body: dict[str, Any] = field(default_factory=dict)
+    buffers: tuple[bytes, ...] = ()
+
+
+class MalformedError(EPROTO):
+    """An ``EPROTO`` that remembers the message's id, as far as it could be read."""
+
+    def __init__(self, message: str, *, id: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint or "see docs/wire.md")
+        self.id = id
+
+    @property
+    def code(self) -> str:
+        return "EPROTO"
+
+
+def encode(message: Message) -> list[bytes]:
+    """The frames of a message, without the ZeroMQ routing frame."""
+    header: dict[str, Any] = {"v": VERSION, "t": message.kind, "id": message.id}
+    if message.name:
+        header["n"] = message.name
+    if message.session:
+        header["s"] = message.session
+    return [pack(header), pack(message.body), *message.buffers]
+
+
+def pack(value: Any) -> bytes:
+    """msgpack bytes of a value made of maps, lists, strings, numbers, booleans, bytes, None."""
+    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    return packed
+
+
+def decode(frames: Sequence[bytes]) -> Message:
+    """The message in these frames. Raises ``MalformedError`` for anything out of order."""
+    if len(frames) < 2:
+        raise MalformedError(f"a message needs a header and a body, this one has {len(frames)}")
+    header = _unpack(frames[0], MAX_HEADER, "header", 0)
+    number = header.get("id", 0)
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**63:
+        raise MalformedError("the header's id is not a number from 0 to 2^63-1")
+    if header.get("v") != VERSION:
+        raise MalformedError(
+            f"the header's v is {header.get('v')!r}; this kernel speaks version {VERSION}",
+            id=number,
+        )
+    unknown = header.keys() - _HEADER_KEYS
+    if unknown:
+        names = ", ".join(sorted(map(repr, unknown)))
+        raise MalformedError(f"the header has unknown keys: {names}", id=number)
+    kind, name, session = (header.get(key, "") for key in ("t", "n", "s"))
+    if not (isinstance(kind, str) and isinstance(name, str) and isinstance(session, str)):
+        raise MalformedError("the header's t, n and s must be strings", id=number)
+    if not kind:
+        raise MalformedError("the header has no t", id=number)
+    body = _unpack(frames[1], MAX_BODY, "body", number)
+    buffers = tuple(frames[2:])
+    if len(buffers) > MAX_BUFFERS:
+        raise MalformedError(f"{len(buffers)} buffers; the most is {MAX_BUFFERS}", id=number)
+    for buffer in buffers:
+        if len(buffer) > MAX_BUFFER:
+            raise MalformedError(
+                f"a buffer of {len(buffer)} bytes; the most is {MAX_BUFFER}", id=number
+            )
+    return Message(kind, number, name, session, body, buffers)
+
+
+def _unpack(frame: bytes, limit: int, what: str, number: int) -> dict[str, Any]:
+    if len(frame) > limit:
+        raise MalformedError(f"a {what} of {len(frame)} bytes; the most is {limit}", id=number)
+    try:
+        value = msgpack.unpackb(frame, raw=False, strict_map_key=True, ext_hook=_no_extensions)
+    except MalformedError as error:
+        raise MalformedError(error.message, id=number) from None
+    except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
+        reason = str(error) or type(error).__name__
+        raise MalformedError(f"the {what} is not msgpack: {reason}", id=number) from None
+    if not isinstance(value, dict):
+        raise MalformedError(f"the {what} is not a map", id=number)
+    if not all(isinstance(key, str) for key in value):
+        raise MalformedError(f"the {what} has a key that is not a string", id=number)
+    if _too_deep(value):
+        raise MalformedError(f"the {what} is nested more than {MAX_DEPTH} deep", id=number)
+    return value
+
+
+def _no_extensions(code: int, data: bytes) -> Any:
+    raise MalformedError(f"msgpack extension type {code} is not part of the wire")
+
+
+def _too_deep(root: Any) -> bool:
+    # Level by level rather than by recursion: the input chooses the depth, not our stack.
+    level = [root]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below.extend(v for v in value.values() if isinstance(v, dict | list))
+            elif isinstance(value, list):
+                below.extend(v for v in value if isinstance(v, dict | list))
+        if not below:
+            return False
+        level = below
+    return True

@@ -1,0 +1,268 @@
+"""The async Python client: as ``client.py``, for programs that run on asyncio.
+
+One connection may carry the calls of many sessions (``AsyncSystem.as_session``), which is
+how an agent host runs all its agents over one socket. It knows nothing about how the kernel
+carries a call out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from llmagentos.abi import errors
+from llmagentos.abi.calls.llm import GenerateResult
+from llmagentos.abi.model import Model
+from llmagentos.abi.process import ExitRecord, Limits, ProcessDetail, ProcessInfo, Signal
+from llmagentos.aio_connection import AsyncConnection, AsyncStream
+from llmagentos.exchange import (
+    CONNECT_PATIENCE,
+    DEFAULT_PATIENCE,
+    arguments,
+    generate_arguments,
+    manifest_arguments,
+)
+from llmagentos.home import Home, write_secret
+
+
+class AsyncSystem:
+    """A session on a system. Close it, or use it as an async context manager."""
+
+    def __init__(
+        self, connection: AsyncConnection, session: str = "", pid: int | None = None
+    ) -> None:
+        self._connection = connection
+        self.session = session
+        self.pid = pid
+
+    async def __aenter__(self) -> AsyncSystem:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection, and with it a process that has no name."""
+        await self._connection.close()
+
+    def as_session(self, session: str, pid: int | None = None) -> AsyncSystem:
+        """The same connection, under another session."""
+        return AsyncSystem(self._connection, session, pid)
+
+    async def call(
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        /,
+        *,
+        within: float | None = None,
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Make any syscall; the result as a map. ``within``: seconds to wait for it."""
+        return await self.open(name, args, **more).result(within)
+
+    def open(self, name: str, args: Mapping[str, Any] | None = None, /, **more: Any) -> AsyncStream:
+        """Make any syscall without waiting for its reply."""
+        return self._connection.open(name, {**(args or {}), **arguments(**more)}, self.session)
+
+    async def spawn(
+        self,
+        manifest: str | Mapping[str, Any],
+        text: str | None = None,
+        *,
+        name: str | None = None,
+        model: str | None = None,
+        sampling: Mapping[str, Any] | Model | None = None,
+        limits: Mapping[str, Any] | Limits | None = None,
+        attach: bool = False,
+    ) -> AsyncAgent:
+        """Start an agent. ``manifest`` is a manifest's name, a path to one, or a dict.
+
+        With ``attach`` it ends when this connection does.
+        """
+        result = await self.call(
+            "proc.spawn",
+            manifest_arguments(manifest),
+            text=text,
+            name=name,
+            model=model,
+            sampling=sampling,
+            limits=limits,
+            attach=attach,
+        )
+        return AsyncAgent(self, result["pid"], result["name"])
+
+    async def generate(
+        self,
+        prompt: str | list[dict[str, str]] | None = None,
+        *,
+        append: bool = False,
+        model: str | list[str] | None = None,
+        **sampling: Any,
+    ) -> GenerateResult:
+        """One LLM call; see ``System.generate``."""
+        args = generate_arguments(
+            prompt, append=append, model=model, sampling=sampling, stream=False
+        )
+        return GenerateResult.model_validate(await self.call("llm.generate", args))
+
+    def generate_stream(
+        self,
+        prompt: str | list[dict[str, str]] | None = None,
+        *,
+        append: bool = False,
+        model: str | list[str] | None = None,
+        **sampling: Any,
+    ) -> AsyncStream:
+        """As ``generate``; iterate over it for the text, then await its ``result()``."""
+        args = generate_arguments(
+            prompt, append=append, model=model, sampling=sampling, stream=True
+        )
+        return self.open("llm.generate", args)
+
+    async def processes(self, tree: int | None = None) -> list[ProcessInfo]:
+        """The process table."""
+        rows = (await self.call("proc.list", tree=tree))["processes"]
+        return [ProcessInfo.model_validate(row) for row in rows]
+
+    async def info(self, pid: int | None = None) -> ProcessDetail:
+        """All about one process; by default about oneself."""
+        return ProcessDetail.model_validate(await self.call("proc.info", pid=pid))
+
+    async def kill(self, pid: int, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
+        """Send a signal; the pids that got it."""
+        result = await self.call("proc.kill", pid=pid, signal=signal, tree=tree)
+        signalled: list[int] = result["signalled"]
+        return signalled
+
+
+class AsyncAgent:
+    """A process that was spawned."""
+
+    def __init__(self, system: AsyncSystem, pid: int, name: str) -> None:
+        self._system = system
+        self._ending: AsyncStream | None = None
+        self.pid = pid
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<AsyncAgent {self.name} pid {self.pid}>"
+
+    async def stream(self) -> AsyncIterator[str]:
+        """Its answer, piece by piece, until it has ended. Then ``wait()`` says how."""
+        heard = False
+        async for chunk in self.ending():
+            heard = True
+            yield chunk
+        if not heard:
+            answer = (await self.wait()).answer
+            if answer:
+                yield answer
+
+    async def wait(self, timeout: float | None = None) -> ExitRecord:  # noqa: ASYNC109
+        """How it ended. Raises ``ETIMEOUT`` if it goes on for longer than ``timeout`` seconds."""
+        try:
+            return ExitRecord.model_validate(await self.ending().result(timeout))
+        except errors.ETIMEOUT:
+            self._ending = None
+            raise
+
+    async def kill(self, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
+        return await self._system.kill(self.pid, signal, tree=tree)
+
+    async def info(self) -> ProcessDetail:
+        return await self._system.info(self.pid)
+
+    def ending(self) -> AsyncStream:
+        """The ``proc.wait`` call that tells its answer and its end; made once."""
+        if self._ending is None:
+            self._ending = self._system.open("proc.wait", pid=self.pid, stream=True)
+        return self._ending
+
+
+class _Connecting:
+    """What ``connect_async`` returns: await it, or enter it with ``async with``."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._system: AsyncSystem | None = None
+
+    def __await__(self) -> Any:
+        return _connect(**self._options).__await__()
+
+    async def __aenter__(self) -> AsyncSystem:
+        self._system = await _connect(**self._options)
+        return self._system
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._system is not None:
+            await self._system.close()
+
+
+def connect_async(
+    address: str | None = None,
+    *,
+    name: str | None = None,
+    home: str | Path | None = None,
+    key: str | None = None,
+    session: str | None = None,
+    user: bool = False,
+    patience: float = DEFAULT_PATIENCE,
+) -> _Connecting:
+    """As ``llmagentos.connect``: ``async with connect_async() as system: …``."""
+    return _Connecting(
+        address=address, name=name, home=home, key=key,
+        session=session, user=user, patience=patience,
+    )  # fmt: skip
+
+
+async def _connect(
+    address: str | None,
+    name: str | None,
+    home: str | Path | None,
+    key: str | None,
+    session: str | None,
+    user: bool,
+    patience: float,
+) -> AsyncSystem:
+    place = Home.at(home)
+    connection = AsyncConnection(address or place.syscalls, place, patience)
+    try:
+        system = AsyncSystem(connection)
+        await system.call("sys.ping", within=CONNECT_PATIENCE + 2)
+        given = session or os.environ.get("LLMOS_SESSION")
+        if given and not (user or name):
+            system.session = given
+            return system
+        system.session = key or place.user_key()
+        if not user:
+            await _become(system, place, name)
+    except BaseException:
+        await connection.close()
+        raise
+    return system
+
+
+async def _become(system: AsyncSystem, place: Home, name: str | None) -> None:
+    """Take up the named process that was there before, or adopt a new one."""
+    kept = place.sessions / name if name else None
+    if kept is not None and kept.exists():
+        user_key, system.session = system.session, kept.read_text(encoding="ascii").strip()
+        try:
+            system.pid = (await system.info()).process.pid
+        except errors.EAUTH:
+            system.session = user_key
+        else:
+            return
+    adopted = await system.call("proc.adopt", arguments(name=name))
+    system.pid, system.session = adopted["pid"], adopted["session"]
+    if kept is not None:
+        write_secret(kept, system.session)

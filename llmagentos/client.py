@@ -1,0 +1,259 @@
+"""The Python client: a program's connection to a system, and the handle of an agent.
+
+Everything here is a syscall; ``System.call`` makes any of them. One connection serves one
+thread. It knows nothing about how the kernel carries a call out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from llmagentos.abi import errors
+from llmagentos.abi.calls.llm import GenerateResult
+from llmagentos.abi.model import Model
+from llmagentos.abi.process import ExitRecord, Limits, ProcessDetail, ProcessInfo, Signal
+from llmagentos.connection import Connection, Stream
+from llmagentos.exchange import (
+    CONNECT_PATIENCE,
+    DEFAULT_PATIENCE,
+    arguments,
+    generate_arguments,
+    manifest_arguments,
+)
+from llmagentos.home import Home, write_secret
+
+
+def connect(
+    address: str | None = None,
+    *,
+    name: str | None = None,
+    home: str | Path | None = None,
+    key: str | None = None,
+    session: str | None = None,
+    user: bool = False,
+    patience: float = DEFAULT_PATIENCE,
+) -> System:
+    """Connect to a system and become a process of it.
+
+    ``address`` is an ``ipc://`` or ``tcp://`` endpoint; by default the socket under ``home``
+    (default: ``LLMOS_HOME``). With a ``name`` the program is the same process each time it
+    comes back; without one its process ends with the connection. ``session`` (default: the
+    environment's ``LLMOS_SESSION``) is a token that the program was given. ``user`` acts as the
+    user, without a process of its own: what a shell does. ``key`` is the user's key, by default
+    read from the home. ``patience`` is for how many seconds a call waits for a kernel that went
+    away. Raises ``ECONNREFUSED`` when no system answers, ``EAUTH`` when it knows us not.
+    """
+    place = Home.at(home)
+    connection = Connection(address or place.syscalls, place, patience)
+    try:
+        system = System(connection)
+        system.call("sys.ping", within=CONNECT_PATIENCE + 2)
+        given = session or os.environ.get("LLMOS_SESSION")
+        if given and not (user or name):
+            system.session = given
+            return system
+        system.session = key or place.user_key()
+        if not user:
+            _become(system, place, name)
+    except BaseException:
+        connection.close()
+        raise
+    return system
+
+
+def _become(system: System, place: Home, name: str | None) -> None:
+    """Take up the named process that was there before, or adopt a new one."""
+    kept = place.sessions / name if name else None
+    if kept is not None and kept.exists():
+        user_key, system.session = system.session, kept.read_text(encoding="ascii").strip()
+        try:
+            system.pid = ProcessDetail.model_validate(system.call("proc.info")).process.pid
+        except errors.EAUTH:
+            system.session = user_key
+        else:
+            return
+    adopted = system.call("proc.adopt", arguments(name=name))
+    system.pid, system.session = adopted["pid"], adopted["session"]
+    if kept is not None:
+        write_secret(kept, system.session)
+
+
+class System:
+    """A session on a system. Close it, or use it as a context manager."""
+
+    def __init__(self, connection: Connection, session: str = "", pid: int | None = None) -> None:
+        self._connection = connection
+        self.session = session
+        self.pid = pid
+
+    def __enter__(self) -> System:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection, and with it a process that has no name."""
+        self._connection.close()
+
+    def call(
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        /,
+        *,
+        within: float | None = None,
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Make any syscall: ``system.call("proc.list", tree=1)``. Returns the result as a map.
+
+        ``within`` is for how many seconds to wait for the reply (then ``ETIMEOUT``).
+        """
+        return self.open(name, args, **more).result(within)
+
+    def open(self, name: str, args: Mapping[str, Any] | None = None, /, **more: Any) -> Stream:
+        """Make any syscall without waiting for its reply."""
+        return self._connection.open(name, {**(args or {}), **arguments(**more)}, self.session)
+
+    def spawn(
+        self,
+        manifest: str | Mapping[str, Any],
+        text: str | None = None,
+        *,
+        name: str | None = None,
+        model: str | None = None,
+        sampling: Mapping[str, Any] | Model | None = None,
+        limits: Mapping[str, Any] | Limits | None = None,
+        attach: bool = False,
+    ) -> Agent:
+        """Start an agent. ``manifest`` is a manifest's name, a path to one, or a dict.
+
+        With ``attach`` it ends when this connection does.
+        """
+        result = self.call(
+            "proc.spawn",
+            manifest_arguments(manifest),
+            text=text,
+            name=name,
+            model=model,
+            sampling=sampling,
+            limits=limits,
+            attach=attach,
+        )
+        return Agent(self, result["pid"], result["name"])
+
+    def agent(self, pid: int) -> Agent:
+        """The handle of a process that is there already."""
+        return Agent(self, pid, self.info(pid).process.name)
+
+    def generate(
+        self,
+        prompt: str | list[dict[str, str]] | None = None,
+        *,
+        append: bool = False,
+        model: str | list[str] | None = None,
+        **sampling: Any,
+    ) -> GenerateResult:
+        """One LLM call. ``prompt`` is a text or a list of messages; without one the process's
+        own context is the prompt. ``sampling``: temperature, top_p, top_k, seed, stop,
+        max_tokens."""
+        args = generate_arguments(
+            prompt, append=append, model=model, sampling=sampling, stream=False
+        )
+        return GenerateResult.model_validate(self.call("llm.generate", args))
+
+    def generate_stream(
+        self,
+        prompt: str | list[dict[str, str]] | None = None,
+        *,
+        append: bool = False,
+        model: str | list[str] | None = None,
+        **sampling: Any,
+    ) -> Stream:
+        """As ``generate``; iterate over it for the text, then ask for its ``result()``."""
+        args = generate_arguments(
+            prompt, append=append, model=model, sampling=sampling, stream=True
+        )
+        return self.open("llm.generate", args)
+
+    def follow(self, agents: Iterable[Agent]) -> Iterator[tuple[Agent, str]]:
+        """The answers of several agents as they are made, until all of them have ended."""
+        endings = {agent: agent.ending() for agent in agents}
+        while endings:
+            for agent, ending in list(endings.items()):
+                for text in ending.ready():
+                    yield agent, text
+                if ending.done:
+                    del endings[agent]
+            if endings and not any(ending.inbox for ending in endings.values()):
+                self._connection.pump(1.0)
+
+    def processes(self, tree: int | None = None) -> list[ProcessInfo]:
+        """The process table."""
+        rows = self.call("proc.list", tree=tree)["processes"]
+        return [ProcessInfo.model_validate(row) for row in rows]
+
+    def info(self, pid: int | None = None) -> ProcessDetail:
+        """All about one process; by default about oneself."""
+        return ProcessDetail.model_validate(self.call("proc.info", pid=pid))
+
+    def kill(self, pid: int, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
+        """Send a signal; the pids that got it."""
+        result = self.call("proc.kill", pid=pid, signal=signal, tree=tree)
+        signalled: list[int] = result["signalled"]
+        return signalled
+
+
+class Agent:
+    """A process that was spawned."""
+
+    def __init__(self, system: System, pid: int, name: str) -> None:
+        self._system = system
+        self._ending: Stream | None = None
+        self.pid = pid
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Agent {self.name} pid {self.pid}>"
+
+    def stream(self) -> Iterator[str]:
+        """Its answer, piece by piece, until it has ended. Then ``wait()`` says how."""
+        heard = False
+        ending = self.ending()
+        for chunk in ending:
+            heard = True
+            yield chunk
+        if not heard:
+            # It had ended, or had its answer made, before we listened.
+            answer = self.wait().answer
+            if answer:
+                yield answer
+
+    def wait(self, timeout: float | None = None) -> ExitRecord:
+        """How it ended. Raises ``ETIMEOUT`` if it goes on for longer than ``timeout`` seconds."""
+        try:
+            return ExitRecord.model_validate(self.ending().result(timeout))
+        except errors.ETIMEOUT:
+            self._ending = None
+            raise
+
+    def kill(self, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
+        return self._system.kill(self.pid, signal, tree=tree)
+
+    def info(self) -> ProcessDetail:
+        return self._system.info(self.pid)
+
+    def ending(self) -> Stream:
+        """The ``proc.wait`` call that tells its answer and its end; made once."""
+        if self._ending is None:
+            self._ending = self._system.open("proc.wait", pid=self.pid, stream=True)
+        return self._ending

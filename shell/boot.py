@@ -1,0 +1,201 @@
+"""Bringing a system up and taking it down.
+
+The supervisor is forked, not started as another interpreter, and before anything heavy is
+imported: the kernel must answer within a second. It knows nothing about what runs in the
+system, nor about screens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from llmagentos.abi.errors import EIO, ETIMEOUT, LLMOSError
+from llmagentos.home import Home
+from shell import image
+from shell.lock import SupervisorLock, supervisor_pid
+from shell.service import Program, die_with
+from shell.supervisor import Plan, Supervisor
+
+READY_WITHIN: Final = 30.0
+DOWN_WITHIN: Final = 10.0
+
+
+class Started:
+    """A supervisor that we have forked: whether it lives, and how to end it."""
+
+    def __init__(self, home: Home, life: int) -> None:
+        self._home = home
+        self._life = life
+
+    @property
+    def alive(self) -> bool:
+        """Its end of the pipe closes when it ends, however it does."""
+        return not select.select([self._life], [], [], 0)[0]
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; False if it lives on."""
+        return bool(select.select([self._life], [], [], seconds)[0])
+
+
+def listening(home: Home) -> bool:
+    """Whether a kernel has its socket open, found out without ZeroMQ."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(home.syscalls.removeprefix("ipc://"))
+        except OSError:
+            return False
+        return True
+
+
+def is_up(home: Home) -> bool:
+    """Whether somebody runs this home: a supervisor, or a kernel that was started by hand."""
+    return supervisor_pid(home) is not None or listening(home)
+
+
+def launch(home: Home, kernel: Program, plan: Plan, *, detach: bool) -> Started:
+    """Fork the supervisor. Without ``detach`` it ends when we do, but not by our Ctrl-C."""
+    home.create()
+    life, theirs = os.pipe()
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        os.close(life)
+        _become_supervisor(home, kernel, plan, parent=None if detach else parent)
+    os.close(theirs)
+    if detach:
+        os.waitpid(child, 0)
+    return Started(home, life)
+
+
+def wait_until_up(home: Home, started: Started | None = None) -> None:
+    """Return as soon as the kernel answers. Raises ``EIO`` if its supervisor ends instead."""
+    from llmagentos.client import connect
+
+    deadline = time.monotonic() + READY_WITHIN
+    while True:
+        if listening(home):
+            with contextlib.suppress(LLMOSError), connect(home=home.root, user=True):
+                return
+        if started is not None and not started.alive and not is_up(home):
+            raise EIO(
+                f"the system did not come up: {_last_words(home)}",
+                hint=f"see {home.logs / 'kernel.log'} and {home.logs / 'supervisor.log'}",
+            )
+        if time.monotonic() > deadline:
+            raise ETIMEOUT(
+                f"the kernel did not answer within {READY_WITHIN:.0f} s",
+                hint=f"see {home.logs / 'kernel.log'}",
+            )
+        time.sleep(0.005)
+
+
+def take_down(home: Home) -> bool:
+    """End the system in good order, and by force if that takes too long. False: it was down."""
+    supervisor = supervisor_pid(home)
+    kernel = _shut_kernel_down(home)
+    if supervisor is None and kernel is None:
+        return False
+    if supervisor is not None:
+        if kernel is None:
+            _send(supervisor, signal.SIGTERM)
+        if not _until(lambda: supervisor_pid(home) != supervisor):
+            # Its children are bound to it: they get SIGKILL from the system when it ends.
+            _send(supervisor, signal.SIGKILL)
+    elif kernel is not None and not _until(lambda: not _lives(kernel)):
+        _send(kernel, signal.SIGKILL)
+    return True
+
+
+def _shut_kernel_down(home: Home) -> int | None:
+    """Ask the kernel to end; its pid, None if it does not answer."""
+    if not listening(home):
+        return None
+    from llmagentos.client import connect
+
+    try:
+        with connect(home=home.root, user=True, patience=2.0) as system:
+            pid: int = system.call("sys.info", within=2.0)["os_pid"]
+            system.call("sys.shutdown", within=2.0, reason="llmos down")
+    except LLMOSError:
+        return None
+    return pid
+
+
+def _become_supervisor(home: Home, kernel: Program, plan: Plan, *, parent: int | None) -> NoReturn:
+    """In the forked child: leave the terminal, supervise, end without the parent's clean-up."""
+    status = 1
+    try:
+        os.setsid()
+        if parent is None:
+            if os.fork():
+                os._exit(0)
+        else:
+            die_with(parent, signal.SIGTERM)
+        _leave_terminal(home)
+        status = _supervise(home, kernel, plan)
+    finally:
+        os._exit(status)
+
+
+def _supervise(home: Home, kernel: Program, plan: Plan) -> int:
+    lock = SupervisorLock(home)
+    if not lock.acquire():
+        return 0
+    try:
+        return Supervisor(
+            home,
+            kernel,
+            plan,
+            environment=image.environment(home),
+            listening=lambda: listening(home),
+        ).run()
+    finally:
+        lock.release()
+
+
+def _leave_terminal(home: Home) -> None:
+    os.chdir("/")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    log = os.open(home.logs / "supervisor.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(nothing, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(nothing)
+    os.close(log)
+
+
+def _last_words(home: Home) -> str:
+    for name in ("kernel.log", "supervisor.log"):
+        with contextlib.suppress(OSError, IndexError):
+            lines = (home.logs / name).read_text(encoding="utf-8", errors="replace").splitlines()
+            return [line for line in lines if line.strip()][-1]
+    return "it left no word"
+
+
+def _until(done: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + DOWN_WITHIN
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -1,0 +1,168 @@
+"""What ``llmos doctor`` checks: each check says whether it holds, and how to mend it.
+
+It imports none of what it looks for. It knows nothing about how results are shown.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any, Final
+
+from llmagentos.abi.errors import LLMOSError
+from llmagentos.home import Home
+
+_OLDEST: Final = (3, 11)
+_ROOM: Final = 1_000_000_000
+_NEEDED: Final = {
+    "zmq": "pyzmq",
+    "msgpack": "msgpack",
+    "pydantic": "pydantic",
+    "sqlite_utils": "sqlite-utils",
+    "click": "click",
+    "yaml": "pyyaml",
+    "tabulate": "tabulate",
+}
+_EDGE: Final = ("torch", "transformers", "safetensors")
+_LONGEST_SOCKET: Final = 107
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check; ``remedy`` says what to do if it does not hold."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+Models = Callable[[], dict[str, Any]]
+
+
+def findings(home: Home, list_models: Models) -> Iterator[Finding]:
+    """All the checks, the quick ones first."""
+    yield _python()
+    yield _packages()
+    yield _edge_packages()
+    yield _home(home)
+    yield _sockets(home)
+    yield from _keys(home)
+    yield _disk(home)
+    model, config = _configuration(home)
+    yield config
+    yield _model(model, list_models)
+    yield _system(home)
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", sys.version_info >= _OLDEST, version, "install Python 3.11 or newer")
+
+
+def _packages() -> Finding:
+    missing = [package for module, package in _NEEDED.items() if not util.find_spec(module)]
+    found = f"{', '.join(missing)} missing" if missing else "all there"
+    return Finding("packages", not missing, found, f"pip install {' '.join(missing)}")
+
+
+def _edge_packages() -> Finding:
+    missing = [name for name in _EDGE if not util.find_spec(name)]
+    versions = ", ".join(f"{name} {_version(name)}" for name in _EDGE if name not in missing)
+    found = f"{', '.join(missing)} missing" if missing else versions
+    return Finding("local models", not missing, found, 'pip install "llmagentos[edge]"')
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "?"
+
+
+def _home(home: Home) -> Finding:
+    root = home.root
+    if not root.exists():
+        around = next(parent for parent in root.parents if parent.exists())
+        ok = os.access(around, os.W_OK | os.X_OK)
+        remedy = f"make {around} writable, or set LLMOS_HOME to another folder"
+        return Finding("home", ok, f"{root} will be made by llmos up", remedy)
+    if not root.is_dir():
+        return Finding("home", False, f"{root} is not a folder", "set LLMOS_HOME to a folder")
+    mode = stat.S_IMODE(root.stat().st_mode)
+    if not os.access(root, os.W_OK | os.X_OK):
+        return Finding("home", False, f"{root} is not writable", f"chmod u+rwx {root}")
+    if mode & 0o022:
+        found = f"{root} has mode {mode:04o}: others can write to it"
+        return Finding("home", False, found, f"chmod 0700 {root}")
+    return Finding("home", True, f"{root}, mode {mode:04o}")
+
+
+def _sockets(home: Home) -> Finding:
+    length = len(os.fsencode(home.run / "drivers.sock"))
+    found = f"in {home.run}, {length} of {_LONGEST_SOCKET} bytes"
+    return Finding("sockets", length <= _LONGEST_SOCKET, found, "choose a shorter LLMOS_HOME")
+
+
+def _keys(home: Home) -> Iterator[Finding]:
+    for file in (home.user_key_file, home.service_key_file):
+        if not file.exists():
+            yield Finding(file.name, True, "made by the first llmos up")
+            continue
+        mode = stat.S_IMODE(file.stat().st_mode)
+        yield Finding(file.name, mode == 0o600, f"mode {mode:04o}", f"chmod 0600 {file}")
+
+
+def _disk(home: Home) -> Finding:
+    folder: Path = home.root
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    found = f"{free / 1e9:.1f} GB free"
+    return Finding("disk", free >= _ROOM, found, f"make room on the disk of {folder}")
+
+
+def _configuration(home: Home) -> tuple[str | None, Finding]:
+    """The model that the first edge driver needs, and whether the configuration is right."""
+    try:
+        from shell.config import load
+
+        config = load(home)
+    except ImportError as error:
+        return None, Finding("configuration", False, str(error), "install what is missing")
+    except LLMOSError as error:
+        return None, Finding("configuration", False, error.message, error.hint)
+    edges = [driver.model or config.default_model for driver in config.drivers if driver.is_edge]
+    found = str(home.config) if home.config.exists() else "defaults, there is no config.yaml"
+    return next(iter(edges), None), Finding("configuration", True, found)
+
+
+def _model(model: str | None, list_models: Models) -> Finding:
+    if model is None:
+        return Finding("model", True, "no edge driver is configured")
+    try:
+        listed = list_models()["models"]
+    except LLMOSError as error:
+        return Finding("model", False, error.message, error.hint)
+    here = any(row["name"] == model and row["installed"] for row in listed)
+    found = f"{model} is {'here' if here else 'not here yet'}"
+    return Finding("model", here, found, f"llmos models pull {model}, or let llmos up pull it")
+
+
+def _system(home: Home) -> Finding:
+    try:
+        from llmagentos.client import connect
+
+        with connect(home=home.root, user=True, patience=2.0) as system:
+            uptime = system.call("sys.ping", within=2.0)["uptime"]
+    except ImportError as error:
+        return Finding("system", False, str(error), "install the packages that are missing")
+    except LLMOSError as error:
+        return Finding("system", False, error.message, error.hint)
+    return Finding("system", True, f"up for {uptime:.0f} s")

@@ -1,0 +1,95 @@
+"""The ``llmos`` command: which subcommands there are, and where each one lives.
+
+A subcommand's module is imported when it is called. It knows nothing about what they do.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from io import TextIOWrapper
+from typing import Any, Final
+
+import click
+
+from llmagentos import __version__
+from shell.failure import Terminated, status_of
+
+COMMANDS: Final = {
+    "up": "system",
+    "down": "system",
+    "status": "status",
+    "doctor": "doctor",
+    "run": "run",
+    "ps": "process",
+    "top": "top",
+    "info": "info",
+    "logs": "logs",
+    "kill": "process",
+    "wait": "process",
+    "limits": "process",
+    "send": "process",
+    "drivers": "drivers",
+    "models": "models",
+    "events": "events",
+    "approvals": "approvals",
+    "audit": "audit",
+    "mem": "mem",
+    "fs": "fs",
+    "completion": "completion",
+}
+"""Each subcommand, and the module under ``shell.commands`` that has it."""
+
+
+class _Commands(click.Group):
+    """Subcommands that are imported when they are needed: every start costs only its own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(import_module(f"shell.commands.{module}"), cmd_name)
+        return command
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+    invoke_without_command=True,
+)
+@click.version_option(__version__, prog_name="llmos", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """LLMAgentOS: an operating system for LLM agents.
+
+    \b
+    llmos up --detach                  start the system
+    llmos run summarise < letter.txt   run an agent on a text
+    llmos ps                           what runs
+    llmos down                         take it down
+
+    LLMOS_HOME (default ~/.llmos) names the system.
+
+    Exit codes: 0 ok, 1 the agent failed, 2 usage, 3 the system is not up, 4 denied or over a
+    limit.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # What models write is UTF-8, whatever the locale says.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        status: Any = cli.main(argv, prog_name="llmos", standalone_mode=False)
+        sys.stdout.flush()
+    except (Exception, KeyboardInterrupt, Terminated) as error:
+        return status_of(error)
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,130 @@
+"""``llmos run``: one agent, from its text to its answer."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from llmagentos.abi.errors import ESRCH, ETIMEOUT
+from shell.commands.process import ended_with
+from shell.failure import Terminated
+from shell.input import text_from
+from shell.session import limits_from, open_system, terminable
+from shell.terminal import print_json, printable
+
+if TYPE_CHECKING:
+    from llmagentos.client import Agent, System
+
+_LAST_WORDS = 2.0
+"""Seconds that an agent has to end after Ctrl-C."""
+
+
+@click.command()
+@click.argument("manifest")
+@click.argument("text", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Its exit record as one JSON document.")
+@click.option("--model", help="Instead of the manifest's model.")
+@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="The longest answer.")
+@click.option("--temperature", type=click.FloatRange(0, 10), help="0: always the likeliest token.")
+@click.option("--limit", "limit", multiple=True, metavar="NAME=VALUE", help="Lower a limit.")
+@click.option("--name", help="The process's name; default: the manifest's.")
+def run(
+    manifest: str,
+    text: str | None,
+    as_json: bool,
+    model: str | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    limit: tuple[str, ...],
+    name: str | None,
+) -> int:
+    """Run an agent on a text.
+
+    Streams the answer to stdout and exits with the agent's code.
+
+    MANIFEST is the name of a manifest, or a path to one. Without TEXT, or with -, it reads
+    what is piped in. Ctrl-C ends the agent and its children.
+
+    \b
+    llmos run dialogue "What is an operating system?"
+    llmos run summarise < letter.txt
+    llmos run ./my-agent.yaml - --limit tokens=2000 --limit wall=1m
+    llmos run translate "Guten Morgen" --json | jq -r .answer
+    """
+    given = text_from(text)
+    limits = limits_from(limit)
+    wanted = {"max_tokens": max_tokens, "temperature": temperature}
+    sampling = {key: value for key, value in wanted.items() if value is not None}
+    with terminable(), open_system() as system:
+        agent = system.spawn(
+            manifest,
+            given,
+            name=name,
+            model=model,
+            sampling=sampling or None,
+            limits=limits,
+            attach=True,
+        )
+        try:
+            return _follow(system, agent, as_json=as_json)
+        except (KeyboardInterrupt, Terminated):
+            _end(agent)
+            raise
+
+
+def _follow(system: System, agent: Agent, *, as_json: bool) -> int:
+    from shell.watch import explain_silence
+
+    answer = agent.ending()
+    explain_silence(system, answer)
+    if as_json:
+        record = answer.result()
+        print_json(record)
+        return ended_with(record)
+    out = _Answer()
+    for piece in answer.pieces():
+        out.write(piece.burst, piece.text)
+    record = answer.result()
+    if not out.burst:
+        out.write(1, record.get("answer", ""))
+    out.close()
+    return ended_with(record)
+
+
+def _end(agent: Agent) -> None:
+    """Interrupt its tree; whatever does not end by that, or at a second Ctrl-C, is killed."""
+    try:
+        try:
+            agent.kill("INT", tree=True)
+            agent.wait(_LAST_WORDS)
+        except (ETIMEOUT, KeyboardInterrupt, Terminated):
+            agent.kill("KILL", tree=True)
+            agent.wait(_LAST_WORDS)
+    except (ESRCH, ETIMEOUT):
+        # It has ended meanwhile. And if not: it ends with our connection.
+        return
+
+
+class _Answer:
+    """The answer on stdout, as it comes; a turn ends with a line end."""
+
+    def __init__(self) -> None:
+        self.burst = 0
+        self._screen = sys.stdout.isatty()
+        self._last = "\n"
+
+    def write(self, burst: int, text: str) -> None:
+        if burst != self.burst:
+            self.close()
+            self.burst = burst
+        shown = printable(text) if self._screen else text
+        if shown:
+            sys.stdout.write(shown)
+            sys.stdout.flush()
+            self._last = shown[-1]
+
+    def close(self) -> None:
+        if self._last != "\n":
+            self.write(self.burst, "\n")

@@ -1,0 +1,159 @@
+"""The configuration of a home: ``config.yaml``, which services ``llmos up`` runs.
+
+Every field may be left out. It knows nothing about how services are run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from llmagentos.abi.errors import EINVAL, EIO
+from llmagentos.abi.manifest import DEFAULT_MODEL
+from llmagentos.abi.model import Model, ModelName, Name
+from llmagentos.home import Home
+from shell import image
+from shell.service import Program
+
+_LARGEST: Final = 256 * 1024
+
+
+class DriverConfig(Model):
+    """One driver. ``model`` defaults to the system's default model."""
+
+    name: Name
+    kind: Literal["edge", "scripted"] = "edge"
+    model: ModelName | None = None
+    slots: int | None = Field(None, ge=1, le=4096)
+    dtype: Literal["auto", "float32", "bfloat16"] | None = None
+    threads: int | None = Field(None, ge=1, le=1024)
+
+    @model_validator(mode="after")
+    def _only_engines_compute(self) -> DriverConfig:
+        if self.kind == "scripted" and (self.dtype or self.threads):
+            raise ValueError("a scripted driver has neither dtype nor threads")
+        return self
+
+    @property
+    def is_edge(self) -> bool:
+        return self.kind == "edge"
+
+    def program(self, default_model: str) -> Program:
+        options = {
+            "--name": self.name,
+            "--model": self.model or default_model,
+            "--slots": self.slots,
+            "--dtype": self.dtype,
+            "--threads": self.threads,
+        }
+        words = [str(w) for pair in options.items() if pair[1] is not None for w in pair]
+        return Program(self.name, image.command(f"drivers.{self.kind}", *words))
+
+
+class Config(Model):
+    """All of it. ``default_model`` and ``durability`` are the kernel's; see ``plan``."""
+
+    default_model: ModelName = DEFAULT_MODEL
+    drivers: list[DriverConfig] = Field(default_factory=lambda: [DriverConfig(name="edge")])
+    durability: Literal["normal", "full"] = Field(
+        "normal", description="full: what was acknowledged survives a power cut too"
+    )
+    hosts: int = Field(1, ge=0, le=64, description="agent hosts")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Config:
+        taken = {"kernel", "supervisor", "shell", *self.host_names}
+        for driver in self.drivers:
+            if driver.name in taken:
+                raise ValueError(f"the name {driver.name} is taken; give each driver its own")
+            taken.add(driver.name)
+        return self
+
+    @property
+    def host_names(self) -> list[str]:
+        return ["host", *(f"host-{n}" for n in range(2, self.hosts + 1))][: self.hosts]
+
+    def programs(self) -> Sequence[Program]:
+        """Drivers first: they take longest to be ready."""
+        drivers = [driver.program(self.default_model) for driver in self.drivers]
+        hosts = [Program(n, image.command("agents", "--name", n)) for n in self.host_names]
+        return [*drivers, *hosts]
+
+
+def load(home: Home) -> Config:
+    """The configuration of this home; without a file, the defaults. Raises ``EINVAL``."""
+    try:
+        raw = home.config.read_bytes()
+    except FileNotFoundError:
+        return Config()
+    except OSError as error:
+        raise EIO(f"{home.config} can't be read: {error.strerror}") from None
+    if len(raw) > _LARGEST:
+        raise EINVAL(f"{home.config} has {len(raw):,} bytes; the most is {_LARGEST:,}")
+    try:
+        text = raw.decode("utf-8")
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = yaml.safe_load(text)
+    except UnicodeDecodeError as error:
+        raise EINVAL(
+            f"{home.config} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8"
+        ) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        what = getattr(error, "problem", None) or "it can't be parsed"
+        raise EINVAL(
+            f"{home.config}{where} is not YAML: {what}", hint="mend it, or delete the file"
+        ) from None
+    if document is None:
+        return Config()
+    if not isinstance(document, dict):
+        raise EINVAL(
+            f"{home.config} line 1: it must be a map of settings",
+            hint="the settings are: " + ", ".join(Config.model_fields),
+        )
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        raise _told(home, error, tree) from None
+
+
+def _told(home: Home, invalid: ValidationError, tree: yaml.Node | None) -> EINVAL:
+    """The first mistake, with its file, line and field, and what would be right."""
+    first = invalid.errors(include_url=False)[0]
+    path = first["loc"]
+    field = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    field = field.lstrip(".") or "the settings"
+    shape = DriverConfig if path[:1] == ("drivers",) and len(path) > 2 else Config
+    remedy = {
+        "extra_forbidden": "the fields here are: " + ", ".join(shape.model_fields),
+        "missing": f"add {path[-1] if path else 'it'}",
+    }.get(first["type"], f"mend {field}, or leave it out for its default")
+    said = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        said = "there is no such field"
+    return EINVAL(
+        f"{home.config} line {_line(tree, path)}: {field}: {said[:1].lower()}{said[1:]}",
+        hint=remedy,
+        detail={"field": field},
+    )
+
+
+def _line(node: yaml.Node | None, path: Sequence[Any]) -> int:
+    """The line of the field, or of the nearest thing around it that is in the file."""
+    if node is None:
+        return 1
+    line: int = node.start_mark.line + 1
+    if not path:
+        return line
+    step = path[0]
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return _line(node.value[step], path[1:])
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == step:
+                return _line(value, path[1:]) if path[1:] else key.start_mark.line + 1
+    return line

@@ -1,0 +1,108 @@
+"""How a failure is told: one sentence and a hint on stderr, and an exit code. The one place.
+
+Exit codes: 0 ok, 1 the agent or the work failed, 2 usage, 3 the system is not reachable,
+4 denied or over a limit, 130 Ctrl-C. It knows nothing about what was tried.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+import traceback
+from typing import Final
+
+import click
+
+from llmagentos.abi.errors import BY_CODE, EIO, ENOSPC, LLMOSError
+from shell.terminal import clip, paint, printable
+
+INTERRUPTED: Final = 130
+TERMINATED: Final = 143
+BROKEN_PIPE: Final = 141
+
+
+class Terminated(BaseException):
+    """SIGTERM has come: as ``KeyboardInterrupt`` is for SIGINT."""
+
+
+def status_of(error: BaseException) -> int:
+    """Tell the user of it; the exit status."""
+    if os.environ.get("LLMOS_DEBUG") == "1" and not isinstance(error, click.ClickException):
+        traceback.print_exception(error)
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return INTERRUPTED
+    if isinstance(error, Terminated):
+        return TERMINATED
+    if isinstance(error, BrokenPipeError):
+        _close_pipes()
+        return BROKEN_PIPE
+    if isinstance(error, click.ClickException):
+        where = getattr(error, "ctx", None)
+        path = where.command_path if where else "llmos"
+        tell(_sentence(error.format_message()), f"{path} --help shows how it is used")
+        return error.exit_code
+    if isinstance(error, OSError):
+        error = _disk(error)
+    if isinstance(error, LLMOSError):
+        tell(error.message, error.hint)
+        return error.exit_status
+    return _bug(error)
+
+
+def tell(message: str, hint: str = "") -> None:
+    """One sentence, and what to do about it, on stderr."""
+    lead = paint("llmos:", "red", sys.stderr)
+    lines = [f"{lead} {printable(message)}"]
+    if hint:
+        lines.append(f"{paint('hint:', 'cyan', sys.stderr)} {printable(hint)}")
+    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.flush()
+
+
+def exit_status(code: str, otherwise: int) -> int:
+    """The exit status that belongs to an error's code."""
+    kind = BY_CODE.get(code)
+    return kind.exit_status if kind else otherwise
+
+
+def _sentence(text: str) -> str:
+    """click's words in our manner: in one line, no capital, no full stop."""
+    text = " ".join(text.split()).removesuffix(".")
+    return text[:1].lower() + text[1:]
+
+
+def _disk(error: OSError) -> LLMOSError:
+    what = error.strerror or str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ENOSPC(f"{where}{what}", hint="make room on the disk")
+    return EIO(f"{where}{what}", hint="llmos doctor checks the home folder")
+
+
+def _bug(error: BaseException) -> int:
+    what = clip(f"{type(error).__name__}: {error}", 300)
+    tell(f"something went wrong, and this is a bug: {what}", _logged(error))
+    return 1
+
+
+def _logged(error: BaseException) -> str:
+    from llmagentos.home import Home
+
+    log = Home.default().logs / "shell.log"
+    text = "".join(traceback.format_exception(error))
+    try:
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as out:
+            out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(sys.argv)}\n{text}\n")
+    except OSError:
+        return "run it again with LLMOS_DEBUG=1 to see where"
+    return f"please report it, with {log}"
+
+
+def _close_pipes() -> None:
+    # The interpreter flushes stdout when it ends, and would complain again.
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)

@@ -1,0 +1,62 @@
+"""The text that a command was given: as an argument, or piped in. Checked before it is sent.
+
+It knows nothing about what it is for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final
+
+from llmagentos.abi.errors import EINVAL, EQUOTA
+
+_BYTES_PER_CHARACTER: Final = 4
+
+
+def text_from(argument: str | None) -> str | None:
+    """The argument, or stdin for ``-`` and for a pipe; None: there is neither.
+
+    Raises ``EINVAL`` for what is not UTF-8 or is blank, ``EQUOTA`` for what is too long.
+    """
+    if argument is not None and argument != "-":
+        return _checked(os.fsencode(argument), "the text")
+    if argument is None and (sys.stdin is None or sys.stdin.isatty()):
+        return None
+    return _checked(_piped_in(), "the input")
+
+
+def _piped_in() -> bytes:
+    # One byte more than the longest text can have: no need to read an endless pipe to its end.
+    return sys.stdin.buffer.read(_BYTES_PER_CHARACTER * _longest() + 1)
+
+
+def _longest() -> int:
+    # Imported here: this brings pydantic along, which a usage error need not wait for.
+    from llmagentos.abi.model import MAX_TEXT
+
+    return MAX_TEXT
+
+
+def _checked(raw: bytes, what: str) -> str:
+    if len(raw) > _BYTES_PER_CHARACTER * _longest():
+        raise _too_long(what)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise EINVAL(
+            f"{what} is not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}",
+            hint="convert it, for example with iconv -t utf-8",
+        ) from None
+    if len(text) > _longest():
+        raise _too_long(what)
+    if not text.strip():
+        raise EINVAL(f"{what} is empty", hint='give a text: llmos run MANIFEST "TEXT"')
+    return text
+
+
+def _too_long(what: str) -> EQUOTA:
+    return EQUOTA(
+        f"{what} is larger than 1 MiB (the most is {_longest():,} characters)",
+        hint="split it into parts, or give the agent less of it",
+    )

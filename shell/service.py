@@ -1,0 +1,137 @@
+"""A service: one program of the system as its supervisor runs it, with its back-off and log.
+
+It knows nothing about which programs there are, nor about the others.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+
+FIRST_BACKOFF: Final = 0.2
+LONGEST_BACKOFF: Final = 10.0
+HEALTHY_AFTER: Final = 30.0
+"""Seconds of life after which earlier deaths are forgotten."""
+
+QUICK_DEATHS: Final = 5
+"""So many in a row, and a service is given up."""
+
+LOG_LIMIT: Final = 4 * 1024 * 1024
+"""Bytes beyond which a log is set aside when its program starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run under which name."""
+
+    name: str
+    command: Sequence[str]
+
+
+class Service:
+    """One program, started again when it dies."""
+
+    def __init__(self, program: Program, logs: Path, environment: Mapping[str, str]) -> None:
+        self.name = program.name
+        self.log = logs / f"{program.name}.log"
+        self.deaths = 0
+        self.restarts = 0
+        self.given_up = ""
+        self.due: float | None = 0.0
+        self._command = list(program.command)
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._since = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Run it. It dies with the supervisor, even if that one is killed."""
+        rotate(self.log)
+        self.due = None
+        self._since = time.monotonic()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                # A group of its own, so that whatever it has started can be killed with it.
+                process_group=0,
+                # Safe: the supervisor has one thread.
+                preexec_fn=partial(die_with, os.getpid(), signal.SIGKILL),  # noqa: PLW1509
+            )
+
+    def ended(self) -> int | None:
+        """Its exit code (negative: the signal), once, if it has ended since the last look."""
+        if self._process is None:
+            return None
+        code = self._process.poll()
+        if code is not None:
+            self._process = None
+        return code
+
+    def back_off(self) -> float:
+        """Count a death: the seconds until it is started again."""
+        if time.monotonic() - self._since >= HEALTHY_AFTER:
+            self.deaths = 0
+        self.deaths += 1
+        self.restarts += 1
+        pause = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** (self.deaths - 1))
+        self.due = time.monotonic() + pause
+        return pause
+
+    def give_up(self, reason: str) -> None:
+        self.given_up, self.due = reason, None
+
+    def revive(self) -> None:
+        """Try one that was given up again."""
+        self.given_up, self.deaths, self.due = "", 0, 0.0
+
+    def signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it and whatever it has started, at once."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def report(self) -> dict[str, Any]:
+        """What ``llmos status`` shows of it."""
+        return {
+            "name": self.name,
+            "pid": self.pid,
+            "restarts": self.restarts,
+            "given_up": self.given_up,
+            "log": str(self.log),
+        }
+
+
+def rotate(log: Path) -> None:
+    """Set a log that has grown long aside; one old one is kept."""
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        log.replace(log.with_name(log.name + ".1"))
+
+
+def die_with(parent: int, number: signal.Signals) -> None:
+    """Have the system send us this signal when our parent ends, even if that got kill -9."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, number)
+    # If it has ended before we asked, the signal will not come any more.
+    if os.getppid() != parent:
+        os._exit(1)

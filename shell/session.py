@@ -1,0 +1,74 @@
+"""The shell's session: it acts as the user, without a process of its own.
+
+The client is imported when it is first used; ``llmos --help`` and ``llmos up`` do without.
+It knows nothing about what is called.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from llmagentos.abi.errors import EINVAL
+from shell.failure import Terminated
+
+if TYPE_CHECKING:
+    from llmagentos.client import System
+
+
+def open_system(patience: float = 30.0) -> System:
+    """Connect as the user. Raises ``ECONNREFUSED`` when the system isn't up."""
+    from llmagentos.client import connect
+
+    return connect(user=True, patience=patience)
+
+
+def limits_from(pairs: tuple[str, ...]) -> dict[str, Any] | None:
+    """``("tokens=2000", "wall=5m")`` as limits. Raises ``EINVAL`` with the names there are."""
+    if not pairs:
+        return None
+    from pydantic import ValidationError
+
+    from llmagentos.abi.process import Limits
+
+    given: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or name not in Limits.model_fields:
+            problem = f"{name} is no limit" if sign else f"{pair} is not of the form NAME=VALUE"
+            raise EINVAL(problem, hint="limits are: " + ", ".join(Limits.model_fields))
+        given[name] = _number(value)
+    try:
+        return Limits.model_validate(given).model_dump(mode="json", exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        raise EINVAL(
+            f"the limit {name}={given[name]} is not right: {first['msg'].lower()}",
+            hint="numbers are counts; wall takes 30s, 5m, 1h30m",
+        ) from None
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within it SIGTERM raises ``Terminated``, as SIGINT raises ``KeyboardInterrupt``."""
+
+    def end(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

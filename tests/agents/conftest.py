@@ -1,0 +1,84 @@
+"""A host process that has been let in by a scripted kernel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+from scripted_kernel import ScriptedKernel
+
+from llmagentos.home import Home
+
+ROOT = Path(__file__).parents[2]
+Launch = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "h")
+
+
+@pytest.fixture
+def kernel(home: Home) -> Iterator[ScriptedKernel]:
+    scripted = ScriptedKernel(home)
+    yield scripted
+    scripted.close()
+
+
+@pytest.fixture
+def launch(home: Home) -> Iterator[Launch]:
+    """Start ``python -m agents`` in this home."""
+    with ExitStack() as started:
+        yield lambda *options: started.enter_context(running(home, *options))
+
+
+@pytest.fixture
+def host(kernel: ScriptedKernel, launch: Launch) -> subprocess.Popen[str]:
+    """A host that is registered, for one test."""
+    process = launch()
+    kernel.welcome()
+    return process
+
+
+@pytest.fixture(scope="module")
+def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedKernel]:
+    """A kernel with a host that serves all the tests of a module, each with pids of its own."""
+    home = Home(tmp_path_factory.mktemp("shared") / "h")
+    scripted = ScriptedKernel(home)
+    with running(home):
+        scripted.welcome()
+        yield scripted
+    scripted.close()
+
+
+@pytest.fixture
+def pid() -> int:
+    """One that no other test uses."""
+    return next(_pids)
+
+
+_pids = count(2)
+
+
+@contextmanager
+def running(home: Home, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A host process, killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agents", "--name", "h1", "--verbose", *options],
+        cwd=ROOT,
+        env={**os.environ, "LLMOS_HOME": str(home.root)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,102 @@
+"""What an agent does with its turn, seen from the kernel's side of the socket."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from scripted_kernel import ScriptedKernel
+
+Process = subprocess.Popen[str]
+PROMPT = (("system", "Summarise."), ("user", "A long text."))
+
+
+def test_does_an_agent_exit_with_the_answer_to_its_context(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    shared_kernel.assign(pid, "secret-7")
+    read = shared_kernel.context(*PROMPT)
+    generate = shared_kernel.call("llm.generate")
+    assert generate.args == {}, "the kernel is to use the process's own context"
+    shared_kernel.generated(generate, "Short.")
+    leave = shared_kernel.call("proc.exit")
+    assert leave.args == {"code": 0, "answer": "Short."}
+    assert {read.session, generate.session, leave.session} == {"secret-7"}
+
+
+def test_is_an_answer_of_full_length_a_success(shared_kernel: ScriptedKernel, pid: int) -> None:
+    shared_kernel.assign(pid)
+    shared_kernel.context(*PROMPT)
+    shared_kernel.generated(shared_kernel.call("llm.generate"), "And then it", finish="length")
+    assert shared_kernel.call("proc.exit").args["code"] == 0
+
+
+def test_is_an_answer_that_a_dead_host_left_behind_not_made_twice(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    shared_kernel.assign(pid)
+    shared_kernel.context(*PROMPT, ("assistant", "Made before."))
+    assert shared_kernel.call("proc.exit").args == {"code": 0, "answer": "Made before."}
+
+
+@pytest.mark.parametrize("context", [(), (("system", "Summarise."),)])
+def test_is_an_agent_without_a_text_told_so(
+    shared_kernel: ScriptedKernel, pid: int, context: tuple[tuple[str, str], ...]
+) -> None:
+    shared_kernel.assign(pid)
+    shared_kernel.context(*context)
+    leave = shared_kernel.call("proc.exit").args
+    assert leave["code"] == 2
+    assert leave["error"]["code"] == "EINVAL"
+    assert leave["error"]["message"] == "it was given no text"
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("ENODRIVER", 1), ("EQUOTA", 4), ("EINVAL", 2), ("ECANCELED", 130), ("ENEWER", 1)],
+)
+def test_does_an_error_end_up_in_the_exit_record(
+    shared_kernel: ScriptedKernel, pid: int, code: str, status: int
+) -> None:
+    shared_kernel.assign(pid)
+    shared_kernel.context(*PROMPT)
+    call = shared_kernel.call("llm.generate")
+    shared_kernel.fail(call, code, "it did not work", hint="try again", detail={"queue": 3})
+    leave = shared_kernel.call("proc.exit").args
+    assert leave["code"] == status
+    assert leave["error"]["message"] == "it did not work"
+    assert leave["error"]["hint"] == "try again"
+    assert leave["error"]["detail"] == {"queue": 3}
+
+
+@pytest.mark.parametrize("code", ["EAUTH", "ESRCH"])
+def test_is_a_process_that_is_no_longer_its_own_left_alone(
+    shared_kernel: ScriptedKernel, pid: int, code: str
+) -> None:
+    shared_kernel.assign(pid)
+    shared_kernel.context(*PROMPT)
+    shared_kernel.fail(shared_kernel.call("llm.generate"), code)
+    assert shared_kernel.is_quiet()
+    shared_kernel.tell("who")
+    assert pid not in shared_kernel.welcome()["running"]
+
+
+def test_does_one_agents_failure_leave_the_others_alone(
+    kernel: ScriptedKernel, host: Process
+) -> None:
+    kernel.assign(7)
+    kernel.context(*PROMPT)
+    healthy = kernel.call("llm.generate")
+    kernel.assign(8)
+    kernel.answer(kernel.call("ctx.read"), messages="these are no messages", tokens=0)
+    leave = kernel.call("proc.exit")
+    assert leave.session == "session-8"
+    assert leave.args["code"] == 1
+    assert leave.args["error"]["code"] == "EIO"
+    kernel.answer(leave)
+    kernel.generated(healthy, "Still here.")
+    assert kernel.call("proc.exit").args["answer"] == "Still here."
+    host.terminate()
+    _, log = host.communicate(timeout=10)
+    assert "Traceback" in log
+    assert "summarise (pid 8)" in log

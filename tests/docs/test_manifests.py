@@ -1,0 +1,66 @@
+"""Whether the manifests that come with the system are fit for use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from llmagentos.abi.manifest import DEFAULT_MODEL, Manifest
+
+FOLDER = Path(__file__).parents[2] / "manifests"
+NAMES = ("codegen", "dialogue", "summarise", "translate")
+
+
+def document(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_are_these_all_that_there_are() -> None:
+    assert {file.stem for file in FOLDER.glob("*.yaml")} == set(NAMES)
+    assert {file.stem for file in (FOLDER / "samples").iterdir()} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_the_manifest_valid_and_bounded(name: str) -> None:
+    manifest = Manifest.model_validate(document(name))
+    limits, sampling = manifest.spec.limits, manifest.spec.sampling
+    assert manifest.metadata.name == name
+    assert manifest.metadata.description
+    assert manifest.spec.models == [DEFAULT_MODEL]
+    assert manifest.spec.prompt.strip()
+    assert sampling.temperature == 0, "two runs give the same answer"
+    assert sampling.max_tokens <= 120
+    assert limits.tokens is not None
+    assert limits.tokens > sampling.max_tokens
+    assert limits.turns is not None
+    assert limits.wall is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_there_a_sample_text_for_it(name: str) -> None:
+    sample = (FOLDER / "samples" / f"{name}.txt").read_text(encoding="utf-8")
+    assert 0 < len(sample.split()) < 150
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_does_the_manifest_tell_an_editor_its_schema_and_a_reader_its_model(name: str) -> None:
+    lines = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "# yaml-language-server: $schema=schema.json"
+    assert any(line.strip().startswith("# ") and "model" in line for line in lines[1:])
+
+
+def test_does_the_schema_know_what_a_manifest_writes() -> None:
+    schema = json.loads((FOLDER / "schema.json").read_text(encoding="utf-8"))
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$id"]
+    assert schema["title"]
+    assert schema["additionalProperties"] is False
+    spec = schema["$defs"]["AgentSpec"]["properties"]
+    for name in NAMES:
+        assert document(name).keys() <= schema["properties"].keys()
+        assert document(name)["spec"].keys() <= spec.keys()

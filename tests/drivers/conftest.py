@@ -1,0 +1,207 @@
+"""What the driver tests share: a kernel made of one socket, and a model small enough to build."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import zmq
+
+from drivers.host import Host
+from drivers.scripted import ScriptedEngine
+from llmagentos.abi.driver import ModelCard, Registration
+from llmagentos.abi.wire import Message, decode, encode
+from llmagentos.home import Home, write_secret
+
+ROOT = Path(__file__).parents[2]
+
+
+class FakeKernel:
+    """The kernel's side of the driver protocol, as far as a test says it."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.seen: list[Message] = []
+        self.driver = b""
+        self.open()
+
+    def open(self) -> None:
+        self._socket = zmq.Context.instance().socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.bind(self.home.drivers)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def say(self, kind: str, body: dict[str, Any]) -> None:
+        self.say_raw(*encode(Message(kind, body=body)))
+
+    def say_raw(self, *frames: bytes) -> None:
+        self._socket.send_multipart([self.driver, *frames])
+
+    def hear(self, seconds: float = 10.0) -> Message:
+        if not self._socket.poll(round(seconds * 1000)):
+            raise TimeoutError(f"nothing heard; before: {[m.kind for m in self.seen]}")
+        self.driver, *frames = self._socket.recv_multipart()
+        message = decode(frames)
+        self.seen.append(message)
+        return message
+
+    def hear_until(self, wanted: Callable[[Message], bool], seconds: float = 10.0) -> Message:
+        end = time.monotonic() + seconds
+        while not wanted(message := self.hear(max(0.0, end - time.monotonic()))):
+            pass
+        return message
+
+    def hear_kind(self, kind: str, seconds: float = 10.0) -> Message:
+        return self.hear_until(lambda message: message.kind == kind, seconds)
+
+    def admit(self, boot: int = 1, beat_interval: float = 0.1) -> Message:
+        """Welcome the driver and wait until it is ready; its registration."""
+        registration = self.hear_kind("register")
+        self.say("welcome", {"boot": boot, "beat_interval": beat_interval})
+        self.hear_until(lambda m: m.kind == "beat" and m.body["state"] == "ready")
+        return registration
+
+    def start(self, burst: int, text: str = "a b c", **more: Any) -> None:
+        order = {
+            "burst": burst,
+            "attempt": 1,
+            "pid": 2,
+            "model": "fake-model",
+            "messages": [{"role": "user", "content": text}],
+            "sampling": {"max_tokens": 1000},
+        }
+        self.say("start", order | more)
+
+    def steps(self, burst: int, seconds: float = 10.0) -> list[dict[str, Any]]:
+        """The step reports of a burst up to its finish."""
+        steps: list[dict[str, Any]] = []
+        while not steps or not steps[-1].get("finish"):
+            message = self.hear_kind("report", seconds)
+            steps += [step for step in message.body["steps"] if step["burst"] == burst]
+        return steps
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[FakeKernel]:
+    home = Home(tmp_path / "home")
+    home.create()
+    write_secret(home.service_key_file, "service-key")
+    fake = FakeKernel(home)
+    yield fake
+    fake.close()
+
+
+CARD = ModelCard(name="fake-model", context_length=8192)
+
+
+@pytest.fixture
+def run_host(kernel: FakeKernel) -> Iterator[Callable[..., SimpleNamespace]]:
+    """Runs a host in a thread: ``run_host(load)`` or ``run_host(delay=…)``."""
+    running: list[SimpleNamespace] = []
+
+    def run(load: Callable[..., Any] | None = None, *, delay: float = 0.0) -> SimpleNamespace:
+        registration = Registration(name="fake", kind="edge", models=[CARD], slots=4)
+        engine = ScriptedEngine(CARD, 4, delay=delay)
+        host = Host(kernel.home, registration, load or (lambda announce: engine))
+        result = SimpleNamespace(host=host, engine=engine, status=None)
+
+        def live() -> None:
+            result.status = host.run()
+
+        result.thread = threading.Thread(target=live)
+        result.thread.start()
+        running.append(result)
+        return result
+
+    yield run
+    for result in running:
+        result.host.stop()
+        result.thread.join(10)
+        assert not result.thread.is_alive()
+
+
+@pytest.fixture
+def run_program(kernel: FakeKernel) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Runs ``python -m …`` as a driver of this kernel."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        program = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env=os.environ | {"LLMOS_HOME": str(kernel.home.root)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(program)
+        return program
+
+    yield run
+    for program in started:
+        program.kill()
+        program.communicate()
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> Any:
+    """A byte-level BPE tokenizer, so that characters are split between tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=330,
+        special_tokens=["<|end|>", "<|start|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    text = ["the quick brown fox jumps over the lazy dog", "ünïcödé ist schön, naïve café"]
+    tokenizer.train_from_iterator(text * 20, trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")
+    fast.chat_template = (
+        "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}"
+        "{% endif %}<|start|>{{ m.role }}: {{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}<|start|>assistant: {% endif %}"
+    )
+    return fast
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_tokenizer: Any) -> Any:
+    """A random Llama with its tokenizer, as the engine takes it. fp32, 512 tokens of context."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from drivers.edge.loader import prepare
+
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=len(tiny_tokenizer),
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.3,  # far apart logits, as a trained model's: no ties by rounding
+        bos_token_id=None,
+        eos_token_id=tiny_tokenizer.eos_token_id,
+        pad_token_id=tiny_tokenizer.eos_token_id,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model = LlamaForCausalLM(config).eval()
+    return prepare("tiny", model, tiny_tokenizer)
