@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kernel import lifecycle
 from kernel.calls import Call
+from kernel.ordered import Ordered
 from kernel.process import Process
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ _RECONNECT_GRACE = 10.0
 class Connections:
     def __init__(self, kernel: Machine) -> None:
         self._kernel = kernel
-        self._calls: dict[bytes, set[Call]] = {}
-        self._attached: dict[bytes, set[Process]] = {}
+        self._calls: dict[bytes, Ordered[Call]] = {}
+        self._attached: dict[bytes, Ordered[Process]] = {}
         self._heard: set[bytes] = set()
 
     @staticmethod
@@ -35,7 +36,7 @@ class Connections:
             self._heard.add(peer)
 
     def opened(self, call: Call) -> None:
-        self._calls.setdefault(call.peer, set()).add(call)
+        self._calls.setdefault(call.peer, Ordered()).add(call)
 
     def closed(self, call: Call) -> None:
         calls = self._calls.get(call.peer)
@@ -52,7 +53,7 @@ class Connections:
 
     def attach(self, process: Process) -> None:
         """It ends with the connection that is named in it."""
-        self._attached.setdefault(process.attached, set()).add(process)
+        self._attached.setdefault(process.attached, Ordered()).add(process)
 
     def detach(self, process: Process) -> None:
         processes = self._attached.get(process.attached)
@@ -64,9 +65,9 @@ class Connections:
     def gone(self, peer: bytes) -> None:
         """A connection ended: its calls are cancelled, and what is attached to it ends."""
         kernel = self._kernel
-        for call in list(self._calls.get(peer, ())):
+        for call in self._calls.get(peer, ()):
             kernel.abandon(call)
-        for process in list(self._attached.get(peer, ())):
+        for process in self._attached.get(peer, ()):
             if process.kind == "program":
                 lifecycle.end(kernel, process, code=0)
                 continue
@@ -79,7 +80,7 @@ class Connections:
         kernel = self._kernel
 
         def over() -> None:
-            for peer in self._attached.keys() - self._heard:
+            for peer in sorted(self._attached.keys() - self._heard):
                 self.gone(peer)
             self._heard.clear()
 

@@ -308,7 +308,7 @@ class Machine:
         """Tell those who wait for it, and decide how long it stays in the table."""
         assert process.exit is not None
         collected = False
-        for call in list(process.watchers):
+        for call in process.watchers:
             collected = collected or call.reap
             self.complete(call, process.exit)
         if collected or process.attached:

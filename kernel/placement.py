@@ -40,10 +40,10 @@ def decide(burst: Burst, drivers: Iterable[Driver]) -> Decision:
         else:
             rank = next(i for i, model in enumerate(burst.models) if driver.offers(model))
             able.append((driver, rank))
-    up = [(driver, rank) for driver, rank in able if driver.state == "ready" and driver.up]
+    up = [(driver, rank) for driver, rank in able if driver.usable]
     if not up:
         for driver, _ in able:
-            considered[driver.name] = driver.note or driver.state
+            considered[driver.name] = "is draining" if driver.drained else _condition(driver)
         outlook: Outlook = "none"
         if able:
             loading = any(driver.up and driver.state == "loading" for driver, _ in able)
@@ -84,9 +84,11 @@ def _objection(burst: Burst, driver: Driver) -> str:
         return f"does not offer {' or '.join(burst.models)}"
     if burst.tokens and not burst.kept and "resume_tokens" not in driver.card.features:
         return f"can't go on from {len(burst.tokens)} tokens of another driver"
-    if driver.drained:
-        return "is draining"
     return ""
+
+
+def _condition(driver: Driver) -> str:
+    return f"is {driver.state}" + (f": {driver.note}" if driver.note else "")
 
 
 def _cost(burst: Burst, driver: Driver) -> tuple[bool, float, str]:

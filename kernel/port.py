@@ -53,9 +53,7 @@ class Port:
 
     def _register(self, peer: bytes, message: Message) -> None:
         kernel = self._kernel
-        if not hmac.compare_digest(
-            message.session.encode(), kernel.services.service_key.encode()
-        ):
+        if not hmac.compare_digest(message.session.encode(), kernel.services.service_key.encode()):
             raise EAUTH("a driver registers with the service key")
         card = Registration.model_validate(message.body)
         there = kernel.registry.named(card.name)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from kernel import context
 from kernel.context import Node
 from kernel.ledger import Account
+from kernel.ordered import Ordered
 from llmagentos.abi.manifest import AgentSpec, Manifest
 from llmagentos.abi.process import (
     ExitRecord,
@@ -85,10 +86,10 @@ class Process:
     driver: str | None = None
     placement: Placement | None = None
     history: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=16))
-    bursts: set[Burst] = field(default_factory=set)
-    calls: set[Call] = field(default_factory=set)
+    bursts: Ordered[Burst] = field(default_factory=Ordered)
+    calls: Ordered[Call] = field(default_factory=Ordered)
     """Its calls in flight."""
-    watchers: set[Call] = field(default_factory=set)
+    watchers: Ordered[Call] = field(default_factory=Ordered)
     """Others' ``proc.wait`` calls for it."""
     held: list[Send] = field(default_factory=list)
     """Replies that came while it was stopped."""

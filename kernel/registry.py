@@ -53,10 +53,14 @@ class Driver:
         return len(self.pids) if self.is_host else len(self.running)
 
     @property
+    def usable(self) -> bool:
+        """Whether it takes new work, as far as it has room."""
+        return self.up and self.state == "ready" and not self.drained
+
+    @property
     def free(self) -> int:
         """Slots that can take work now."""
-        usable = self.up and self.state == "ready" and not self.drained
-        return max(0, self.card.slots - self.load) if usable else 0
+        return max(0, self.card.slots - self.load) if self.usable else 0
 
     def offers(self, model: str) -> bool:
         return any(card.name == model for card in self.card.models)

@@ -1,0 +1,274 @@
+"""How bursts are admitted, placed, moved when drivers die, and failed when nothing helps."""
+
+import pytest
+
+from kernel.config import Config
+from kernel.effects import FromDriver
+from llmagentos.abi.errors import EBUSY, ENODRIVER
+from llmagentos.abi.wire import Message
+from tests.kernel.rig import MODEL, Rig, agent
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def test_do_bursts_get_slots_in_the_order_they_came(rig: Rig) -> None:
+    driver = rig.driver(slots=1)
+    for word in ("one", "two", "three"):
+        rig.send("llm.generate", messages=_said(word))
+    order = []
+    while len(order) < 3:
+        start = driver.started[-1]
+        order.append(start.messages[0].content)
+        driver.report(start, "ok", finish="stop", prompt=1)
+    assert order == ["one", "two", "three"]
+
+
+def test_is_an_unknown_model_refused_at_once(rig: Rig) -> None:
+    rig.driver()
+    rig.wait(3)
+    with pytest.raises(ENODRIVER, match="no driver offers the model nope") as caught:
+        rig.call("llm.generate", messages=_said("hi"), model="nope")
+    assert MODEL in caught.value.hint
+
+
+def test_may_a_driver_be_late_at_the_boot(rig: Rig) -> None:
+    number = rig.send("llm.generate", messages=_said("hi"))
+    rig.wait(10)
+    assert rig.reply(number) is None
+    driver = rig.driver()
+    driver.answer()
+    assert rig.reply(number) is not None
+
+
+def test_does_nobody_wait_for_ever_for_a_driver_that_never_comes(rig: Rig) -> None:
+    number = rig.send("llm.generate", messages=_said("hi"))
+    rig.wait(rig.config.boot_patience + 1)
+    reply = rig.reply(number)
+    assert reply is not None
+    assert reply["error"]["code"] == "ENODRIVER"
+
+
+def test_does_a_burst_wait_while_its_driver_loads(rig: Rig) -> None:
+    driver = rig.driver(state="loading")
+    rig.host()
+    number = rig.send("llm.generate", messages=_said("hi"))
+    driver.beat("loading", note="pulling", progress=0.1)
+    for _ in range(10):
+        rig.now += 9
+        driver.beat("loading", note="pulling", progress=0.5)
+    assert rig.reply(number) is None
+    driver.beat("ready")
+    driver.answer()
+    assert rig.reply(number) is not None
+
+
+def test_does_a_burst_go_on_elsewhere_from_its_tokens(rig: Rig) -> None:
+    first = rig.driver("first")
+    number = rig.send("llm.generate", messages=_said("hi"), stream=True)
+    first.report(first.started[0], "one two ", prompt=3)
+    second = rig.driver("second")
+    first.die()
+    start = second.started[0]
+    assert start.accepted == [0, 1]
+    assert start.attempt == 2
+    second.report(start, "three", finish="stop", prompt=3)
+    reply = rig.reply(number)
+    assert reply is not None
+    assert reply["result"]["text"] == "one two three"
+    assert reply["result"]["driver"] == "second"
+    assert rig.streamed(number) == "one two three"
+
+
+def test_is_a_late_report_of_a_dead_driver_ignored(rig: Rig) -> None:
+    first = rig.driver("first")
+    number = rig.send("llm.generate", messages=_said("hi"))
+    old = first.started[0]
+    first.hang()
+    rig.wait(rig.config.silence + 1)
+    second = rig.driver("second")
+    assert second.started
+    first.report(old, "stale", finish="stop", prompt=3)
+    assert rig.reply(number) is None
+    assert rig.commands[first.peer][-1][0] == "who"
+
+
+def test_does_a_burst_fail_when_driver_after_driver_dies_under_it(rig: Rig) -> None:
+    number = rig.send("llm.generate", messages=_said("poison"))
+    for _ in range(rig.config.attempts):
+        rig.driver().die()
+    reply = rig.reply(number)
+    assert reply is not None
+    assert reply["error"]["code"] == "EDRIVER"
+
+
+def test_does_a_burst_give_up_when_its_driver_stays_away(rig: Rig) -> None:
+    driver, host = rig.driver(), rig.host()
+    pid = rig.spawn()
+    call = host.act(pid, "llm.generate")
+    driver.die()
+    assert rig.state(pid) == "WAITING(driver)"
+    rig.wait(rig.config.driver_patience + 1)
+    reply = host.reply(call)
+    assert reply is not None
+    assert reply["error"]["code"] == "EDRIVER"
+    assert "edge" in reply["error"]["hint"]
+
+
+def test_does_nonsense_from_a_driver_move_its_bursts(rig: Rig) -> None:
+    first = rig.driver("first")
+    number = rig.send("llm.generate", messages=_said("hi"))
+    second = rig.driver("second")
+    first.say("report", {"steps": [{"burst": "all of them"}]})
+    assert len(first.heard("refuse")) == 1
+    second.answer()
+    assert rig.reply(number) is not None
+
+
+def test_does_a_gap_in_the_tokens_count_as_nonsense(rig: Rig) -> None:
+    driver = rig.driver()
+    rig.send("llm.generate", messages=_said("hi"))
+    driver.report(driver.started[0], "late", index=7)
+    assert len(driver.heard("refuse")) == 1
+
+
+def test_is_a_driver_without_the_service_key_refused(rig: Rig) -> None:
+    driver = rig.driver()
+    for key in ("", "a guess", "schlüssel"):
+        rig.put_in(FromDriver(b"x", Message("register", session=key, body=driver.card)))
+        assert rig.commands[b"x"][-1][0] == "refuse"
+    assert len(rig.call("drv.list")["drivers"]) == 1
+
+
+def test_is_a_full_queue_refused(rig: Rig) -> None:
+    small = Rig(Config(default_model=MODEL, queue_limit=2))
+    small.driver(slots=1)
+    for _ in range(3):
+        small.send("llm.generate", messages=_said("hi"))
+    with pytest.raises(EBUSY, match="2 bursts wait"):
+        small.call("llm.generate", messages=_said("hi"))
+
+
+def test_does_one_blocked_queue_leave_the_others_alone(rig: Rig) -> None:
+    full, free = rig.driver("full", slots=1), rig.driver("free", models=[_card("other")])
+    rig.send("llm.generate", messages=_said("a"))
+    rig.send("llm.generate", messages=_said("b"))
+    rig.send("llm.generate", messages=_said("c"), model="other")
+    assert len(full.started) == 1
+    assert len(free.started) == 1
+
+
+def test_does_a_cancelled_burst_leave_the_driver_and_its_slot(rig: Rig) -> None:
+    driver = rig.driver(slots=1)
+    first = rig.send("llm.generate", messages=_said("a"))
+    second = rig.send("llm.generate", messages=_said("b"))
+    assert rig.call("llm.cancel", call=first)["cancelled"] == 1
+    reply = rig.reply(first)
+    assert reply is not None
+    assert reply["error"]["code"] == "ECANCELED"
+    assert len(driver.heard("cancel")) == 1
+    driver.answer()
+    assert rig.reply(second) is not None
+
+
+def test_is_the_work_of_a_client_that_went_cancelled_not_done(rig: Rig) -> None:
+    driver = rig.driver(slots=1)
+    for _ in range(50):
+        rig.send("llm.generate", messages=_said("a"), peer=b"gone")
+    kept = rig.send("llm.generate", messages=_said("b"))
+    rig.drop_client(b"gone")
+    driver.answer()
+    assert rig.reply(kept) is not None
+    assert len(driver.started) == 2
+
+
+def test_does_a_drained_driver_get_nothing_new(rig: Rig) -> None:
+    driver = rig.driver()
+    rig.send("llm.generate", messages=_said("a"))
+    rig.wait(30)
+    rig.call("drv.drain", name="edge")
+    waiting = rig.send("llm.generate", messages=_said("b"))
+    assert len(driver.started) == 1
+    rig.call("drv.drain", name="edge", on=False)
+    assert len(driver.started) == 2
+    driver.answer()
+    assert rig.reply(waiting) is not None
+
+
+def test_is_private_data_kept_from_a_driver_that_may_not_see_it(rig: Rig) -> None:
+    cloud, host = rig.driver("cloud", kind="cloud"), rig.host()
+    pid = rig.spawn(agent(labels=["private"]))
+    rig.wait(3)
+    call = host.act(pid, "llm.generate")
+    reply = host.reply(call)
+    assert reply is not None
+    assert reply["error"]["code"] == "ENODRIVER"
+    assert "may not see data labelled private" in reply["error"]["hint"]
+    assert not cloud.started
+    edge = rig.driver("edge", labels=["private"])
+    host.act(pid, "llm.generate")
+    assert edge.started
+    assert not cloud.started
+
+
+def test_does_info_say_why_a_burst_is_where_it_is(rig: Rig) -> None:
+    rig.driver("edge")
+    rig.driver("far", kind="cloud")
+    host = rig.host()
+    pid = rig.spawn(agent(placement={"allow": ["edge"]}))
+    host.act(pid, "llm.generate")
+    placement = rig.call("proc.info", pid=pid)["placement"]
+    assert placement["chosen"] == "edge"
+    assert placement["considered"]["far"] == "is cloud; the manifest allows edge"
+    assert placement["considered"]["edge"].startswith("chosen")
+
+
+def test_is_the_preferred_place_taken_while_it_has_room(rig: Rig) -> None:
+    edge, cloud = rig.driver("edge", slots=1), rig.driver("zcloud", kind="cloud")
+    host = rig.host()
+    for _ in range(2):
+        pid = rig.spawn(agent(placement={"allow": ["edge", "cloud"], "prefer": "edge"}))
+        host.act(pid, "llm.generate")
+    assert len(edge.started) == 1
+    assert len(cloud.started) == 1
+
+
+def test_is_a_lesser_model_used_only_when_the_best_is_not_up(rig: Rig) -> None:
+    best, lesser = rig.driver("best", slots=1), rig.driver("lesser", models=[_card("small")])
+    host = rig.host()
+    for _ in range(2):
+        pid = rig.spawn(agent(model=[MODEL, "small"]))
+        host.act(pid, "llm.generate")
+    assert len(best.started) == 1
+    assert not lesser.started
+    best.die()
+    assert len(lesser.started) >= 1
+
+
+def test_does_an_error_of_the_driver_reach_the_caller_as_it_is(rig: Rig) -> None:
+    driver = rig.driver()
+    number = rig.send("llm.generate", messages=_said("long"))
+    error = {"code": "ECONTEXT", "message": "too long", "hint": "shorten it"}
+    driver.report(driver.started[0], finish="error", error=error)
+    reply = rig.reply(number)
+    assert reply is not None
+    assert reply["error"]["code"] == "ECONTEXT"
+    assert reply["error"]["hint"] == "shorten it"
+
+
+def test_is_every_sampled_burst_given_a_seed(rig: Rig) -> None:
+    driver = rig.driver()
+    rig.send("llm.generate", messages=_said("a"), sampling={"temperature": 1.0})
+    rig.send("llm.generate", messages=_said("a"))
+    assert driver.started[0].sampling.seed is not None
+    assert driver.started[1].sampling.seed is None
+
+
+def _said(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def _card(name: str) -> dict[str, object]:
+    return {"name": name, "context_length": 2048}

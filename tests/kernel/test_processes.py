@@ -1,0 +1,252 @@
+"""How processes begin, are signalled, end and are collected."""
+
+import pytest
+
+from kernel.process import IllegalTransition
+from llmagentos.abi.errors import ECANCELED, EINVAL, EPERM, EQUOTA, ESRCH, from_wire
+from tests.kernel.rig import Rig, agent
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def test_does_an_agent_wait_as_new_until_a_host_comes(rig: Rig) -> None:
+    pid = rig.spawn()
+    assert rig.state(pid) == "NEW"
+    host = rig.host()
+    assert rig.state(pid) == "READY"
+    assert host.assigned[0].pid == pid
+
+
+def test_does_an_answer_go_the_whole_way(rig: Rig) -> None:
+    driver, host = rig.driver(), rig.host()
+    pid = rig.spawn(agent(prompt="be kind"), text="how are you?")
+    waiting = rig.send("proc.wait", pid=pid, stream=True)
+    call = host.act(pid, "llm.generate")
+    assert rig.state(pid) == "RUNNING"
+    start = driver.started[0]
+    assert [(m.role, m.content) for m in start.messages] == [
+        ("system", "be kind"),
+        ("user", "how are you?"),
+    ]
+    driver.report(start, "fine ", prompt=7)
+    driver.report(start, "thanks", index=1, finish="stop")
+    reply = host.reply(call)
+    assert reply is not None
+    assert reply["result"]["text"] == "fine thanks"
+    assert reply["result"]["usage"]["prompt_tokens"] == 7
+    assert rig.streamed(waiting) == "fine thanks"
+    host.act(pid, "proc.exit", answer="fine thanks")
+    record = rig.reply(waiting)
+    assert record is not None
+    assert record["result"]["answer"] == "fine thanks"
+    assert record["result"]["usage"]["completion_tokens"] == 2
+
+
+def test_is_a_collected_process_gone_from_the_table_but_not_forgotten(rig: Rig) -> None:
+    host = rig.host()
+    pid = rig.spawn()
+    host.act(pid, "proc.exit", code=3)
+    assert rig.state(pid) == "ZOMBIE"
+    assert rig.call("proc.wait", pid=pid)["code"] == 3
+    assert pid not in [p["pid"] for p in rig.call("proc.list")["processes"]]
+    assert rig.call("proc.info", pid=pid)["process"]["exit"]["code"] == 3
+    assert pid in [p["pid"] for p in rig.call("proc.list", history=10)["processes"]]
+    rig.crash()
+    assert rig.call("proc.wait", pid=pid)["code"] == 3
+
+
+def test_is_a_kill_of_a_tree_one_step(rig: Rig) -> None:
+    host = rig.host()
+    allowed = {"allow": ["proc:spawn"]}
+    parent = rig.spawn(agent(capabilities=allowed))
+    made = host.act(parent, "proc.spawn", manifest=agent("child"))
+    reply = host.reply(made)
+    assert reply is not None
+    child = reply["result"]["pid"]
+    victims = rig.call("proc.kill", pid=parent, signal="KILL", tree=True)["signalled"]
+    assert victims == [parent, child]
+    assert rig.state(parent) == rig.state(child) == "ZOMBIE"
+    assert {body.pid for body in host.heard("signal")} == {parent, child}
+
+
+def test_are_orphans_adopted_by_init(rig: Rig) -> None:
+    host = rig.host()
+    parent = rig.spawn(agent(capabilities={"allow": ["proc:spawn"]}))
+    made = host.act(parent, "proc.spawn", manifest=agent("child"))
+    reply = host.reply(made)
+    assert reply is not None
+    child = reply["result"]["pid"]
+    host.act(parent, "proc.exit")
+    assert rig.call("proc.info", pid=child)["process"]["ppid"] == 1
+
+
+def test_does_term_become_kill_after_the_grace(rig: Rig) -> None:
+    host = rig.host()
+    pid = rig.spawn()
+    rig.call("proc.kill", pid=pid)
+    assert [body.signal for body in host.heard("signal")] == ["TERM"]
+    rig.wait(rig.config.term_grace - 0.1)
+    assert rig.state(pid) == "READY"
+    rig.wait(0.2)
+    assert rig.call("proc.wait", pid=pid)["signal"] == "KILL"
+
+
+def test_does_int_cancel_the_call_in_flight_only(rig: Rig) -> None:
+    driver, host = rig.driver(), rig.host()
+    pid = rig.spawn()
+    call = host.act(pid, "llm.generate")
+    rig.call("proc.kill", pid=pid, signal="INT")
+    reply = host.reply(call)
+    assert reply is not None
+    assert isinstance(from_wire(reply["error"]), ECANCELED)
+    assert [ref.burst for ref in driver.heard("cancel")] == [driver.started[0].burst]
+    assert rig.state(pid) == "READY"
+
+
+def test_does_stop_hold_the_burst_and_cont_resume_it_where_it_was(rig: Rig) -> None:
+    driver, host = rig.driver(), rig.host()
+    pid = rig.spawn()
+    call = host.act(pid, "llm.generate")
+    driver.report(driver.started[0], "one ", prompt=3)
+    rig.call("proc.kill", pid=pid, signal="STOP")
+    assert rig.state(pid) == "STOPPED"
+    assert len(driver.heard("preempt")) == 1
+    rig.call("proc.kill", pid=pid, signal="CONT")
+    assert rig.state(pid) == "RUNNING"
+    assert len(driver.heard("resume")) == 1
+    assert len(driver.started) == 1, "it was prefilled a second time"
+    driver.report(driver.started[0], "two", index=1, finish="stop")
+    reply = host.reply(call)
+    assert reply is not None
+    assert reply["result"]["text"] == "one two"
+
+
+def test_does_a_stopped_process_hear_nothing_until_it_goes_on(rig: Rig) -> None:
+    driver, host = rig.driver(), rig.host()
+    pid = rig.spawn()
+    call = host.act(pid, "llm.generate")
+    rig.call("proc.kill", pid=pid, signal="STOP")
+    # The last token was on its way already when the STOP came.
+    driver.answer("done")
+    assert host.reply(call) is None
+    rig.call("proc.kill", pid=pid, signal="CONT")
+    assert host.reply(call) is not None
+
+
+def test_does_a_slot_go_to_another_while_its_process_is_stopped(rig: Rig) -> None:
+    driver, host = rig.driver(slots=1), rig.host()
+    first, second = rig.spawn(), rig.spawn()
+    host.act(first, "llm.generate")
+    host.act(second, "llm.generate")
+    assert rig.state(second) == "READY"
+    rig.call("proc.kill", pid=first, signal="STOP")
+    assert rig.state(second) == "RUNNING"
+    rig.call("proc.kill", pid=first, signal="CONT")
+    assert rig.state(first) == "READY"
+    driver.answer()
+    assert rig.state(first) == "RUNNING"
+
+
+def test_does_a_program_without_a_name_end_with_its_connection(rig: Rig) -> None:
+    driver = rig.driver()
+    pid, session = rig.program()
+    rig.send("llm.generate", session=session, peer=b"prog", messages=[_said("hi")])
+    rig.drop_client(b"prog")
+    assert len(driver.heard("cancel")) == 1
+    with pytest.raises(ESRCH):
+        rig.call("proc.kill", pid=pid)
+
+
+def test_does_a_named_program_come_back_as_itself(rig: Rig) -> None:
+    pid, session = rig.program("collector")
+    rig.call("ctx.append", session=session, peer=b"prog", messages=[_said("remember")])
+    rig.drop_client(b"prog")
+    rig.crash()
+    there = rig.call("proc.info", session=session, peer=b"later")["process"]
+    assert there["pid"] == pid
+    assert there["context_messages"] == 1
+    again = rig.call("proc.adopt", name="collector")
+    assert again["pid"] == pid
+    assert again["resumed"]
+
+
+def test_does_an_attached_agent_end_with_its_connection(rig: Rig) -> None:
+    driver, host = rig.driver(), rig.host()
+    pid = rig.spawn(attach=True, peer=b"shell")
+    other = rig.spawn(peer=b"shell")
+    host.act(pid, "llm.generate")
+    rig.drop_client(b"shell")
+    assert len(driver.heard("cancel")) == 1
+    assert rig.call("proc.info", pid=pid)["process"]["exit"]["signal"] == "KILL"
+    assert rig.state(other) == "READY"
+
+
+def test_does_fork_share_the_context_and_halve_the_budget(rig: Rig) -> None:
+    host = rig.host()
+    parent = rig.spawn(agent(limits={"tokens": 1000}), text="shared")
+    child = rig.call("proc.fork", pid=parent, text="mine alone")["pid"]
+    told = [m["content"] for m in rig.call("ctx.read", pid=child)["messages"]]
+    assert told == ["shared", "mine alone"]
+    assert len(rig.call("ctx.read", pid=parent)["messages"]) == 1
+    assert rig.call("proc.limits", pid=child)["limits"]["tokens"] == 500
+    assert host.assigned[-1].pid == child
+
+
+def test_is_the_wall_limit_kept(rig: Rig) -> None:
+    rig.host()
+    pid = rig.spawn(agent(limits={"wall": "5m"}))
+    rig.wait(299)
+    assert rig.state(pid) == "READY"
+    rig.wait(2)
+    record = rig.call("proc.wait", pid=pid)
+    assert record["error"]["code"] == "EQUOTA"
+    assert record["code"] == 4
+
+
+def test_are_children_counted(rig: Rig) -> None:
+    host = rig.host()
+    parent = rig.spawn(agent(capabilities={"allow": ["proc:spawn"]}, limits={"children": 1}))
+    host.act(parent, "proc.spawn", manifest=agent("one"))
+    refused = host.reply(host.act(parent, "proc.spawn", manifest=agent("two")))
+    assert refused is not None
+    assert isinstance(from_wire(refused["error"]), EQUOTA)
+
+
+def test_can_nobody_signal_init_or_the_dead(rig: Rig) -> None:
+    host = rig.host()
+    with pytest.raises(EPERM):
+        rig.call("proc.kill", pid=1)
+    pid = rig.spawn()
+    host.act(pid, "proc.exit")
+    with pytest.raises(ESRCH):
+        rig.call("proc.kill", pid=pid)
+    with pytest.raises(EINVAL):
+        rig.call("proc.exit")
+
+
+def test_does_a_wait_time_out(rig: Rig) -> None:
+    rig.host()
+    pid = rig.spawn()
+    number = rig.send("proc.wait", pid=pid, timeout=2.0)
+    rig.wait(1.9)
+    assert rig.reply(number) is None
+    rig.wait(0.2)
+    reply = rig.reply(number)
+    assert reply is not None
+    assert reply["error"]["code"] == "ETIMEOUT"
+
+
+def test_does_an_illegal_transition_tell_the_whole_story(rig: Rig) -> None:
+    host = rig.host()
+    pid = rig.spawn()
+    process = rig.machine.table.get(pid)
+    host.act(pid, "proc.exit")
+    with pytest.raises(IllegalTransition, match=r"(?s)from ZOMBIE to RUNNING.*NEW -> READY.*exit"):
+        process.go("RUNNING", None, rig.now, "a test wants it")
+
+
+def _said(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}

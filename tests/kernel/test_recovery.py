@@ -1,0 +1,117 @@
+"""What is left after a crash, and who goes on with it?"""
+
+import pytest
+
+from tests.kernel.rig import Rig, agent
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def crash(rig: Rig) -> None:
+    rig.beating.clear()
+    rig.crash()
+
+
+def test_does_a_host_that_lived_on_keep_its_agents(rig: Rig) -> None:
+    host = rig.host()
+    pid = rig.spawn()
+    session = host.session_of(pid)
+    crash(rig)
+    assert rig.state(pid) == "WAITING(driver)"
+    rig.host(running=[pid])
+    assert rig.state(pid) == "READY"
+    assert rig.call("proc.info", session=session)["process"]["pid"] == pid
+
+
+def test_does_another_host_take_over_what_nobody_claims(rig: Rig) -> None:
+    host = rig.host()
+    pid = rig.spawn()
+    old = host.session_of(pid)
+    crash(rig)
+    fresh = rig.host("other")
+    assert not fresh.assigned
+    rig.wait(rig.config.claim_patience + 1)
+    assert [a.pid for a in fresh.assigned] == [pid]
+    number = rig.send("proc.info", session=old)
+    reply = rig.reply(number)
+    assert reply is not None
+    assert reply["error"]["code"] == "EAUTH", "the dead host's session still opens doors"
+
+
+def test_is_a_host_told_to_drop_what_is_no_longer_its_own(rig: Rig) -> None:
+    host = rig.host()
+    pid = rig.spawn()
+    host.act(pid, "proc.exit")
+    crash(rig)
+    back = rig.host(running=[pid, 4711])
+    assert [(body.pid, body.signal) for body in back.heard("signal")] == [
+        (pid, "KILL"),
+        (4711, "KILL"),
+    ]
+
+
+def test_does_a_dead_hosts_agent_go_on_from_its_last_committed_step(rig: Rig) -> None:
+    driver, host = rig.driver(slots=1), rig.host()
+    pid = rig.spawn()
+    host.act(pid, "llm.generate")
+    host.die()
+    assert rig.state(pid) == "WAITING(driver)"
+    assert len(driver.heard("cancel")) == 1, "the dead host's burst must not answer too"
+    other = rig.host("other")
+    other.act(pid, "llm.generate")
+    driver.answer("once")
+    told = [m["content"] for m in rig.call("ctx.read", pid=pid)["messages"]]
+    assert told == ["hello", "once"]
+
+
+def test_do_stopped_and_ended_processes_stay_what_they_were(rig: Rig) -> None:
+    host = rig.host()
+    stopped, ended = rig.spawn(), rig.spawn()
+    rig.call("proc.kill", pid=stopped, signal="STOP")
+    host.act(ended, "proc.exit", code=7, answer="bye")
+    crash(rig)
+    assert rig.state(stopped) == "STOPPED"
+    record = rig.call("proc.wait", pid=ended)
+    assert (record["code"], record["answer"]) == (7, "bye")
+
+
+def test_do_limits_usage_and_books_survive(rig: Rig) -> None:
+    driver, host = rig.driver(), rig.host()
+    pid = rig.spawn(agent(limits={"tokens": 1000, "wall": "1h"}))
+    host.act(pid, "llm.generate")
+    driver.answer("a b c", prompt=7)
+    before = rig.call("proc.info", pid=pid)["process"]
+    crash(rig)
+    after = rig.call("proc.info", pid=pid)["process"]
+    for field in ("limits", "usage", "started", "name", "context_tokens"):
+        assert after[field] == before[field]
+    assert rig.machine.table.get(pid).tokens.spent == 10
+    assert rig.machine.table.init.tokens.spent == 10
+    rig.wait(3601)
+    assert rig.call("proc.wait", pid=pid)["error"]["code"] == "EQUOTA"
+
+
+def test_do_pids_messages_and_events_never_repeat(rig: Rig) -> None:
+    host = rig.host()
+    first = rig.spawn()
+    host.act(first, "proc.exit")
+    rig.call("proc.wait", pid=first)
+    latest = rig.machine.journal.seq
+    crash(rig)
+    assert rig.spawn() > first
+    seqs = [e["seq"] for e in rig.call("sys.events")["events"]]
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert seqs[-1] > latest
+
+
+def test_does_an_attached_agent_end_when_its_shell_does_not_come_back(rig: Rig) -> None:
+    rig.host()
+    gone, back = rig.spawn(attach=True, peer=b"gone"), rig.spawn(attach=True, peer=b"back")
+    crash(rig)
+    rig.call("sys.info", peer=b"back")
+    rig.wait(11)
+    assert rig.call("proc.info", pid=gone)["process"]["exit"] is not None
+    assert rig.call("proc.info", pid=back)["process"]["exit"] is None
