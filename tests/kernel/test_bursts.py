@@ -266,6 +266,23 @@ def test_is_every_sampled_burst_given_a_seed(rig: Rig) -> None:
     assert driver.started[1].sampling.seed is None
 
 
+def test_does_a_stopped_burst_go_on_elsewhere_when_the_keeper_of_its_kv_dies(rig: Rig) -> None:
+    first, host = rig.driver("first"), rig.host()
+    pid = rig.spawn()
+    call = host.act(pid, "llm.generate")
+    first.report(first.started[0], "one ", prompt=3)
+    rig.call("proc.kill", pid=pid, signal="STOP")
+    first.die()
+    second = rig.driver("second")
+    rig.call("proc.kill", pid=pid, signal="CONT")
+    start = second.started[0]
+    assert start.accepted == [0]
+    second.report(start, "two", finish="stop", prompt=3)
+    reply = host.reply(call)
+    assert reply is not None
+    assert reply["result"]["text"] == "one two"
+
+
 def _said(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 

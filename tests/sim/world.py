@@ -128,7 +128,8 @@ class World:
         finish = "stop" if last else None
         prompt = 3 if key not in self.progress else None
         self.progress[key] = -1 if last else index + 1
-        driver.report(start, WORDS[index % len(WORDS)], index=index, finish=finish, prompt=prompt)
+        for _ in range(2 if self._chance(0.1) else 1):  # a message may come twice
+            driver.report(start, WORDS[index], index=index, finish=finish, prompt=prompt)
 
     def signal(self) -> None:
         if not self.spawned:
@@ -255,6 +256,7 @@ class World:
             self.rig.wait(1.0)
             self.check()
             if self._quiet():
+                self._check_answers()
                 return
         left = [
             f"{p.pid} {p.state}({p.reason}) host {p.host} bursts {[b.state for b in p.bursts]}"
@@ -268,6 +270,15 @@ class World:
         agents = [p for p in self.rig.machine.table if p.kind == "agent"]
         answered = all(self.rig.reply(number, peer) for peer, number in self.open)
         return answered and all(not p.alive for p in agents)
+
+    def _check_answers(self) -> None:
+        """No token was lost or came twice, whichever drivers it took."""
+        for (peer, number), name in self.open.items():
+            body = self.rig.reply(number, peer)
+            if name == "llm.generate" and body is not None and body["ok"]:
+                count = body["result"]["usage"]["completion_tokens"]
+                assert body["result"]["text"] == "".join(WORDS[:count])
+                assert count == 10
 
     def _peer(self) -> bytes:
         return self.random.choice([b"one", b"two", b"three"])
