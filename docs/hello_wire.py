@@ -38,7 +38,7 @@ def call(name: str, **body: Any) -> dict[str, Any]:
 
 
 manifest = sys.argv[1] if len(sys.argv) > 1 else "summarise"
-agent = call("proc.spawn", manifest=manifest, text=sys.stdin.read())
+agent = call("proc.spawn", manifest=manifest, text=sys.stdin.read().strip())
 record = call("proc.wait", pid=agent["pid"], stream=True)
 print()
 if record["error"]:

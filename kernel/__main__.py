@@ -13,12 +13,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from kernel.boot import boot
-from kernel.catalog import Catalog
-from kernel.config import Config, Services
-from kernel.machine import Machine
-from kernel.server import Server
-from kernel.store import Store
+from kernel.config import Config
 from llmagentos import __version__
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.manifest import DEFAULT_MODEL
@@ -46,6 +41,16 @@ def _lock(home: Home) -> int | None:
 
 
 def serve(home: Home, config: Config, durability: str) -> None:
+    # sqlite-utils imports numpy where there is one, for values that we never store: that would
+    # be a quarter of the kernel's start and of its memory.
+    sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]
+    from kernel.boot import boot
+    from kernel.catalog import Catalog
+    from kernel.config import Services
+    from kernel.machine import Machine
+    from kernel.server import Server
+    from kernel.store import Store
+
     store = Store(home.database, "full" if durability == "full" else "normal")
     shipped = Path(__file__).resolve().parent.parent / "manifests"
     services = Services(

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from typing import Final
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from kernel.effects import (
     ClientGone,
@@ -29,6 +28,7 @@ from kernel.effects import (
 )
 from kernel.machine import Machine
 from kernel.store import Store
+from llmagentos import monitor
 from llmagentos.abi import wire
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.process import ErrorRecord
@@ -92,7 +92,7 @@ class Door:
     def watch(self, now: float) -> None:
         """Take note of connections that ended."""
         while self.monitor.poll(0):
-            descriptor = recv_monitor_message(self.monitor)["value"]
+            descriptor = monitor.parse(self.monitor.recv_multipart()).value
             peer = self._peer_of.pop(descriptor, None)
             if peer is not None and self._descriptor_of.get(peer) == descriptor:
                 self._leaving[peer] = now + _GONE_AFTER

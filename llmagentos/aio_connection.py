@@ -12,8 +12,8 @@ from typing import Any
 
 import zmq
 import zmq.asyncio
-from zmq.utils.monitor import parse_monitor_message
 
+from llmagentos import monitor
 from llmagentos.abi import errors
 from llmagentos.exchange import CONNECT_PATIENCE, DEFAULT_PATIENCE, Exchange, Piece, Reply
 from llmagentos.home import Home
@@ -58,7 +58,7 @@ class AsyncConnection:
 
     async def _watch(self) -> None:
         while True:
-            event = parse_monitor_message(await self._monitor.recv_multipart())["event"]
+            event = monitor.parse(await self._monitor.recv_multipart()).event
             if self._giving_up is not None:
                 self._giving_up.cancel()
             if event == zmq.EVENT_DISCONNECTED:

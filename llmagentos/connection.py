@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
+from llmagentos import monitor
 from llmagentos.abi import errors
 from llmagentos.exchange import CONNECT_PATIENCE, DEFAULT_PATIENCE, Exchange, Piece, Reply
 from llmagentos.home import Home
@@ -58,7 +58,7 @@ class Connection:
         """Take in what has come, waiting for at most so long. Raises when the kernel is gone."""
         for socket, _ in self._poller.poll(max(0, int(seconds * 1000))):
             if socket is self._monitor:
-                self._heed(recv_monitor_message(self._monitor)["event"])
+                self._heed(monitor.parse(self._monitor.recv_multipart()).event)
                 continue
             while True:
                 try:
