@@ -50,7 +50,7 @@ class Host:
         """
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in ():
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         works = [self._obey(), self._link.beat(), stop.wait()]
         if parent is not None:

@@ -124,6 +124,6 @@ class Answers:
             self._kernel.changed(account)
 
     def _stream(self, call: Call, burst: Burst, offset: int, text: str) -> None:
-        body = StreamBody(burst=burst.id, offset=offset, text=text).model_dump()
+        body = StreamBody(burst=burst.number, offset=offset, text=text).model_dump()
         message = Message("stream", call.id, call.spec.name, body=body)
         self._kernel.effects.sends.append(Send(call.peer, message))

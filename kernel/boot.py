@@ -13,8 +13,8 @@ from kernel.records import Snapshot, nodes_from, process_from
 from llmagentos.abi.process import INIT
 
 _BURSTS_A_BOOT = 1 << 32
-"""Burst ids start anew with each boot, and must never repeat: readers of streams skip what
-they have heard of a burst."""
+"""Burst ids start anew with each boot, and must never repeat: a driver may still hold one of
+before."""
 
 
 def boot(kernel: Machine, snapshot: Snapshot, now: float) -> Effects:

@@ -24,6 +24,9 @@ class Burst:
     queued for a slot, running in one, or held by a STOP."""
 
     id: int
+    number: int
+    """Which of its process's answers this is. A call that is repeated after a crash of the kernel
+    gets the same number, so a reader knows what it has heard."""
     process: Process
     call: Call
     models: tuple[str, ...]

@@ -7,6 +7,7 @@ processes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +20,8 @@ from llmagentos.abi.errors import EINVAL, EIO, ENOENT
 from llmagentos.abi.manifest import Manifest
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 _MAX_BYTES: Final = 256 * 1024
 _MAX_DEPTH: Final = 16
@@ -34,7 +37,7 @@ class Catalog:
 
     def named(self, name: str) -> Manifest:
         """The manifest in ``<name>.yaml``. Raises ``ENOENT``, or ``EINVAL`` if it is wrong."""
-        if "/" not in name and "\x00" not in name:
+        if _NAME.fullmatch(name):
             for folder in self._folders:
                 file = folder / f"{name}.yaml"
                 if file.is_file():
@@ -61,7 +64,7 @@ class Catalog:
         try:
             document = yaml.load(source, Loader=_LOADER)
         except (yaml.YAMLError, ValueError) as error:
-            raise EINVAL(f"{file}: not YAML: {error}".splitlines()[0]) from None
+            raise _broken_yaml(file, error) from None
         return _validated(document, file, root)
 
     def checked(self, document: dict[str, Any]) -> Manifest:
@@ -97,6 +100,7 @@ def _check_shape(root: Any, file: str) -> None:
                 )
             seen.add(id(node))
             if isinstance(node, yaml.MappingNode):
+                _check_keys(node, file)
                 below += [part for pair in node.value for part in pair]
             elif isinstance(node, yaml.SequenceNode):
                 below += node.value
@@ -106,7 +110,19 @@ def _check_shape(root: Any, file: str) -> None:
     raise EINVAL(f"{file}: nested more than {_MAX_DEPTH} deep")
 
 
-def _broken_yaml(file: str, error: yaml.YAMLError) -> EINVAL:
+def _check_keys(node: Any, file: str) -> None:
+    """YAML lets the last of two equal keys win, without a word."""
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value in seen:
+            line = key.start_mark.line + 1
+            raise EINVAL(
+                f"{file}, line {line}: {key.value} is there twice", hint="remove one of them"
+            )
+        seen.add(str(key.value))
+
+
+def _broken_yaml(file: str, error: Exception) -> EINVAL:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -30,6 +30,13 @@ class FromDriver:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientHere:
+    """A client has connected, or has come back."""
+
+    peer: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ClientGone:
     """The connection of a client ended."""
 
@@ -48,7 +55,7 @@ class Tick:
     """Time has passed."""
 
 
-Input = FromClient | FromDriver | ClientGone | DriverGone | Tick
+Input = FromClient | FromDriver | ClientHere | ClientGone | DriverGone | Tick
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from kernel.connections import Connections
 from kernel.context import Node
 from kernel.effects import (
     ClientGone,
+    ClientHere,
     Command,
     DriverGone,
     Effects,
@@ -95,6 +96,8 @@ class Machine:
                 self._call(peer, message)
             case FromDriver(peer, message):
                 self.port.heard(peer, message)
+            case ClientHere(peer):
+                self.connections.heard(peer)
             case ClientGone(peer):
                 self.connections.gone(peer)
             case DriverGone(peer):

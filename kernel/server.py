@@ -17,6 +17,7 @@ import zmq
 
 from kernel.effects import (
     ClientGone,
+    ClientHere,
     Command,
     DriverGone,
     Effects,
@@ -39,6 +40,9 @@ _log = logging.getLogger("kernel")
 _TURN: Final = 256
 """Messages of one socket that are applied before a commit: more make a commit cheaper, fewer
 make the first of them wait less."""
+
+_PROBE: Final = [b""]
+"""What a socket with ``ZMQ_PROBE_ROUTER`` sends by itself when it has connected."""
 
 _GONE_AFTER: Final = 0.2
 """Seconds between the end of a connection and the word of it: what it sent before its end may
@@ -184,6 +188,8 @@ class Server:
         now = self._clock.now()
         effects = Effects()
         for peer, frames in self._arrived(self._drivers, now):
+            if frames == _PROBE:
+                continue
             try:
                 event: Input = FromDriver(peer, wire.decode(frames))
             except wire.MalformedError as error:
@@ -194,6 +200,9 @@ class Server:
         for peer in self._drivers.gone(now):
             self._apply(DriverGone(peer), now, effects)
         for peer, frames in self._arrived(self._clients, now):
+            if frames == _PROBE:
+                self._apply(ClientHere(peer), now, effects)
+                continue
             try:
                 message = wire.decode(frames)
             except wire.MalformedError as error:

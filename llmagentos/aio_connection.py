@@ -6,7 +6,6 @@ The async twin of ``connection.py``. It knows nothing about which calls there ar
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ import zmq.asyncio
 
 from llmagentos import monitor
 from llmagentos.abi import errors
+from llmagentos.connection import prepare
 from llmagentos.exchange import CONNECT_PATIENCE, DEFAULT_PATIENCE, Exchange, Piece, Reply
 from llmagentos.home import Home
 
@@ -26,28 +26,34 @@ class AsyncConnection:
         self._home = home
         self._patience = patience
         self._exchange = Exchange()
-        self._was_up = False
+        self._up = False
+        self._lost = False
         self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.ROUTING_ID, b"a" + os.urandom(15))
-        self._socket.setsockopt(zmq.LINGER, 200)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, 50)
-        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        prepare(self._socket)
         self._monitor = self._socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
         self._socket.connect(address)
         loop = asyncio.get_running_loop()
-        self._giving_up: asyncio.TimerHandle | None = loop.call_later(
-            CONNECT_PATIENCE, self._give_up
-        )
+        self._giving_up = loop.call_later(CONNECT_PATIENCE, self._give_up)
         self._tasks = [loop.create_task(self._read()), loop.create_task(self._watch())]
 
     def open(self, name: str, args: Mapping[str, Any], session: str) -> AsyncStream:
         stream = AsyncStream(self)
         stream.number, frames = self._exchange.open(name, args, session, stream.inbox.put_nowait)
-        # A DEALER's queue takes the frames at once; the future only says that it has.
-        self._socket.send_multipart(frames)
+        if self._up:
+            self._send(frames)
+        elif self._lost:
+            self._give_up()
         return stream
+
+    def _send(self, frames: list[bytes]) -> None:
+        # The plain send of the same socket: it never waits, so there is nothing to await.
+        try:
+            zmq.Socket.send_multipart(self._socket, frames, zmq.NOBLOCK)
+        except zmq.Again:
+            # The connection has just ended. The call is sent when it comes up again.
+            return
 
     def forget(self, number: int) -> None:
         self._exchange.close(number)
@@ -59,18 +65,18 @@ class AsyncConnection:
     async def _watch(self) -> None:
         while True:
             event = monitor.parse(await self._monitor.recv_multipart()).event
-            if self._giving_up is not None:
-                self._giving_up.cancel()
-            if event == zmq.EVENT_DISCONNECTED:
+            self._giving_up.cancel()
+            self._up = event != zmq.EVENT_DISCONNECTED
+            self._lost = False
+            if self._up:
+                for frames in self._exchange.unanswered():
+                    self._send(frames)
+            else:
                 loop = asyncio.get_running_loop()
                 self._giving_up = loop.call_later(self._patience, self._give_up)
-                continue
-            if self._was_up:
-                for frames in self._exchange.unanswered():
-                    self._socket.send_multipart(frames)
-            self._was_up = True
 
     def _give_up(self) -> None:
+        self._lost = True
         self._exchange.fail_all(
             errors.ECONNREFUSED(
                 f"the system in {self._home.root} is not up", hint="start it: llmos up --detach"
@@ -78,8 +84,10 @@ class AsyncConnection:
         )
 
     async def close(self) -> None:
-        if self._giving_up is not None:
-            self._giving_up.cancel()
+        if self._socket.closed:
+            return
+        self._giving_up.cancel()
+        self._exchange.fail_all(errors.ECONNREFUSED("this connection was closed"))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -98,10 +106,11 @@ class AsyncStream:
         self._reply: Reply | None = None
 
     async def __aiter__(self) -> AsyncIterator[str]:
+        """The text. An answer that had to be made anew starts again, on a new line."""
         while self._reply is None:
             item = await self.inbox.get()
             if isinstance(item, Piece):
-                yield item.text
+                yield f"\n{item.text}" if item.anew else item.text
             else:
                 self._reply = item
 

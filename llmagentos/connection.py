@@ -21,6 +21,21 @@ from llmagentos.exchange import CONNECT_PATIENCE, DEFAULT_PATIENCE, Exchange, Pi
 from llmagentos.home import Home
 
 
+def prepare(socket: zmq.Socket[Any]) -> None:
+    """Set the options of a client's socket, before it connects."""
+    socket.setsockopt(zmq.ROUTING_ID, b"c" + os.urandom(15))
+    socket.setsockopt(zmq.LINGER, 200)
+    socket.setsockopt(zmq.RECONNECT_IVL, 50)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+    # Nothing is queued for a kernel that is away: a call that its caller was told is lost must
+    # not take effect later. And nothing is refused because much is queued for one that is there.
+    socket.setsockopt(zmq.IMMEDIATE, 1)
+    socket.setsockopt(zmq.SNDHWM, 0)
+    # The kernel hears of each connection at once, even from a program that then is silent: what
+    # hangs on a connection that does not come back after a restart ends.
+    socket.setsockopt(zmq.PROBE_ROUTER, 1)
+
+
 class Connection:
     """A DEALER socket to the kernel that repeats its calls when the kernel comes back."""
 
@@ -31,10 +46,7 @@ class Connection:
         if address.startswith("ipc://") and not Path(address[6:]).exists():
             raise self._refused()
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.ROUTING_ID, b"c" + os.urandom(15))
-        self._socket.setsockopt(zmq.LINGER, 200)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, 50)
-        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        prepare(self._socket)
         self._monitor: zmq.Socket[bytes] = self._socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
@@ -48,8 +60,16 @@ class Connection:
     def open(self, name: str, args: Mapping[str, Any], session: str) -> Stream:
         stream = Stream(self)
         stream.number, frames = self._exchange.open(name, args, session, stream.inbox.append)
-        self._socket.send_multipart(frames)
+        if self._down_since is None:
+            self._send(frames)
         return stream
+
+    def _send(self, frames: list[bytes]) -> None:
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            # The connection has just ended. The call is sent when it comes up again.
+            return
 
     def forget(self, number: int) -> None:
         self._exchange.close(number)
@@ -65,7 +85,6 @@ class Connection:
                     frames = self._socket.recv_multipart(zmq.NOBLOCK)
                 except zmq.Again:
                     break
-                self._down_since = None
                 self._exchange.feed(frames)
         if self._down_since is not None:
             waited = time.monotonic() - self._down_since
@@ -76,11 +95,10 @@ class Connection:
         if event == zmq.EVENT_DISCONNECTED:
             self._down_since = time.monotonic()
             return
-        if self._was_up:
-            for frames in self._exchange.unanswered():
-                self._socket.send_multipart(frames)
         self._was_up = True
         self._down_since = None
+        for frames in self._exchange.unanswered():
+            self._send(frames)
 
     def _refused(self) -> errors.ECONNREFUSED:
         return errors.ECONNREFUSED(
@@ -88,6 +106,9 @@ class Connection:
         )
 
     def close(self) -> None:
+        if self._socket.closed:
+            return
+        self._exchange.fail_all(errors.ECONNREFUSED("this connection was closed"))
         self._socket.disable_monitor()
         self._monitor.close(0)
         self._socket.close()
@@ -103,8 +124,9 @@ class Stream:
         self._reply: Reply | None = None
 
     def __iter__(self) -> Iterator[str]:
+        """The text. An answer that had to be made anew starts again, on a new line."""
         for piece in self.pieces():
-            yield piece.text
+            yield f"\n{piece.text}" if piece.anew else piece.text
 
     def pieces(self, within: float | None = None) -> Iterator[Piece]:
         """The parts of the answer; ends when the reply has come. Raises ``ETIMEOUT``."""

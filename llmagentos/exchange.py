@@ -38,17 +38,19 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a streamed answer: ``text``, and where in answer ``burst`` it goes on."""
+    """A part of a streamed answer. ``burst`` says which answer of its process. ``anew``: what was
+    heard of it before is void, since it had to be made again and came out differently."""
 
     burst: int
     text: str
+    anew: bool = False
 
 
 @dataclass(slots=True)
 class _InFlight:
     frames: list[bytes]
     deliver: Callable[[Reply | Piece], None]
-    heard: dict[int, int] = field(default_factory=dict)
+    heard: dict[int, str] = field(default_factory=dict)
 
 
 class Exchange:
@@ -89,7 +91,12 @@ class Exchange:
 
     def feed(self, frames: list[bytes]) -> None:
         """Deliver one incoming message. What belongs to no call of ours is dropped."""
-        message = wire.decode(frames)
+        try:
+            message = wire.decode(frames)
+        except wire.MalformedError as error:
+            # Whatever it was the answer to would be waited for in vain.
+            self.fail_all(error)
+            return
         call = self._calls.get(message.id)
         if call is None:
             return
@@ -102,8 +109,9 @@ class Exchange:
             call.deliver(_reply(message.body))
 
     def unanswered(self) -> Iterable[list[bytes]]:
-        """The frames of every call in flight, oldest first: sent again after a reconnect. The
-        kernel knows a repeat by its session and id, so each takes effect once."""
+        """The frames of every call in flight, oldest first: sent when the connection comes up,
+        for the first time or again. The kernel knows a repeat by its session and id, so each
+        takes effect once."""
         return [call.frames for call in self._calls.values()]
 
     def fail_all(self, error: errors.LLMOSError) -> None:
@@ -113,12 +121,16 @@ class Exchange:
 
     def _piece(self, call: _InFlight, body: Mapping[str, Any]) -> Piece:
         # A stream that was repeated after a reconnect starts from the front again: skip what
-        # was heard before.
+        # was heard before. Without a seed or in bf16 it may not be the same text again.
         part = StreamBody.model_validate(body)
-        heard = call.heard.get(part.burst, 0)
-        fresh = part.text[max(0, heard - part.offset) :]
-        call.heard[part.burst] = max(heard, part.offset + len(part.text))
-        return Piece(part.burst, fresh)
+        heard = call.heard.get(part.burst, "")
+        again = heard[part.offset : part.offset + len(part.text)]
+        anew = not part.text.startswith(again)
+        if anew:
+            heard = heard[: part.offset]
+        fresh = part.text[max(0, len(heard) - part.offset) :]
+        call.heard[part.burst] = heard + fresh
+        return Piece(part.burst, heard + fresh if anew else fresh, anew)
 
 
 def _reply(body: Mapping[str, Any]) -> Reply:

@@ -11,7 +11,6 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import time
 from collections.abc import Callable
 from typing import Final, NoReturn
@@ -20,19 +19,21 @@ from llmagentos.abi.errors import EIO, ETIMEOUT, LLMOSError
 from llmagentos.home import Home
 from shell import image
 from shell.lock import SupervisorLock, supervisor_pid
+from shell.ping import answers, listening
 from shell.service import Program, die_with
 from shell.supervisor import Plan, Supervisor
 
 READY_WITHIN: Final = 30.0
 DOWN_WITHIN: Final = 10.0
+_ANSWER_WITHIN: Final = 3.0
 
 
 class Started:
     """A supervisor that we have forked: whether it lives, and how to end it."""
 
-    def __init__(self, home: Home, life: int) -> None:
-        self._home = home
+    def __init__(self, life: int, child: int | None) -> None:
         self._life = life
+        self._child = child
 
     @property
     def alive(self) -> bool:
@@ -43,15 +44,11 @@ class Started:
         """Wait for its end; False if it lives on."""
         return bool(select.select([self._life], [], [], seconds)[0])
 
-
-def listening(home: Home) -> bool:
-    """Whether a kernel has its socket open, found out without ZeroMQ."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(home.syscalls.removeprefix("ipc://"))
-        except OSError:
-            return False
-        return True
+    def status(self) -> int:
+        """Its exit code, when it has ended; 0 for one that was detached."""
+        if self._child is None:
+            return 0
+        return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
 
 
 def is_up(home: Home) -> bool:
@@ -71,29 +68,32 @@ def launch(home: Home, kernel: Program, plan: Plan, *, detach: bool) -> Started:
     os.close(theirs)
     if detach:
         os.waitpid(child, 0)
-    return Started(home, life)
+    return Started(life, None if detach else child)
 
 
 def wait_until_up(home: Home, started: Started | None = None) -> None:
     """Return as soon as the kernel answers. Raises ``EIO`` if its supervisor ends instead."""
-    from llmagentos.client import connect
+    # Now, while the kernel is starting, and not when it could be asked already.
+    import zmq  # noqa: F401
 
     deadline = time.monotonic() + READY_WITHIN
-    while True:
-        if listening(home):
-            with contextlib.suppress(LLMOSError), connect(home=home.root, user=True):
-                return
+    while not (listening(home) and answers(home, _ANSWER_WITHIN)):
         if started is not None and not started.alive and not is_up(home):
-            raise EIO(
-                f"the system did not come up: {_last_words(home)}",
-                hint=f"see {home.logs / 'kernel.log'} and {home.logs / 'supervisor.log'}",
-            )
+            raise broken(home, "did not come up")
         if time.monotonic() > deadline:
             raise ETIMEOUT(
                 f"the kernel did not answer within {READY_WITHIN:.0f} s",
                 hint=f"see {home.logs / 'kernel.log'}",
             )
         time.sleep(0.005)
+
+
+def broken(home: Home, how: str) -> EIO:
+    """A system that ended by itself, with what its kernel said last."""
+    return EIO(
+        f"the system {how}: {_last_words(home)}",
+        hint=f"see {home.logs / 'kernel.log'} and {home.logs / 'supervisor.log'}",
+    )
 
 
 def take_down(home: Home) -> bool:
@@ -175,7 +175,7 @@ def _last_words(home: Home) -> str:
     for name in ("kernel.log", "supervisor.log"):
         with contextlib.suppress(OSError, IndexError):
             lines = (home.logs / name).read_text(encoding="utf-8", errors="replace").splitlines()
-            return [line for line in lines if line.strip()][-1]
+            return [line for line in lines if line.strip() and not line.startswith("hint:")][-1]
     return "it left no word"
 
 

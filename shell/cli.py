@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from llmagentos import __version__
-from shell.failure import Terminated, status_of
+from shell.failure import ReaderGone, Terminated, status_of
 
 COMMANDS: Final = {
     "up": "system",
@@ -43,6 +43,12 @@ COMMANDS: Final = {
 
 class _Commands(click.Group):
     """Subcommands that are imported when they are needed: every start costs only its own."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -30,6 +30,9 @@ class DriverConfig(Model):
     slots: int | None = Field(None, ge=1, le=4096)
     dtype: Literal["auto", "float32", "bfloat16"] | None = None
     threads: int | None = Field(None, ge=1, le=1024)
+    options: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="further options of its program, by their long names"
+    )
 
     @model_validator(mode="after")
     def _only_engines_compute(self) -> DriverConfig:
@@ -50,6 +53,8 @@ class DriverConfig(Model):
             "--threads": self.threads,
         }
         words = [str(w) for pair in options.items() if pair[1] is not None for w in pair]
+        for option, value in self.options.items():
+            words += [f"--{option}"] if value is True else [f"--{option}={value}"]
         return Program(self.name, image.command(f"drivers.{self.kind}", *words))
 
 

@@ -27,6 +27,10 @@ class Terminated(BaseException):
     """SIGTERM has come: as ``KeyboardInterrupt`` is for SIGINT."""
 
 
+class ReaderGone(Exception):
+    """Whoever read our output has left, as ``head`` does. click would make an exit 1 of it."""
+
+
 def status_of(error: BaseException) -> int:
     """Tell the user of it; the exit status."""
     if os.environ.get("LLMOS_DEBUG") == "1" and not isinstance(error, click.ClickException):
@@ -35,7 +39,7 @@ def status_of(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, Terminated):
         return TERMINATED
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, BrokenPipeError | ReaderGone):
         _close_pipes()
         return BROKEN_PIPE
     if isinstance(error, click.ClickException):

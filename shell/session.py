@@ -53,16 +53,22 @@ def limits_from(pairs: tuple[str, ...]) -> dict[str, Any] | None:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Within it SIGTERM raises ``Terminated``, as SIGINT raises ``KeyboardInterrupt``."""
+    """Within it SIGTERM raises ``Terminated``, as SIGINT raises ``KeyboardInterrupt``.
+
+    Also where SIGINT was ignored before, as a script's background jobs ignore it: what is asked
+    to end takes down with it what it has started.
+    """
 
     def end(*_: object) -> None:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, end)
+    on_term = signal.signal(signal.SIGTERM, end)
+    on_int = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, on_term)
+        signal.signal(signal.SIGINT, on_int)
 
 
 def _number(text: str) -> int | float | str:

@@ -59,10 +59,11 @@ def explain_silence(system: System, answer: Stream) -> None:
         while not answer.inbox and not answer.done:
             drivers = computing(drivers_of(system))
             loading = coming_up(drivers)
-            if not loading or any(driver.state == "ready" for driver in drivers):
+            if any(driver.state == "ready" for driver in drivers) or (drivers and not loading):
                 return
             if time.monotonic() - began > _QUIET:
-                line.show("waiting for " + " · ".join(progress(driver) for driver in loading))
+                awaited = " · ".join(progress(driver) for driver in loading)
+                line.show(f"waiting for {awaited or 'a driver'}")
             time.sleep(_GLANCE)
     finally:
         line.clear()

@@ -9,6 +9,7 @@ from kernel import context
 from kernel.burst import Burst
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.process import Process
+from kernel.table import digest
 from llmagentos.abi.calls.llm import CancelArgs, CancelResult, EmbedArgs, GenerateArgs
 from llmagentos.abi.driver import ChatMessage
 from llmagentos.abi.errors import ECANCELED, EINVAL, ENODRIVER, LLMOSError
@@ -32,13 +33,15 @@ def generate(kernel: Machine, call: Call, args: GenerateArgs) -> Deferred:
             hint="give messages, or ctx.append them first",
         )
     call.stream = args.stream
+    number = process.usage.turns + len(process.bursts) + 1
     burst = Burst(
         id=kernel.new_burst(),
+        number=number,
         process=process,
         call=call,
         models=_models(kernel, process, args),
         messages=tuple(prompt),
-        sampling=_sampling(kernel, process, args),
+        sampling=_sampling(kernel, process, number, args),
         append=kept,
         added=len(given) if kept else 0,
         submitted=kernel.now,
@@ -70,13 +73,15 @@ def _models(kernel: Machine, process: Process, args: GenerateArgs) -> tuple[str,
     return (kernel.config.default_model,)
 
 
-def _sampling(kernel: Machine, process: Process, args: GenerateArgs) -> Sampling:
+def _sampling(kernel: Machine, process: Process, number: int, args: GenerateArgs) -> Sampling:
     sampling = process.spec.sampling
     if args.sampling is not None:
         sampling = sampling.model_copy(update=args.sampling.model_dump(exclude_unset=True))
     if sampling.seed is None and sampling.temperature > 0:
-        # Chosen here, so that another driver can go on with the same draws.
-        sampling = sampling.model_copy(update={"seed": int(kernel.services.mint()[:15], 16)})
+        # Chosen here, and the same for a repeat after a crash, so that another driver, or the
+        # same one anew, makes the same draws.
+        secret = digest(f"{kernel.services.user_key} {process.pid} {number}")
+        sampling = sampling.model_copy(update={"seed": int(secret[:15], 16)})
     return sampling
 
 

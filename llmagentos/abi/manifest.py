@@ -6,11 +6,11 @@ catalog's work (``kernel/catalog.py``); ``manifests/schema.json`` is made from h
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from llmagentos.abi.model import Duration, Model, ModelName, Name, Text
+from llmagentos.abi.model import Duration, Json, Model, ModelName, Name, Text
 from llmagentos.abi.process import Limits
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -74,7 +74,7 @@ class AgentSpec(Model):
     placement: PlacementRule = PlacementRule()
     labels: list[Name] = Field(default_factory=list)
     prompt: Text = Field("", description="the system message")
-    tools: list[str | dict[str, Any]] = Field(default_factory=list)
+    tools: list[str | dict[str, Json]] = Field(default_factory=list)
     capabilities: Capabilities = Capabilities()
     limits: Limits = Limits()
     sampling: Sampling = Sampling()

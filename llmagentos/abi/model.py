@@ -9,7 +9,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+)
 
 
 class Model(BaseModel):
@@ -57,7 +65,28 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
 """A model as a manifest names it, e.g. ``smollm2-135m-instruct``."""
 
-Pid = Annotated[int, Field(ge=1)]
+MAX_COUNT: Final = 2**53
+"""The largest whole number that every language's numbers hold exactly."""
+
+Pid = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+
+
+def _bounded(value: JsonValue) -> JsonValue:
+    level = [value]
+    while level:
+        if any(isinstance(v, int) and abs(v) > MAX_COUNT for v in level):
+            raise ValueError("a number is larger than 2^53")
+        inside = [
+            v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)
+        ]
+        level = [v for part in inside for v in part]
+    return value
+
+
+Json = Annotated[JsonValue, AfterValidator(_bounded)]
+"""What JSON can say, and every language can read."""
 
 MAX_TEXT: Final = 1024 * 1024
 """Characters in one message of a context. No model here reads more in one piece."""

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args
 
 from pydantic import Field
 
-from llmagentos.abi.model import Duration, Model, Name, Pid
+from llmagentos.abi.model import Count, Duration, Json, Model, Name, Pid
 
 State = Literal["NEW", "READY", "RUNNING", "WAITING", "STOPPED", "ZOMBIE"]
 """NEW: no host has it yet. READY: it can go on; its burst, if any, is queued. RUNNING: a
@@ -34,19 +34,21 @@ INIT: Final[int] = 1
 class Limits(Model):
     """What a process may use. Inherited, and only ever lowered. None: not limited here."""
 
-    context_tokens: int | None = Field(None, ge=1, description="tokens in its context")
-    kv_bytes: int | None = Field(None, ge=0, description="bytes of KV cache on drivers")
-    tokens: int | None = Field(None, ge=0, description="prompt and completion tokens in all")
-    tokens_per_minute: int | None = Field(None, ge=0, description="tokens in any minute")
-    money: float | None = Field(None, ge=0, description="in the currency of the price table")
+    context_tokens: Count | None = Field(None, ge=1, description="tokens in its context")
+    kv_bytes: Count | None = Field(None, description="bytes of KV cache on drivers")
+    tokens: Count | None = Field(None, description="prompt and completion tokens in all")
+    tokens_per_minute: Count | None = Field(None, description="tokens in any minute")
+    money: float | None = Field(
+        None, ge=0, le=1e12, description="in the currency of the price table"
+    )
     wall: Duration | None = Field(None, description="seconds from spawn to exit")
-    tool_calls: int | None = Field(None, ge=0)
-    turns: int | None = Field(None, ge=0, description="LLM calls")
-    children: int | None = Field(None, ge=0, description="live children")
-    memory_rows: int | None = Field(None, ge=0)
-    memory_bytes: int | None = Field(None, ge=0)
-    storage_bytes: int | None = Field(None, ge=0)
-    mailbox: int | None = Field(None, ge=0, description="messages waiting to be read")
+    tool_calls: Count | None = None
+    turns: Count | None = Field(None, description="LLM calls")
+    children: Count | None = Field(None, description="live children")
+    memory_rows: Count | None = None
+    memory_bytes: Count | None = None
+    storage_bytes: Count | None = None
+    mailbox: Count | None = Field(None, description="messages waiting to be read")
 
 
 class Usage(Model):
@@ -81,7 +83,7 @@ class ErrorRecord(Model):
     code: str
     message: str
     hint: str = ""
-    detail: dict[str, Any] = Field(default_factory=dict)
+    detail: dict[str, Json] = Field(default_factory=dict)
 
 
 class ExitRecord(Model):

@@ -43,7 +43,7 @@ def _lines(detail: ProcessDetail) -> list[str]:
     limits = process.limits.model_dump(exclude_none=True)
     facts: dict[str, Any] = {
         "pid": process.pid,
-        "parent": process.ppid,
+        "parent": str(process.ppid),
         "children": ", ".join(map(str, process.children)),
         "name": process.name,
         "kind": process.kind,
@@ -52,18 +52,14 @@ def _lines(detail: ProcessDetail) -> list[str]:
         "age": duration((process.ended or time.time()) - process.started),
         "host": process.host,
         "burst on": place(process),
-        "priority": process.priority,
+        "priority": str(process.priority),
         "labels": ", ".join(process.labels),
         "usage": _usage(process),
         "context": f"{process.context_messages} messages, {process.context_tokens} tokens",
         "limits": ", ".join(f"{name}={value:g}" for name, value in limits.items()),
         "exit": _exit(process),
     }
-    lines = [
-        f"{name:<10} {printable(str(value))}"
-        for name, value in facts.items()
-        if value not in ("", None)
-    ]
+    lines = [f"{name:<10} {printable(str(value))}" for name, value in facts.items() if value]
     if detail.placement is not None:
         lines += ["", paint("placement", None, bold=True)]
         for driver, verdict in detail.placement.considered.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 import click
 
@@ -61,7 +62,9 @@ def down() -> None:
 
 def take_down_started(home: Home, started: Started) -> None:
     """End the supervisor that we have forked, and with it all that it runs."""
-    pid = supervisor_pid(home)
+    while (pid := supervisor_pid(home)) is None and started.alive:
+        # It has only just been forked, and is about to take its lock.
+        time.sleep(0.01)
     if pid is not None and started.alive:
         os.kill(pid, signal.SIGTERM)
         if not started.wait(boot.DOWN_WITHIN):
@@ -93,6 +96,8 @@ def _stay(home: Home, started: Started) -> int:
         click.echo("going down", err=True)
         take_down_started(home, started)
         raise
+    if started.status() != 0:
+        raise boot.broken(home, "ended")
     click.echo(f"the system in {home.root} is down", err=True)
     return 0
 

@@ -11,9 +11,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from scripted_kernel import ScriptedKernel
 
 from llmagentos.home import Home
+from tests.agents.scripted_kernel import ScriptedKernel
 
 ROOT = Path(__file__).parents[2]
 Launch = Callable[..., "subprocess.Popen[str]"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,8 @@ class ScriptedKernel:
 
     def hear(self, kind: str, within: int = PATIENCE) -> wire.Message:
         """The next message of this kind from the host; beats are counted and passed over."""
-        while self._drivers.poll(within):
+        deadline = time.monotonic() + within / 1000
+        while self._drivers.poll(max(0, int((deadline - time.monotonic()) * 1000))):
             self._host, *frames = self._drivers.recv_multipart()
             message = wire.decode(frames)
             self.beats += message.kind == "beat"

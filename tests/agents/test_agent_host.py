@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scripted_kernel import SERVICE_KEY, Call, ScriptedKernel
 
 from llmagentos.home import Home
+from tests.agents.scripted_kernel import SERVICE_KEY, Call, ScriptedKernel
 
 Process = subprocess.Popen[str]
 ROOT = Path(__file__).parents[2]
@@ -37,8 +37,10 @@ def test_does_a_host_register_and_beat(
     assert told == {"name": "h1", "kind": "host", "slots": 3, "state": "ready", "running": []}
     assert message.body["os_pid"] == host.pid
     kernel.tell("welcome", boot=1, beat_interval=0.05)
-    for _ in range(3):
+    began = time.monotonic()
+    for _ in range(6):
         assert kernel.hear("beat").session == SERVICE_KEY
+    assert time.monotonic() - began < 4, "it beats as often as it was told to"
 
 
 @pytest.mark.usefixtures("host")
@@ -92,6 +94,8 @@ def test_does_term_end_an_agent_with_143(kernel: ScriptedKernel) -> None:
     assert leave.args["code"] == 143
     assert leave.args["error"]["code"] == "ECANCELED"
     assert kernel.is_quiet(), "a second TERM changes nothing"
+    kernel.tell("who")
+    assert kernel.welcome()["running"] == [7], "until the exit is confirmed"
 
 
 @pytest.mark.usefixtures("host")
@@ -138,6 +142,8 @@ def test_does_a_new_session_replace_the_old_one(kernel: ScriptedKernel) -> None:
     kernel.assign(7, "fresh")
     assert kernel.context(*PROMPT).session == "fresh"
     fresh = kernel.call("llm.generate")
+    kernel.tell("who")
+    assert kernel.welcome()["running"] == [7], "the end of the old task is not the process's"
     kernel.generated(old, "from the old one")
     kernel.generated(fresh, "from the new one")
     leave = kernel.call("proc.exit")

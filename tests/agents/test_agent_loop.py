@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from scripted_kernel import ScriptedKernel
+
+from tests.agents.scripted_kernel import ScriptedKernel
 
 Process = subprocess.Popen[str]
 PROMPT = (("system", "Summarise."), ("user", "A long text."))

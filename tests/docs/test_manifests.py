@@ -45,6 +45,7 @@ def test_is_the_manifest_valid_and_bounded(name: str) -> None:
 def test_is_there_a_sample_text_for_it(name: str) -> None:
     sample = (FOLDER / "samples" / f"{name}.txt").read_text(encoding="utf-8")
     assert 0 < len(sample.split()) < 150
+    assert sample == sample.strip(), "a line's end is a token too, and changes the answer"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -153,7 +153,7 @@ def test_does_a_client_made_from_the_text_alone_run_an_agent(
     kernel: Kernel, hello: subprocess.Popen[str]
 ) -> None:
     assert hello.stdin is not None
-    hello.stdin.write("Good morning.")
+    hello.stdin.write("Good morning.\n")
     hello.stdin.close()
     hello.stdin = None
     spawned = {"ok": True, "result": {"pid": 7, "name": "translate"}}

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from standins import Supervised
 
 from llmagentos.home import Home
-from shell import image
+from shell.lock import supervisor_pid
+from tests.shell.standins import Supervised, end
+
+ECHO = {
+    "apiVersion": "llmagentos/v1",
+    "kind": "Agent",
+    "metadata": {"name": "echo"},
+    "spec": {"model": "fake-model", "prompt": "Say it back.", "sampling": {"max_tokens": 5000}},
+}
 
 
 @pytest.fixture
@@ -22,6 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.setenv("LLMOS_HOME", str(home.root))
     monkeypatch.delenv("LLMOS_SESSION", raising=False)
     yield home
+    end(supervisor_pid(home) or 0)
     if home.run.parent != home.root:
         shutil.rmtree(home.run, ignore_errors=True)
 
@@ -40,20 +47,8 @@ def supervised(home: Home) -> Iterator[Callable[..., Supervised]]:
         supervisor.process.wait()
 
 
-@pytest.fixture
-def llmos(home: Home) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the command as people do."""
-
-    def run(*words: str, stdin: str | None = None, **more: Any) -> Any:
-        return subprocess.run(
-            [sys.executable, "-m", "shell", *words],
-            env={**image.environment(home), **more.pop("env", {})},
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            **more,
-        )
-
-    return run
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("manifests") / "echo.yaml"
+    file.write_text(json.dumps(ECHO))
+    return str(file)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +77,31 @@ class Supervised:
 
     def ended(self, seconds: float = 10.0) -> int:
         return self.process.wait(seconds)
+
+
+def end(pid: int) -> None:
+    """End a process by its pid, if it is there."""
+    if pid and lives(pid):
+        os.kill(pid, signal.SIGKILL)
+
+
+def run_llmos(home: Home, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "shell", *words],
+        env=image.environment(home), capture_output=True, text=True, timeout=60, **more,
+    )  # fmt: skip
+
+
+@contextmanager
+def start_llmos(home: Home, *words: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shell", *words],
+        env=image.environment(home), text=True, stdin=subprocess.DEVNULL,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more},
+    )  # fmt: skip
+    with process:
+        try:
+            yield process
+        finally:
+            # A test that fails in the middle leaves nothing behind either.
+            end(process.pid)

@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from standins import Supervised, lives, until
-
 from shell.lock import supervisor_pid
 from shell.service import LOG_LIMIT, QUICK_DEATHS, rotate
+from tests.shell.standins import Supervised, lives, until
 
 Start = Callable[..., Supervised]
 SLEEP = "exec sleep 60"

@@ -60,8 +60,8 @@ class CancelResult(Model):
 
 
 class StreamBody(Model):
-    """The body of a ``stream`` message. ``burst`` numbers the answer, ``offset`` is the number
-    of characters of it that were sent before, so a repeat after a reconnect can be skipped."""
+    """The body of a ``stream`` message. ``burst`` says which of its process's answers this is,
+    ``offset`` how many characters of it came before, so that a repeat can be skipped."""
 
     burst: int
     offset: Annotated[int, Field(ge=0)]

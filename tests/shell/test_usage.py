@@ -1,0 +1,214 @@
+"""Is every mistake on the command line one clear sentence, and the right exit code?"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from llmagentos.abi.errors import BY_CODE
+from llmagentos.abi.model import MAX_TEXT
+from llmagentos.home import Home
+from shell.cli import COMMANDS, cli, main
+from shell.failure import exit_status, status_of
+from shell.lines import Speakers
+from shell.session import limits_from
+
+Main = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def llmos(home: Home, capsys: pytest.CaptureFixture[str]) -> Main:
+    def run(*words: str) -> tuple[int, str, str]:
+        status = main(list(words))
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def _all_commands() -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        found.append((name,))
+        if isinstance(command, click.Group):
+            found += [(name, sub) for sub in command.list_commands(click.Context(command))]
+    return found
+
+
+@pytest.mark.parametrize("words", _all_commands(), ids=" ".join)
+def test_does_help_show_an_example(words: tuple[str, ...]) -> None:
+    for option in ("--help", "-h"):
+        result = CliRunner().invoke(cli, [*words, option])
+        assert result.exit_code == 0
+        assert f"  llmos {words[0]}" in result.output
+
+
+def test_does_llmos_alone_list_all_commands(llmos: Main) -> None:
+    status, out, _ = llmos()
+    assert status == 0
+    assert all(f"\n  {name} " in out for name in COMMANDS)
+    assert "..." not in out.partition("Commands:")[2]
+
+
+def test_does_it_know_its_version(llmos: Main) -> None:
+    assert llmos("--version") == (0, "llmos 0.1.0\n", "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nonsense",), ("ps", "--nonsense"), ("kill",), ("kill", "x"), ("kill", "0"),
+        ("kill", "1", "-s", "HUP"), ("wait", "1", "2"), ("run",), ("limits", "1", "tokens"),
+        ("limits", "1", "colour=red"), ("limits", "1", "tokens=-1"), ("limits", "1", "wall=soon"),
+        ("run", "x", "y", "--limit", "tokens=1.5"), ("run", "x", "y", "--max-tokens", "0"),
+        ("run", "x", ""), ("run", "x", " \n\t"), ("run", "x", "\udcff"),
+        ("run", "x", "y", "--temperature", "-1"), ("send", "1", " "), ("models", "rm"),
+        ("completion", "powershell"), ("mem", "search"), ("fs", "cat"), ("audit", "nonsense"),
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_does_a_mistake_exit_with_2(llmos: Main, words: tuple[str, ...]) -> None:
+    status, out, err = llmos(*words)
+    assert (status, out) == (2, "")
+    sentence, hint = err.splitlines()
+    assert sentence.startswith("llmos: ")
+    assert hint.startswith("hint: ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("ps",), ("ps", "--json"), ("status",), ("run", "x", "hello"), ("events",), ("top",),
+     ("kill", "5"), ("logs", "5"), ("audit", "verify"), ("drivers",), ("approvals",)],
+    ids=" ".join,
+)  # fmt: skip
+def test_does_a_system_that_is_down_exit_with_3(llmos: Main, words: tuple[str, ...]) -> None:
+    status, out, err = llmos(*words)
+    assert (status, out) == (3, "")
+    assert "is not up" in err
+    assert "hint: start it: llmos up --detach" in err
+
+
+def test_is_down_content_when_nothing_is_up(llmos: Main) -> None:
+    status, out, _ = llmos("down")
+    assert status == 0
+    assert "was not up" in out
+
+
+def test_does_a_bad_configuration_keep_the_system_down(llmos: Main, home: Home) -> None:
+    home.root.mkdir()
+    home.config.write_text("hosts: many\n")
+    status, out, err = llmos("up", "--detach")
+    assert (status, out) == (2, "")
+    assert "config.yaml line 1: hosts" in err
+    assert llmos("status")[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "said"),
+    [
+        (b"", 2, "the input is empty"),
+        (b" \n ", 2, "the input is empty"),
+        (b"abc\xff\n", 2, "byte 3 is 0xff"),
+        (b"a" * (MAX_TEXT + 1), 4, "larger than 1 MiB"),
+        ("ä".encode() * (MAX_TEXT + 1), 4, "larger than 1 MiB"),
+        (b"\xff" * (4 * MAX_TEXT + 1), 4, "larger than 1 MiB"),
+        (b"a" * MAX_TEXT, 3, "is not up"),
+    ],
+    ids=["nothing", "blank", "not UTF-8", "long", "long and wide", "endless", "just right"],
+)
+@pytest.mark.parametrize("words", [(), ("-",)])
+def test_is_what_is_piped_in_checked(
+    llmos: Main,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    text: bytes,
+    status: int,
+    said: str,
+) -> None:
+    file = tmp_path / "input"
+    file.write_bytes(text)
+    with file.open(encoding="utf-8") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        got, out, err = llmos("run", "x", *words)
+    assert (got, out) == (status, "")
+    assert said in err
+
+
+def test_are_limits_read_with_their_units() -> None:
+    given = ("tokens=20", "wall=1m30s", "money=0.5", "turns=0")
+    assert limits_from(given) == {"tokens": 20, "wall": 90.0, "money": 0.5, "turns": 0}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_is_there_a_completion_for(llmos: Main, shell: str) -> None:
+    status, out, _ = llmos("completion", shell)
+    assert status == 0
+    assert "_LLMOS_COMPLETE" in out
+
+
+def test_does_completion_know_the_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {
+        "_LLMOS_COMPLETE": "bash_complete", "COMP_WORDS": "llmos st", "COMP_CWORD": "1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == "plain,status\n"
+
+
+@pytest.mark.parametrize("code", BY_CODE)
+def test_has_every_error_its_exit_code(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    error = BY_CODE[code]("it went wrong", hint="mend it")
+    assert status_of(error) == exit_status(code, 0) in (1, 2, 3, 4)
+    assert capsys.readouterr().err == "llmos: it went wrong\nhint: mend it\n"
+
+
+def test_is_an_unexpected_error_a_bug_and_not_a_traceback(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(KeyError("surprise")) == 1
+    told = capsys.readouterr().err
+    assert "this is a bug: KeyError: 'surprise'" in told
+    assert "Traceback" not in told
+    assert "KeyError: 'surprise'" in (home.logs / "shell.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (KeyboardInterrupt(), 130),
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), 4),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), 1),
+    ],
+)
+def test_is_a_failure_of_the_machine_no_bug(
+    error: BaseException, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(error) == status
+    assert "bug" not in capsys.readouterr().err
+
+
+def test_do_streams_that_come_at_once_stay_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    speakers = Speakers(["a", "long"])
+    speakers.say("a", "half a ")
+    speakers.say("long", "one line\nand ")
+    assert capsys.readouterr().out == "long │ one line\n"
+    speakers.say("a", "line\n" + "word " * 40)
+    speakers.finish("long")
+    speakers.finish("a")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "   a │ half a line"
+    assert "long │ and" in lines
+    assert max(map(len, lines)) <= 100
+    assert sum(line.count("word") for line in lines) == 40
