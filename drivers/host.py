@@ -83,14 +83,14 @@ class Host:
             self._obey(message)
         if self._loaded is not None:
             self._take_over(self._loaded)
-        if self._registered_at == _NEVER:
-            self._register()
-        if self._pulse.due_in <= 0:
-            self._link.send("beat", self._pulse.beat(self._bursts.stats))
         if self._parent is not None and os.getppid() != self._parent:
             self.stop("the process that started this driver is gone")
         if self._exit is not None:
             return
+        if self._registered_at == _NEVER:
+            self._register()
+        if self._pulse.due_in == 0:
+            self._link.send("beat", self._pulse.beat(self._bursts.stats))
         if self._bursts.busy:
             self._bursts.step()
         self._report()
@@ -115,7 +115,7 @@ class Host:
         if isinstance(body, Welcome):
             self._welcomed(body)
         elif isinstance(body, ErrorRecord):
-            log.error("the kernel refuses this driver: %s %s", body.message, body.hint)
+            log.error("the kernel refuses this driver: %s; %s", body.message, body.hint)
             self.stop("refused by the kernel", 1)
         elif isinstance(body, Start):
             self._bursts.start(body)
@@ -188,8 +188,8 @@ class Host:
     def _take_over(self, loaded: Engine | LLMOSError) -> None:
         self._loaded = None
         if isinstance(loaded, LLMOSError):
-            log.error("%s. %s", loaded.message, loaded.hint)
-            self.stop(f"{loaded.message}. {loaded.hint}", 1)
+            log.error("%s; %s", loaded.message, loaded.hint)
+            self.stop(f"{loaded.message}; {loaded.hint}", 1)
             return
         cards = list(loaded.models)
         self._bursts.engine = loaded

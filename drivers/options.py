@@ -73,7 +73,7 @@ def run_driver(
     try:
         return Host(Home.default(), registration, load, parent=parent).run()
     except LLMOSError as error:
-        log.critical("%s %s", error.message, error.hint)
+        log.critical("%s; %s", error.message, error.hint)
         return error.exit_status
 
 

@@ -47,9 +47,9 @@ class Pulse:
 
     @property
     def due_in(self) -> float:
-        """Seconds until the next beat; 0 or less: now."""
+        """Seconds until the next beat; 0: now."""
         wait = _NEWS_INTERVAL if self._news else self.interval
-        return self._last + min(wait, self.interval) - time.monotonic()
+        return max(0.0, self._last + min(wait, self.interval) - time.monotonic())
 
     def beat(self, stats: EngineStats | None) -> Beat:
         """What to send now; the next one is due an interval later."""

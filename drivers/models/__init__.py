@@ -4,7 +4,7 @@
 driver calls. Importing it costs no torch and no network library.
 """
 
-from drivers.models.pull import ensure, pull
+from drivers.models.pulling import ensure, pull
 from drivers.models.store import Store
 
 __all__ = ["Store", "ensure", "pull"]

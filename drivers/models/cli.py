@@ -40,7 +40,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from drivers.models.known import KNOWN
-from drivers.models.pull import pull, unknown_model
+from drivers.models.pulling import pull, unknown_model
 from drivers.models.store import Store
 from llmagentos.abi.errors import ECANCELED, LLMOSError, UsageError
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import requests
 
 _ATTEMPTS: Final = 6
-_BLOCK: Final = 256 * 1024
+_BLOCK: Final = 64 * 1024
 _RESUME_HINT: Final = "pull again: it goes on where it stopped"
 
 

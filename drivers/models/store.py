@@ -111,13 +111,14 @@ class Store:
         locks.mkdir(parents=True, exist_ok=True)
         lock = FileLock(locks / f"{self.folder(name).name}.lock")
         started = time.monotonic()
-        while True:
+        patience = 0.0
+        while not lock.is_locked:
             try:
                 # The operating system frees it when its holder dies, however that happens.
-                lock.acquire(timeout=1.0 if time.monotonic() > started + 0.01 else 0)
-                break
+                lock.acquire(timeout=patience)
             except Timeout:
                 progress("wait", int(time.monotonic() - started), 0, "seconds")
+                patience = 1.0
         try:
             yield
         finally:

@@ -83,6 +83,11 @@ class FakeKernel:
         }
         self.say("start", order | more)
 
+    def reported(self, burst: int) -> list[dict[str, Any]]:
+        """All that was heard of a burst by now."""
+        reports = (m.body["steps"] for m in self.seen if m.kind == "report")
+        return [step for steps in reports for step in steps if step["burst"] == burst]
+
     def steps(self, burst: int, seconds: float = 10.0) -> list[dict[str, Any]]:
         """The step reports of a burst up to its finish."""
         steps: list[dict[str, Any]] = []
@@ -150,7 +155,8 @@ def run_program(kernel: FakeKernel) -> Iterator[Callable[..., subprocess.Popen[s
     yield run
     for program in started:
         program.kill()
-        program.communicate()
+        program.wait()
+        program.stderr.close()
 
 
 @pytest.fixture(scope="session")
@@ -187,6 +193,7 @@ def tiny(tiny_tokenizer: Any) -> Any:
 
     from drivers.edge.loader import prepare
 
+    torch.set_num_threads(1)  # two threads would wait for each other longer than they work
     torch.manual_seed(7)
     config = LlamaConfig(
         vocab_size=len(tiny_tokenizer),

@@ -55,7 +55,7 @@ def test_is_the_text_cut_at_the_stop_string(
     stop = text[start : start + data.draw(st.integers(1, 5))] or "\x00\x01"
     tokens = tiny_tokenizer.encode(text, add_special_tokens=False)
     texts, stopped = pieces(coded(tiny_tokenizer), tokens, [stop, "\x02never\x02"])
-    assert "".join(texts) == text.split(stop)[0]
+    assert "".join(texts) == text.split(stop, maxsplit=1)[0]
     assert stopped == (stop in text)
 
 
@@ -86,3 +86,11 @@ def test_does_replaying_tokens_restore_it(
     rest = [(one.push(token), two.push(token)) for token in tokens[cut:]]
     assert all(mine == theirs for mine, theirs in rest)
     assert one.finish() == two.finish()
+
+
+def test_does_the_first_of_two_stops_in_one_token_win() -> None:
+    words = ["one ", "two END three STOP", " four"]
+    detokenizer = Detokenizer(
+        lambda tokens: "".join(words[token] for token in tokens), ["STOP", "END"]
+    )
+    assert [detokenizer.push(token) for token in range(3)] == ["one ", "two ", ""]

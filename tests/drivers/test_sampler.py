@@ -67,9 +67,6 @@ def test_are_the_random_numbers_those_of_every_other_machine() -> None:
     assert all(0 <= uniform(2**63 - 1, index) < 1 for index in range(1000))
 
 
-
-
-
 def test_are_logits_that_are_no_numbers_an_error() -> None:
     with pytest.raises(EDRIVER, match="finite"):
         draw(0, logits=torch.full((6,), float("nan")))

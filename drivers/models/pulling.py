@@ -15,10 +15,10 @@ from pathlib import Path
 
 from drivers.models.convert import convert_gguf
 from drivers.models.download import fetch, open_session
+from drivers.models.folder import WANTED, check_folder, copy_folder
 from drivers.models.index import find_file, reason
 from drivers.models.known import KNOWN, KnownModel
 from drivers.models.progress import Progress, silent
-from drivers.models.safetensors import WANTED, check_folder, copy_folder
 from drivers.models.store import Store, check_name
 from llmagentos.abi.errors import EINVAL, EIO, ENOENT, ENOSPC, ENOSYS
 
@@ -28,13 +28,13 @@ _BLOCK = 1024 * 1024
 def ensure(name: str, progress: Progress = silent, store: Store | None = None) -> Path:
     """The folder of a model, pulled first if it is not on this machine yet."""
     store = store or Store.default()
-    if store.has(name):
-        return store.path(name)
     if is_path(name):
         raise EINVAL(
             f"{name!r} is a path, not a model's name",
             hint=f"pull it under a name: llmos models pull {name} --name NAME",
         )
+    if store.has(name):
+        return store.path(name)
     return pull(name, progress=progress, store=store)
 
 
