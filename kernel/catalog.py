@@ -146,14 +146,20 @@ def _validated(document: Any, file: str, root: Any) -> Manifest:
 
 def _broken_manifest(error: ValidationError, file: str, root: Any) -> EINVAL:
     problems = error.errors(include_url=False, include_input=False)
-    # The deepest message is the most telling one when a field may have several shapes.
-    first = max(problems, key=lambda p: len(p["loc"])) if _union(problems) else problems[0]
+    several = _union(problems)
+
+    def place(problem: Any) -> tuple[int, int]:
+        # The first in the file; and of a field that was tried as several types, the deepest.
+        fields = [part for part in problem["loc"] if _is_field(part)]
+        return (0 if several else _line(root, fields) or 0, -len(problem["loc"]))
+
+    first = min(problems, key=place)
     path = [part for part in first["loc"] if _is_field(part)]
     field = ".".join(map(str, path)) or "manifest"
     line = _line(root, path)
     where = f"{file}, line {line}" if line else file
     problem = first["msg"].removeprefix("Value error, ")
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 and not _union(problems) else ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 and not several else ""
     return EINVAL(
         f"{where}: {field}: {problem}{more}",
         hint=_remedy(first, field),

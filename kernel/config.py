@@ -57,6 +57,9 @@ class History(Protocol):
     def processes(self, count: int) -> list[ProcessInfo]:
         """The last so many that were collected, newest first."""
 
+    def messages(self, pid: int) -> list[dict[str, Any]]:
+        """The context of a process that was collected, oldest message first."""
+
     def events(self, since: int, limit: int, pid: int | None) -> list[dict[str, Any]]:
         """Events with a greater seq than ``since``, oldest first."""
 

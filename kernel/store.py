@@ -139,6 +139,20 @@ class Store:
             """
         )
 
+    def messages(self, pid: int) -> list[dict[str, Any]]:
+        return self._rows(
+            """
+            WITH RECURSIVE reached(id) AS (
+                SELECT head FROM processes WHERE pid = ? AND head IS NOT NULL
+                UNION
+                SELECT messages.parent FROM messages JOIN reached USING (id)
+                    WHERE messages.parent IS NOT NULL
+            )
+            SELECT messages.* FROM messages JOIN reached USING (id) ORDER BY id
+            """,
+            pid,
+        )
+
     def process(self, pid: int) -> ProcessInfo | None:
         rows = self._rows("SELECT * FROM processes WHERE pid = ? AND reaped = 1", pid)
         return past_process(rows[0]) if rows else None

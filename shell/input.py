@@ -28,7 +28,9 @@ def text_from(argument: str | None) -> str | None:
 
 def _piped_in() -> bytes:
     # One byte more than the longest text can have: no need to read an endless pipe to its end.
-    return sys.stdin.buffer.read(_BYTES_PER_CHARACTER * _longest() + 1)
+    text = sys.stdin.buffer.read(_BYTES_PER_CHARACTER * _longest() + 1)
+    # As in $(…): the line end that echo and editors put last is not meant for the model.
+    return text.rstrip(b"\r\n")
 
 
 def _longest() -> int:

@@ -9,6 +9,7 @@ from kernel import context
 from kernel.calls import Call
 from kernel.context import Node
 from kernel.process import Process
+from kernel.records import nodes_from
 from llmagentos.abi.calls.ctx import (
     AppendArgs,
     AppendResult,
@@ -23,7 +24,7 @@ from llmagentos.abi.calls.ctx import (
     RestoreArgs,
     RewindArgs,
 )
-from llmagentos.abi.errors import EINVAL, ENOENT, EQUOTA
+from llmagentos.abi.errors import EINVAL, ENOENT, EQUOTA, ESRCH
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -31,15 +32,20 @@ if TYPE_CHECKING:
 _MOST_CHECKPOINTS = 256
 
 
-def _target(kernel: Machine, call: Call, pid: int | None, *, write: bool = True) -> Process:
+def _target(kernel: Machine, call: Call, pid: int | None) -> Process:
     process = call.process if pid is None else kernel.table.get(pid)
-    if write and not process.alive:
+    if not process.alive:
         raise EINVAL(f"process {process.pid} has ended; its context can only be read")
     return process
 
 
 def read(kernel: Machine, call: Call, args: ReadArgs) -> ReadResult:
-    process = _target(kernel, call, args.pid, write=False)
+    process = call.process if args.pid is None else kernel.table.find(args.pid)
+    if process is not None:
+        nodes, tokens = context.messages(process.head, args.last), process.context_tokens
+    else:
+        nodes, tokens = _past(kernel, args.pid or 0)
+        nodes = nodes[-args.last :] if args.last else nodes
     found = [
         ContextMessage(
             id=node.id,
@@ -48,9 +54,18 @@ def read(kernel: Machine, call: Call, args: ReadArgs) -> ReadResult:
             time=node.time,
             sources=list(node.sources),
         )
-        for node in context.messages(process.head, args.last)
+        for node in nodes
     ]
-    return ReadResult(messages=found, tokens=process.context_tokens)
+    return ReadResult(messages=found, tokens=tokens)
+
+
+def _past(kernel: Machine, pid: int) -> tuple[list[Node], int]:
+    """The context of a process that was collected, and its tokens."""
+    info = kernel.graveyard.find(pid)
+    if info is None:
+        raise ESRCH(f"there is no process {pid}", hint="llmos ps lists them")
+    nodes = nodes_from(kernel.services.history.messages(pid))
+    return list(nodes.values()), info.context_tokens
 
 
 def append(kernel: Machine, call: Call, args: AppendArgs) -> AppendResult:

@@ -139,7 +139,7 @@ def _problem(root: Any) -> str:
         inside = [v for value in level for v in (value.values() if type(value) is dict else value)]
         # The one extension type that msgpack decodes without asking our hook.
         if any(type(v) is msgpack.Timestamp for v in inside):
-            return "has a msgpack timestamp in it, which is not part of the wire"
+            return "has a timestamp (extension type -1) in it, which is not part of the wire"
         level = [v for v in inside if type(v) is dict or type(v) is list]
         if not level:
             return ""

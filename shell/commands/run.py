@@ -45,7 +45,7 @@ def run(
     Streams the answer to stdout and exits with the agent's code.
 
     MANIFEST is the name of a manifest, or a path to one. Without TEXT, or with -, it reads
-    what is piped in. Ctrl-C ends the agent and its children.
+    what is piped in, less the line end at its end. Ctrl-C ends the agent and its children.
 
     \b
     llmos run dialogue "What is an operating system?"
@@ -85,6 +85,9 @@ def _follow(system: System, agent: Agent, *, as_json: bool) -> int:
         return ended_with(record)
     out = _Answer()
     for piece in answer.pieces():
+        if piece.anew:
+            out.close()
+            click.echo("llmos: the answer had to be made anew; here it is from its start", err=True)
         out.write(piece.burst, piece.text)
     record = answer.result()
     if not out.burst:

@@ -13,6 +13,8 @@ from llmagentos.home import Home, write_secret
 
 SERVICE_KEY = "service-key-of-the-test"
 PATIENCE = 10_000
+PROBE = [b""]
+"""What a client's socket sends by itself when it has connected (ZMQ_PROBE_ROUTER)."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,22 @@ class ScriptedKernel:
 
     def call(self, name: str, within: int = PATIENCE) -> Call:
         """The next syscall, which must be this one."""
-        assert self._syscalls.poll(within), f"nobody called {name}"
-        route, *frames = self._syscalls.recv_multipart()
+        while True:
+            assert self._syscalls.poll(within), f"nobody called {name}"
+            route, *frames = self._syscalls.recv_multipart()
+            if frames != PROBE:
+                break
         call = Call(route, wire.decode(frames))
         assert call.name == name, f"waiting for {name}, {call.name} was called"
         return call
 
     def is_quiet(self, milliseconds: int = 400) -> bool:
         """Whether no syscall comes for so long."""
-        return not self._syscalls.poll(milliseconds)
+        while self._syscalls.poll(milliseconds):
+            _, *frames = self._syscalls.recv_multipart()
+            if frames != PROBE:
+                return False
+        return True
 
     def answer(self, call: Call, **result: Any) -> None:
         self._reply(call, {"ok": True, "result": result})
