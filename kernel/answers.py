@@ -91,7 +91,7 @@ class Answers:
             tokens=burst.tokens,
             message=message,
         )
-        kernel.complete(burst.call, result)
+        kernel.calls.complete(burst.call, result)
         kernel.settle(process, f"burst {burst.id} is done")
 
     def failed(self, burst: Burst, error: LLMOSError) -> None:
@@ -101,7 +101,7 @@ class Answers:
             kernel.now, "burst.failed", process.pid, burst=burst.id, driver=burst.driver,
             error=error.code, completion_tokens=len(burst.tokens),
         )  # fmt: skip
-        kernel.refuse(burst.call, error, keep=True)
+        kernel.calls.refuse(burst.call, error, keep=True)
         kernel.settle(process, f"burst {burst.id} failed: {error.code}")
 
     def dropped(self, burst: Burst) -> None:

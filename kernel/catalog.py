@@ -53,15 +53,11 @@ class Catalog:
         """The manifest in a YAML text. ``file`` is what messages call it."""
         file = file or "manifest"
         try:
+            _check_events(source, file)
             root = yaml.compose(source, Loader=_LOADER)
-        except yaml.YAMLError as error:
-            raise _broken_yaml(file, error) from None
-        except (ValueError, RecursionError) as error:
-            raise EINVAL(f"{file}: not YAML: {type(error).__name__}") from None
-        if root is None:
-            raise EINVAL(f"{file}: it is empty", hint="docs/design.md shows a manifest")
-        _check_shape(root, file)
-        try:
+            if root is None:
+                raise EINVAL(f"{file}: it is empty", hint="README.md shows a manifest")
+            _check_keys(root, file)
             document = yaml.load(source, Loader=_LOADER)
         except (yaml.YAMLError, ValueError) as error:
             raise _broken_yaml(file, error) from None
@@ -85,41 +81,39 @@ def _read(file: Path) -> str:
         raise EIO(f"{file} can't be read: {error.strerror}") from None
 
 
-def _check_shape(root: Any, file: str) -> None:
-    """Anchors could make a small text a huge document, and depth could exhaust a stack."""
-    seen: set[int] = set()
-    level = [root]
-    for _ in range(_MAX_DEPTH):
-        below: list[Any] = []
-        for node in level:
-            if id(node) in seen:
-                line = node.start_mark.line + 1
-                raise EINVAL(
-                    f"{file}, line {line}: anchors and aliases are not allowed",
-                    hint="write the value out where it is used",
-                )
-            seen.add(id(node))
-            if isinstance(node, yaml.MappingNode):
-                _check_keys(node, file)
-                below += [part for pair in node.value for part in pair]
-            elif isinstance(node, yaml.SequenceNode):
-                below += node.value
-        if not below:
-            return
-        level = below
-    raise EINVAL(f"{file}: nested more than {_MAX_DEPTH} deep")
+def _check_events(source: str, file: str) -> None:
+    """Depth could exhaust the C stack of the next step, and anchors could make a small text a
+    huge document; so both are refused while the text is still only a row of events."""
+    depth = 0
+    for event in yaml.parse(source, Loader=_LOADER):
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        if getattr(event, "anchor", None):
+            raise EINVAL(
+                f"{file}, line {line}: anchors and aliases are not allowed",
+                hint="write the value out where it is used",
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise EINVAL(f"{file}, line {line}: nested more than {_MAX_DEPTH} deep")
 
 
 def _check_keys(node: Any, file: str) -> None:
     """YAML lets the last of two equal keys win, without a word."""
+    if isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            _check_keys(part, file)
+    if not isinstance(node, yaml.MappingNode):
+        return
     seen: set[str] = set()
-    for key, _ in node.value:
+    for key, value in node.value:
         if isinstance(key, yaml.ScalarNode) and key.value in seen:
             line = key.start_mark.line + 1
             raise EINVAL(
                 f"{file}, line {line}: {key.value} is there twice", hint="remove one of them"
             )
         seen.add(str(key.value))
+        _check_keys(value, file)
 
 
 def _broken_yaml(file: str, error: Exception) -> EINVAL:

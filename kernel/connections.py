@@ -15,6 +15,12 @@ from kernel.process import Process
 if TYPE_CHECKING:
     from kernel.machine import Machine
 
+ONCE = "once"
+"""The scope of calls that can't be repeated."""
+
+_CHOSEN_BY_US = b"\0"
+"""What the routing ids begin with that a ROUTER gives to peers without one of their own."""
+
 _RECONNECT_GRACE = 10.0
 """Seconds after a boot in which clients of before may come back."""
 
@@ -28,8 +34,10 @@ class Connections:
 
     @staticmethod
     def user_scope(peer: bytes) -> str:
-        """Many shells share the user's key, so their ids are told apart by connection."""
-        return f"user:{peer.hex()}"
+        """Many shells share the user's key, so their ids are told apart by connection. One that
+        chose no routing id gets a new one with each connection, and perhaps one that another
+        client had before: it can't repeat a call, and nothing is kept for it."""
+        return f"{ONCE if peer.startswith(_CHOSEN_BY_US) else 'user'}:{peer.hex()}"
 
     def heard(self, peer: bytes) -> None:
         if self._kernel.now < self._kernel.booted + _RECONNECT_GRACE:
@@ -66,7 +74,7 @@ class Connections:
         """A connection ended: its calls are cancelled, and what is attached to it ends."""
         kernel = self._kernel
         for call in self._calls.get(peer, ()):
-            kernel.abandon(call)
+            kernel.calls.abandon(call)
         for process in self._attached.get(peer, ()):
             if process.kind == "program":
                 lifecycle.end(kernel, process, code=0)

@@ -60,7 +60,7 @@ class Hosts:
                 continue
             process.host = None
             # What the dead host still had in flight must not take effect beside its successor.
-            self._kernel.drop_calls(process, "its host died")
+            self._kernel.calls.drop_calls(process, "its host died")
             self._kernel.table.revoke(process)
             self._homeless[pid] = process
             self._kernel.settle(process, f"host {host.name} is away")

@@ -78,7 +78,7 @@ def begin(
     if kind == "agent":
         kernel.hosts.add(process)
     else:
-        settle(kernel, process, "it was adopted")
+        kernel.settle(process, "it was adopted")
     return process
 
 
@@ -117,7 +117,7 @@ def _state(kernel: Machine, process: Process) -> tuple[State, Reason | None]:
         return "RUNNING", None
     if process.kind == "agent" and process.host is None:
         return ("WAITING", "driver") if process.hosted_before else ("NEW", None)
-    if any(kernel.scheduler.waits_for_driver(burst) for burst in process.bursts):
+    if process.bursts and all(map(kernel.scheduler.waits_for_driver, process.bursts)):
         return "WAITING", "driver"
     if not process.bursts and any(call.awaited for call in process.calls):
         return "WAITING", "child"
@@ -133,17 +133,17 @@ def signal(kernel: Machine, process: Process, name: Signal) -> None:
         process.stopped = True
         for burst in process.bursts:
             kernel.scheduler.hold(burst)
-        settle(kernel, process, "it was stopped")
+        kernel.settle(process, "it was stopped")
     elif name == "CONT":
         process.stopped = False
         for burst in process.bursts:
             kernel.scheduler.release(burst)
-        settle(kernel, process, "it was continued")
-        kernel.release_replies(process)
+        kernel.settle(process, "it was continued")
+        kernel.calls.release_replies(process)
     elif name == "KILL" or (process.host is None and _ends(process, name)):
         end(kernel, process, code=SIGNAL_EXIT[name], by=name)
     else:
-        kernel.cancel_calls(process, ECANCELED(f"{name} came"))
+        kernel.calls.cancel_calls(process, ECANCELED(f"{name} came"))
         kernel.hosts.signal(process, name)
         if name == "TERM":
             due = kernel.now + kernel.config.term_grace
@@ -176,7 +176,7 @@ def end(
     if ("term", process.pid) in kernel.timers and by is None:
         by = "TERM"  # it was asked to end, and has
     record = error if isinstance(error, ErrorRecord | None) else ErrorRecord(**error.to_wire())
-    kernel.drop_calls(process, "the process ended")
+    kernel.calls.drop_calls(process, "the process ended")
     if not own:
         kernel.hosts.signal(process, "KILL")
     for key in ("wall", "term"):

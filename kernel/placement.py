@@ -13,6 +13,7 @@ from typing import Literal
 from kernel.burst import Burst
 from kernel.registry import Driver
 from llmagentos.abi.driver import PLACES
+from llmagentos.abi.errors import EDRIVER, ENODRIVER, LLMOSError
 
 Outlook = Literal["placed", "slot", "loading", "away", "none"]
 """``slot``: as soon as one is free. ``loading``: a driver for it is getting ready. ``away``:
@@ -67,6 +68,25 @@ def decide(burst: Burst, drivers: Iterable[Driver]) -> Decision:
         load = f"{driver.load} of {driver.card.slots} slots taken"
         considered[driver.name] = f"chosen: {load}" if driver is chosen else f"ranked lower: {load}"
     return Decision("placed", chosen, burst.models[best], considered)
+
+
+def refusal(burst: Burst, decision: Decision, drivers: Iterable[Driver]) -> LLMOSError:
+    """Why nothing that we know of will ever run the burst."""
+    offered = sorted({card.name for driver in drivers for card in driver.card.models})
+    wanted = " or ".join(burst.models)
+    if not set(burst.models) & set(offered):
+        known = ", ".join(offered) if offered else "none: no driver has registered"
+        return ENODRIVER(
+            f"no driver offers the model {wanted}",
+            hint=f"offered are {known}",
+            detail={"models": offered},
+        )
+    reasons = "; ".join(f"{name} {why}" for name, why in decision.considered.items())
+    detail = dict(decision.considered)
+    if burst.tokens:
+        message = f"its driver died after {len(burst.tokens)} tokens, and no other can go on"
+        return EDRIVER(message, hint=reasons, detail=detail)
+    return ENODRIVER(f"no driver may run {wanted} for this process", hint=reasons, detail=detail)
 
 
 def _objection(burst: Burst, driver: Driver) -> str:

@@ -120,6 +120,10 @@ class Process:
         return True
 
     def info(self) -> ProcessInfo:
+        usage = self.usage
+        for burst in self.bursts:
+            if burst.started is not None:
+                usage = usage + burst.usage()
         return ProcessInfo(
             pid=self.pid,
             ppid=self.ppid,
@@ -134,7 +138,7 @@ class Process:
             priority=self.priority,
             labels=list(self.labels),
             limits=self.limits,
-            usage=self.usage,
+            usage=usage,
             context_messages=context.depth(self.head),
             context_tokens=self.context_tokens,
             children=sorted(self.children),

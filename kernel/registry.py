@@ -142,6 +142,7 @@ class Registry:
 
     def lose(self, driver: Driver, why: str) -> None:
         """It is away: its connection ended, or it fell silent."""
-        self._by_peer.pop(driver.peer, None)
+        if self._by_peer.get(driver.peer) is driver:
+            del self._by_peer[driver.peer]
         driver.peer, driver.state = b"", "down"
         driver.note, driver.progress = why, None

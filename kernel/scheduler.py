@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kernel.burst import Burst
-from kernel.placement import Decision, decide
+from kernel.placement import Decision, Outlook, decide, refusal
 from kernel.policies import Policy
 from kernel.registry import Driver
 from llmagentos.abi.driver import BurstRef, Start, StepReport
-from llmagentos.abi.errors import BY_CODE, EBUSY, EDRIVER, ENODRIVER, LLMOSError
+from llmagentos.abi.errors import BY_CODE, EBUSY, EDRIVER, LLMOSError
 from llmagentos.abi.process import Placement
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class Scheduler:
         self._kernel = kernel
         self._policy = policy
         self._queues: dict[tuple[object, ...], Policy] = {}
+        self._outlooks: dict[tuple[object, ...], Outlook] = {}
+        """What each queue that can't move waits for."""
         self._bursts: dict[int, Burst] = {}
         self._changed = False
         self.queued = 0
@@ -51,7 +53,7 @@ class Scheduler:
             )
         decision = decide(burst, self._kernel.registry.compute())
         if decision.outlook == "none" and not self._booting():
-            raise self._no_driver(burst, decision)
+            raise refusal(burst, decision, self._kernel.registry.compute())
         self._bursts[burst.id] = burst
         self._enqueue(burst)
 
@@ -160,17 +162,18 @@ class Scheduler:
                 self._start(burst, decision.driver, decision)
                 continue
             if decision.outlook == "none" and not self._booting():
-                self.fail(burst, self._no_driver(burst, decision))
+                self.fail(burst, refusal(burst, decision, self._kernel.registry.compute()))
                 continue
+            self._outlooks[demand] = decision.outlook
             self._wait(key, demand, burst, decision)
             return
         self._kernel.timers.cancel(key)
         del self._queues[demand]
+        self._outlooks.pop(demand, None)
 
     def waits_for_driver(self, burst: Burst) -> bool:
         """Whether it is not only a slot that it waits for."""
-        outlook = decide(burst, self._kernel.registry.compute()).outlook
-        return burst.state == "queued" and outlook not in ("slot", "placed")
+        return burst.state == "queued" and self._outlooks.get(burst.queue, "slot") != "slot"
 
     def fail(self, burst: Burst, error: LLMOSError) -> None:
         self.cancel(burst)
@@ -244,6 +247,7 @@ class Scheduler:
             )
             self.fail(burst, error)
         self._queues.pop(demand, None)
+        self._outlooks.pop(demand, None)
 
     def _enqueue(self, burst: Burst) -> None:
         burst.state = "queued"
@@ -281,31 +285,6 @@ class Scheduler:
     def _boot_patience(self) -> float:
         known = self._kernel.registry.compute()
         return _BOOT_SETTLING if known else self._kernel.config.boot_patience
-
-    def _no_driver(self, burst: Burst, decision: Decision) -> LLMOSError:
-        offered = sorted(
-            {card.name for d in self._kernel.registry.compute() for card in d.card.models}
-        )
-        wanted = " or ".join(burst.models)
-        if not set(burst.models) & set(offered):
-            known = ", ".join(offered) if offered else "none: no driver has registered"
-            return ENODRIVER(
-                f"no driver offers the model {wanted}",
-                hint=f"offered are {known}",
-                detail={"models": offered},
-            )
-        reasons = "; ".join(f"{name} {why}" for name, why in decision.considered.items())
-        if burst.tokens:
-            return EDRIVER(
-                f"its driver died after {len(burst.tokens)} tokens, and no other can go on",
-                hint=reasons,
-                detail=dict(decision.considered),
-            )
-        return ENODRIVER(
-            f"no driver may run {wanted} for this process",
-            hint=reasons,
-            detail=dict(decision.considered),
-        )
 
 
 def _ref(burst: Burst) -> BurstRef:

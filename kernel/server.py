@@ -15,6 +15,7 @@ from typing import Final
 
 import zmq
 
+from kernel.door import Door
 from kernel.effects import (
     ClientGone,
     ClientHere,
@@ -29,7 +30,6 @@ from kernel.effects import (
 )
 from kernel.machine import Machine
 from kernel.store import Store
-from llmagentos import monitor
 from llmagentos.abi import wire
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.process import ErrorRecord
@@ -44,10 +44,6 @@ make the first of them wait less."""
 _PROBE: Final = [b""]
 """What a socket with ``ZMQ_PROBE_ROUTER`` sends by itself when it has connected."""
 
-_GONE_AFTER: Final = 0.2
-"""Seconds between the end of a connection and the word of it: what it sent before its end may
-still be on its way to us."""
-
 
 class Clock:
     """The time of day, which never goes back."""
@@ -57,76 +53,6 @@ class Clock:
 
     def now(self) -> float:
         return time.monotonic() + self._offset
-
-
-class Door:
-    """One ROUTER socket, and who is connected to it.
-
-    ZeroMQ tells of a connection's end by file descriptor, and of a message's sender by routing
-    id; each message says which descriptor it came through, which joins the two.
-    """
-
-    def __init__(self, address: str) -> None:
-        self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
-        self.socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_FRAME)
-        self.socket.setsockopt(zmq.LINGER, 500)
-        self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        self.socket.setsockopt(zmq.SNDHWM, 10_000)
-        self.monitor: zmq.Socket[bytes] = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self.socket.bind(address)
-        self._peer_of: dict[int, bytes] = {}
-        self._descriptor_of: dict[bytes, int] = {}
-        self._leaving: dict[bytes, float] = {}
-
-    def receive(self) -> tuple[bytes, list[bytes]] | None:
-        """The next message and its sender, or None."""
-        try:
-            first = self.socket.recv(zmq.NOBLOCK, copy=False)
-        except zmq.Again:
-            return None
-        peer = bytes(first.buffer)
-        descriptor = int(first.get(zmq.SRCFD))
-        if self._descriptor_of.get(peer) != descriptor:
-            self._descriptor_of[peer] = descriptor
-            self._peer_of[descriptor] = peer
-        self._leaving.pop(peer, None)
-        return peer, self.socket.recv_multipart()
-
-    def watch(self, now: float) -> None:
-        """Take note of connections that ended."""
-        while self.monitor.poll(0):
-            descriptor = monitor.parse(self.monitor.recv_multipart()).value
-            peer = self._peer_of.pop(descriptor, None)
-            if peer is not None and self._descriptor_of.get(peer) == descriptor:
-                self._leaving[peer] = now + _GONE_AFTER
-
-    def gone(self, now: float) -> list[bytes]:
-        """The peers that are gone for good."""
-        peers = [peer for peer, due in self._leaving.items() if due <= now]
-        for peer in peers:
-            del self._leaving[peer]
-            del self._descriptor_of[peer]
-        return peers
-
-    def next_due(self) -> float | None:
-        return min(self._leaving.values(), default=None)
-
-    def send(self, peer: bytes, frames: list[bytes]) -> bool:
-        """False if the peer is gone, or takes nothing in any more."""
-        try:
-            self.socket.send_multipart([peer, *frames], zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        except zmq.ZMQError as error:
-            if error.errno != zmq.EHOSTUNREACH:
-                raise
-        return True
-
-    def close(self) -> None:
-        self.socket.disable_monitor()
-        self.monitor.close(0)
-        self.socket.close()
 
 
 class Server:
@@ -176,7 +102,7 @@ class Server:
     def _patience(self) -> int:
         """Milliseconds until something is due."""
         moments = [self._machine.timers.next_due(), *(
-            door.next_due() for door in (self._clients, self._drivers)
+            door.next_due(self._clock.now()) for door in (self._clients, self._drivers)
         )]  # fmt: skip
         due = min((moment for moment in moments if moment is not None), default=None)
         if due is None:
@@ -214,13 +140,15 @@ class Server:
         for peer in self._clients.gone(now):
             self._apply(ClientGone(peer), now, effects)
         self._apply(Tick(), now, effects)
+        for door in (self._drivers, self._clients):
+            door.flush()
         return effects
 
     def _arrived(self, door: Door, now: float) -> Iterator[tuple[bytes, list[bytes]]]:
         """What has come through a door, as much of it as one turn takes."""
         door.watch(now)
         for _ in range(_TURN):
-            received = door.receive()
+            received = door.receive(now)
             if received is None:
                 return
             yield received
@@ -265,5 +193,7 @@ class Server:
         for door in (self._clients, self._drivers):
             door.close()
         self._events.close()
+        # Returns when the last replies have left, or their sockets' time to linger is over.
+        zmq.Context.instance().term()
         os.close(self._wake_read)
         os.close(self._wake_write)

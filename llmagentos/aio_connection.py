@@ -48,12 +48,10 @@ class AsyncConnection:
         return stream
 
     def _send(self, frames: list[bytes]) -> None:
-        # The plain send of the same socket: it never waits, so there is nothing to await.
-        try:
-            zmq.Socket.send_multipart(self._socket, frames, zmq.NOBLOCK)
-        except zmq.Again:
-            # The connection has just ended. The call is sent when it comes up again.
-            return
+        # A send that never waits: the future is done when it is returned. It fails when the
+        # connection has just ended; then the call is sent when it comes up again.
+        sent = asyncio.ensure_future(self._socket.send_multipart(frames, zmq.NOBLOCK))
+        sent.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def forget(self, number: int) -> None:
         self._exchange.close(number)

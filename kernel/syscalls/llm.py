@@ -101,8 +101,8 @@ def cancel(kernel: Machine, call: Call, args: CancelArgs) -> CancelResult:
         if one.burst is not None and (args.call is None or one.id == args.call)
     ]
     for one in victims:
-        kernel.cancel_burst(one)
-        kernel.refuse(one, ECANCELED("the LLM call was cancelled"), keep=True)
+        kernel.calls.cancel_burst(one)
+        kernel.calls.refuse(one, ECANCELED("the LLM call was cancelled"), keep=True)
     return CancelResult(cancelled=len(victims))
 
 

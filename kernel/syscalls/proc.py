@@ -146,7 +146,7 @@ def wait(kernel: Machine, call: Call, args: WaitArgs) -> ExitRecord | Deferred:
 
         def over() -> None:
             error = ETIMEOUT(f"process {args.pid} did not end within {limit:g} s")
-            kernel.refuse(call, error)
+            kernel.calls.refuse(call, error)
 
         kernel.timers.set(("wait", call), kernel.now + limit, over)
     kernel.settle(call.process, f"it waits for process {args.pid}")

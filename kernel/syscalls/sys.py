@@ -42,7 +42,7 @@ def info(kernel: Machine, call: Call, args: Empty) -> InfoResult:
         processes=len(kernel.table),
         queued=kernel.scheduler.queued,
         running=kernel.scheduler.running,
-        calls=kernel.served,
+        calls=kernel.calls.served,
         events_socket=services.events_socket,
     )
 
@@ -69,7 +69,7 @@ def metrics(kernel: Machine, call: Call, args: Empty) -> MetricsResult:
     states = Counter(process.state for process in kernel.table)
     return MetricsResult(
         metrics={
-            "calls_total": kernel.served,
+            "calls_total": kernel.calls.served,
             "uptime_seconds": kernel.now - kernel.booted,
             "bursts_queued": kernel.scheduler.queued,
             "bursts_running": kernel.scheduler.running,

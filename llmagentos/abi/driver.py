@@ -34,7 +34,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from llmagentos.abi.manifest import Place, Sampling
-from llmagentos.abi.model import Model, ModelName, Name, Pid
+from llmagentos.abi.model import Count, Model, ModelName, Name, Pid
 from llmagentos.abi.process import ErrorRecord, Role, Signal
 
 BEAT_INTERVAL: Final = 1.0
@@ -42,6 +42,9 @@ MISSED_BEATS: Final = 10
 """A driver that was silent for this many intervals is taken for dead. Generous, because a
 driver on a loaded machine may spend seconds in one prefill; a dead process is noticed at once,
 by its closed connection."""
+
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+"""Also a number of tokens: no vocabulary and no context is larger."""
 
 Kind = Literal["edge", "cloud", "node", "tool", "host"]
 DriverState = Literal["loading", "ready", "draining", "failed"]
@@ -53,9 +56,9 @@ class ModelCard(Model):
     """A model that a driver offers."""
 
     name: ModelName
-    context_length: int = Field(ge=1, description="tokens, prompt and answer together")
+    context_length: Count = Field(ge=1, description="tokens, prompt and answer together")
     dtype: str = ""
-    parameters: int = 0
+    parameters: Count = 0
 
 
 class Registration(Model):
@@ -70,7 +73,7 @@ class Registration(Model):
     zone: str = "device"
     labels: list[Name] = Field(default_factory=list, description="labels that it may see")
     state: DriverState = "loading"
-    os_pid: int = 0
+    os_pid: Count = 0
     version: str = ""
     running: list[Pid] = Field(default_factory=list)
 
@@ -81,8 +84,8 @@ class Beat(Model):
     state: DriverState
     note: str = Field("", max_length=500, description="what it is doing, for people")
     progress: float | None = Field(None, ge=0, le=1)
-    active: int = Field(0, ge=0, description="sequences in the batch")
-    kv_bytes: int = Field(0, ge=0)
+    active: Count = Field(0, description="sequences in the batch")
+    kv_bytes: Count = 0
     models: list[ModelCard] | None = None
 
 
@@ -96,12 +99,12 @@ class StepReport(Model):
 
     burst: int = Field(ge=1)
     attempt: int = Field(ge=1)
-    index: int = Field(ge=0)
-    tokens: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
+    index: Count
+    tokens: list[TokenId] = Field(default_factory=list)
     text: str = ""
-    prompt_tokens: int | None = Field(None, description="once, with the first report")
-    prefill_seconds: float = 0.0
-    decode_seconds: float = 0.0
+    prompt_tokens: TokenId | None = Field(None, description="once, with the first report")
+    prefill_seconds: float = Field(0.0, ge=0, le=1e6)
+    decode_seconds: float = Field(0.0, ge=0, le=1e6)
     finish: Finish | None = None
     error: ErrorRecord | None = None
 

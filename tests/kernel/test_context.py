@@ -90,3 +90,15 @@ def test_does_a_call_with_messages_of_its_own_leave_the_context_alone(rig: Rig, 
 def test_is_an_empty_prompt_refused(rig: Rig) -> None:
     with pytest.raises(EINVAL, match="the context is empty"):
         rig.call("llm.generate")
+
+
+def test_can_the_user_read_the_context_of_a_process_that_was_collected(rig: Rig, pid: int) -> None:
+    host = rig.host()
+    say(rig, pid, "second")
+    before = rig.call("ctx.read", pid=pid)
+    host.act(pid, "proc.exit")
+    rig.call("proc.wait", pid=pid)
+    assert rig.call("ctx.read", pid=pid) == before
+    assert [m["content"] for m in rig.call("ctx.read", pid=pid, last=1)["messages"]] == ["second"]
+    rig.crash()
+    assert rig.call("ctx.read", pid=pid) == before

@@ -45,6 +45,15 @@ def test_does_an_answer_go_the_whole_way(rig: Rig) -> None:
     assert record["result"]["usage"]["completion_tokens"] == 2
 
 
+def test_does_the_table_show_tokens_as_they_are_made(rig: Rig) -> None:
+    driver, host = rig.driver(), rig.host()
+    pid = rig.spawn()
+    host.act(pid, "llm.generate")
+    driver.report(driver.started[0], "one two ", prompt=7)
+    usage = rig.call("proc.info", pid=pid)["process"]["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (7, 2)
+
+
 def test_is_a_collected_process_gone_from_the_table_but_not_forgotten(rig: Rig) -> None:
     host = rig.host()
     pid = rig.spawn()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from llmagentos.abi.calls.llm import InputMessage
-from llmagentos.abi.model import Model, Name, Pid, Text
+from llmagentos.abi.model import Count, Model, Name, Pid, Text
 from llmagentos.abi.process import Role
 
 
@@ -21,7 +21,7 @@ class ContextMessage(Model):
 
 class ReadArgs(Model):
     pid: Pid | None = Field(None, description="default: the caller")
-    last: int | None = Field(None, ge=1, description="only so many, from the end")
+    last: Count | None = Field(None, ge=1, description="only so many, from the end")
 
 
 class ReadResult(Model):
@@ -43,7 +43,7 @@ class CompactArgs(Model):
     by ``summary``. The result's checkpoint undoes it."""
 
     pid: Pid | None = Field(None, description="default: the caller")
-    keep: int = Field(ge=0)
+    keep: Count
     summary: Text = Field(min_length=1)
 
 
@@ -72,7 +72,7 @@ class RewindArgs(Model):
     """Back to where ``message`` was the last one; 0 empties the context."""
 
     pid: Pid | None = Field(None, description="default: the caller")
-    message: int = Field(ge=0)
+    message: Count
 
 
 class HeadResult(Model):

@@ -52,7 +52,9 @@ class EmbedResult(Model):
 
 class CancelArgs(Model):
     pid: Pid | None = Field(None, description="default: the caller")
-    call: int | None = Field(None, ge=0, description="the id of one generate call; None: all")
+    call: int | None = Field(
+        None, ge=0, lt=2**63, description="the id of one generate call; None: all"
+    )
 
 
 class CancelResult(Model):

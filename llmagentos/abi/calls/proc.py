@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from llmagentos.abi.manifest import Sampling
-from llmagentos.abi.model import Duration, Model, ModelName, Name, Pid, Text
+from llmagentos.abi.model import Count, Duration, Model, ModelName, Name, Pid, Text
 from llmagentos.abi.process import ExitRecord, Limits, ProcessDetail, ProcessInfo, Signal
 
 MAX_SOURCE = 256 * 1024
@@ -83,7 +83,7 @@ class LimitsResult(Model):
 
 class ListArgs(Model):
     tree: Pid | None = Field(None, description="only this process and its descendants")
-    history: int = Field(0, ge=0, le=10_000, description="so many collected processes as well")
+    history: Count = Field(0, le=10_000, description="so many collected processes as well")
 
 
 class ListResult(Model):

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from llmagentos.abi.model import Model
+from llmagentos.abi.model import Count, Model, Pid
 
 
 class PingResult(Model):
@@ -40,9 +40,9 @@ class Event(Model):
 
 
 class EventsArgs(Model):
-    since: int = Field(0, ge=0, description="only events with a greater seq")
+    since: Count = Field(0, description="only events with a greater seq")
     limit: int = Field(1000, ge=1, le=10_000)
-    pid: int | None = Field(None, ge=1)
+    pid: Pid | None = None
 
 
 class EventsResult(Model):
@@ -54,7 +54,7 @@ class EventsResult(Model):
 
 
 class AuditArgs(Model):
-    since: int = Field(0, ge=0)
+    since: Count = 0
     limit: int = Field(1000, ge=1, le=10_000)
 
 

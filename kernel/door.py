@@ -1,0 +1,165 @@
+"""A door: one ROUTER socket, and who is connected to it.
+
+ZeroMQ tells of a connection's end by file descriptor, and of a message's sender by routing
+id; each message says which descriptor it came through. Descriptors are used again, and the
+word of an end may overtake the connection's last messages, so an end only makes suspects of
+those who came through the descriptor. A moment later each is sent a message: to one that is
+gone, that fails.
+
+What a slow client does not take in at once waits for it here, up to a number of bytes; then it
+is deaf. It knows nothing about what the messages mean.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import zmq
+
+from llmagentos import monitor
+from llmagentos.abi import wire
+
+_GRACE: Final = 0.2
+"""Seconds between the end of a connection and the look who is gone: what was sent before the
+end may still be on its way."""
+
+_MOST_WAITING: Final = 16 * 1024 * 1024
+"""Bytes that wait for one client, beside what ZeroMQ has taken for it."""
+
+_RETRY: Final = 0.002
+
+_ALIVE: Final = wire.encode(wire.Message("alive"))
+
+
+@dataclass(slots=True)
+class _Backlog:
+    """What waits for one peer."""
+
+    messages: deque[list[bytes]] = field(default_factory=deque)
+    size: int = 0
+
+
+class Door:
+    """Times are in seconds, of any clock that does not go back."""
+
+    def __init__(self, address: str) -> None:
+        self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_FRAME)
+        self.socket.setsockopt(zmq.LINGER, 500)
+        self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        self.socket.setsockopt(zmq.SNDHWM, 64)
+        self.monitor: zmq.Socket[bytes] = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self.socket.bind(address)
+        self._descriptor: dict[bytes, int] = {}
+        self._peers: dict[int, set[bytes]] = {}
+        self._unclaimed: set[int] = set()
+        """Descriptors that ended before anybody was known to have come through them."""
+        self._suspects: dict[bytes, float] = {}
+        self._backlogs: dict[bytes, _Backlog] = {}
+
+    def receive(self, now: float) -> tuple[bytes, list[bytes]] | None:
+        """The next message and its sender, or None."""
+        while True:
+            try:
+                first = self.socket.recv(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return None
+            frames = self.socket.recv_multipart() if first.more else []
+            try:
+                descriptor = int(first.get(zmq.SRCFD))
+            except zmq.ZMQError:
+                # ZMTP 1.0, which libzmq still understands, tells no descriptor; no client of
+                # ours speaks it.
+                continue
+            peer = bytes(first.buffer)
+            if self._descriptor.get(peer) != descriptor:
+                self._came_through(peer, descriptor, now)
+            return peer, frames
+
+    def _came_through(self, peer: bytes, descriptor: int, now: float) -> None:
+        self._peers.get(self._descriptor.get(peer, -1), set()).discard(peer)
+        self._descriptor[peer] = descriptor
+        self._peers.setdefault(descriptor, set()).add(peer)
+        if descriptor in self._unclaimed:
+            self._unclaimed.discard(descriptor)
+            self._suspects[peer] = now + _GRACE
+
+    def watch(self, now: float) -> None:
+        """Take note of connections that ended."""
+        while self.monitor.poll(0):
+            descriptor = monitor.parse(self.monitor.recv_multipart()).value
+            peers = self._peers.pop(descriptor, None)
+            if not peers:
+                self._unclaimed.add(descriptor)
+            for peer in peers or ():
+                self._suspects[peer] = now + _GRACE
+
+    def gone(self, now: float) -> list[bytes]:
+        """The peers that are gone for good."""
+        due = [peer for peer, moment in self._suspects.items() if moment <= now]
+        gone = []
+        for peer in due:
+            del self._suspects[peer]
+            if self._is_there(peer):
+                self._peers.setdefault(self._descriptor[peer], set()).add(peer)
+            else:
+                del self._descriptor[peer]
+                gone.append(peer)
+        return gone
+
+    def next_due(self, now: float) -> float | None:
+        """When to ask for ``gone`` and to ``flush`` again."""
+        if self._backlogs:
+            return now + _RETRY
+        return min(self._suspects.values(), default=None)
+
+    def send(self, peer: bytes, frames: list[bytes]) -> bool:
+        """Now, or as soon as the peer takes it in. False if too much waits for it already: then
+        all of that is dropped. To a peer that is gone nothing is sent."""
+        backlog = self._backlogs.get(peer)
+        if backlog is None:
+            if self._offer(peer, frames) != "full":
+                return True
+            backlog = self._backlogs[peer] = _Backlog()
+        backlog.messages.append(frames)
+        backlog.size += sum(map(len, frames))
+        if backlog.size <= _MOST_WAITING:
+            return True
+        del self._backlogs[peer]
+        return False
+
+    def flush(self) -> None:
+        """Send what waits, as far as it is taken in."""
+        for peer, backlog in list(self._backlogs.items()):
+            while backlog.messages:
+                outcome = self._offer(peer, backlog.messages[0])
+                if outcome == "full":
+                    break
+                if outcome == "gone":
+                    backlog.messages.clear()
+                    break
+                backlog.size -= sum(map(len, backlog.messages.popleft()))
+            if not backlog.messages:
+                del self._backlogs[peer]
+
+    def _is_there(self, peer: bytes) -> bool:
+        return self._offer(peer, _ALIVE) != "gone"
+
+    def _offer(self, peer: bytes, frames: list[bytes]) -> Literal["sent", "full", "gone"]:
+        try:
+            self.socket.send_multipart([peer, *frames], zmq.NOBLOCK)
+        except zmq.Again:
+            return "full"
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            return "gone"
+        return "sent"
+
+    def close(self) -> None:
+        self.socket.disable_monitor()
+        self.monitor.close(0)
+        self.socket.close()

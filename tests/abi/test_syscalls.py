@@ -1,0 +1,127 @@
+"""Is the table of syscalls complete and consistent, and does importing it stay light?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llmagentos.abi.calls.llm import StreamBody
+from llmagentos.abi.model import Model
+from llmagentos.abi.process import Limits
+from llmagentos.abi.syscalls import TABLE, Syscall
+
+ROOT = Path(__file__).parents[2]
+FAMILIES = {
+    "proc": "spawn fork exit wait kill nice limits list info adopt",
+    "llm": "generate embed cancel",
+    "ctx": "read append compact checkpoint restore rewind",
+    "mem": "put get search delete list",
+    "fs": "write read list stat delete history restore",
+    "ipc": "send recv publish subscribe",
+    "tool": "list call",
+    "cap": "list grant revoke request decide",
+    "drv": "list info drain",
+    "sys": "ping info events audit metrics shutdown",
+}
+CALLS = sorted(TABLE.values(), key=lambda call: call.name)
+SERVED = [call for call in CALLS if call.args is not None]
+# Calls that change nothing which a repeat would do twice.
+READS = {
+    "proc.list", "proc.info", "ctx.read", "drv.list", "drv.info", "sys.ping", "sys.info",
+    "sys.events", "sys.audit", "sys.metrics", "llm.embed",
+}  # fmt: skip
+# Each repeat of these is as good as the first: it gives a new session, or ends what has ended.
+IDEMPOTENT = {"proc.adopt", "sys.shutdown"}
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_is_the_family_as_the_design_has_it(family: str) -> None:
+    there = {call.name for call in CALLS if call.family == family}
+    assert there == {f"{family}.{name}" for name in FAMILIES[family].split()}
+
+
+def test_is_there_no_other_family() -> None:
+    assert {call.family for call in CALLS} == set(FAMILIES)
+    assert all(name == call.name for name, call in TABLE.items())
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+def test_has_the_row_both_models_or_neither(call: Syscall) -> None:
+    assert (call.args is None) == (call.result is None)
+    assert call.doc.endswith((".", "?"))
+    if call.args is None:
+        assert not call.writes
+        assert not call.streams
+
+
+@pytest.mark.parametrize("call", SERVED, ids=lambda call: call.name)
+def test_are_the_models_strict_and_described(call: Syscall) -> None:
+    for model in (call.args, call.result):
+        assert model is not None
+        assert issubclass(model, Model)
+        config = model.model_config
+        assert (config["extra"], config["strict"], config["frozen"]) == ("forbid", True, True)
+        assert model.model_json_schema()["type"] == "object"
+
+
+@pytest.mark.parametrize("call", SERVED, ids=lambda call: call.name)
+def test_is_every_call_that_changes_something_marked_as_one_that_writes(call: Syscall) -> None:
+    assert call.writes == (call.name not in READS | IDEMPOTENT)
+
+
+@pytest.mark.parametrize("call", SERVED, ids=lambda call: call.name)
+def test_does_a_call_stream_only_if_one_can_ask_for_it(call: Syscall) -> None:
+    assert call.args is not None
+    assert call.streams == ("stream" in call.args.model_fields)
+    assert set(StreamBody.model_fields) == {"burst", "offset", "text"}
+
+
+@pytest.mark.parametrize("call", SERVED, ids=lambda call: call.name)
+def test_does_the_row_name_known_limits_and_rights(call: Syscall) -> None:
+    assert set(filter(None, call.cost.split(", "))) <= set(Limits.model_fields)
+    known = {"self", "tree", "user", "proc:spawn", "llm:<model>@<driver>"}
+    assert call.capability in known
+    if call.capability == "tree":
+        assert call.args is not None
+        assert {"pid", "tree"} & set(call.args.model_fields)
+
+
+def test_does_the_kernel_serve_just_the_calls_with_arguments() -> None:
+    from kernel.syscalls import HANDLERS
+
+    assert set(HANDLERS) == {call.name for call in SERVED}
+
+
+_ALLOWED = {
+    "zmq", "msgpack", "pydantic", "pydantic_core", "typing_extensions", "annotated_types",
+    "typing_inspection", "llmagentos",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "module", ["llmagentos", "llmagentos.client", "llmagentos.aio", "llmagentos.abi.syscalls"]
+)
+def test_does_the_import_load_nothing_but_its_own_dependencies(module: str) -> None:
+    script = (
+        f"import sys; before = set(sys.modules); import {module}\n"
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*(name for name in new if name not in sys.stdlib_module_names))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    # "cython_runtime" and the like are made by compiled modules; they are no packages.
+    loaded = {name for name in run.stdout.split() if not name.startswith(("_", "cython_runtime"))}
+    assert loaded <= _ALLOWED
+
+
+def test_does_the_contract_alone_load_no_socket_library() -> None:
+    script = "import sys, llmagentos.abi.syscalls, llmagentos.abi.wire; print('zmq' in sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert run.stdout.strip() == "False", run.stderr
