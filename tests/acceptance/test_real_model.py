@@ -111,25 +111,24 @@ def test_do_many_at_once_each_get_their_own_right_answer(system: System) -> None
 
 
 def test_does_ctrl_c_end_its_own_work_and_nobody_elses(system: System) -> None:
-    other = system.start(*system.story(30))
-    victim = system.start(*system.story(400))
-    assert victim.stdout is not None
-    assert victim.stdout.read(1)
-    victim.send_signal(signal.SIGINT)
-    assert victim.wait(10) == 130
-    running = system.driver()["running"]
-    assert running <= 1, "the interrupted burst is still on the driver"
-    out, _ = other.communicate(timeout=60)
+    with system.start(*system.story(30)) as other, system.start(*system.story(400)) as victim:
+        assert victim.stdout is not None
+        assert victim.stdout.read(1)
+        victim.send_signal(signal.SIGINT)
+        assert victim.wait(10) == 130
+        running = system.driver()["running"]
+        assert running <= 1, "the interrupted burst is still on the driver"
+        out, _ = other.communicate(timeout=60)
     assert other.returncode == 0
     assert out == system.llmos(*system.story(30))
 
 
 def test_does_an_answer_go_on_after_the_death_of_its_driver(system: System) -> None:
     undisturbed = system.llmos(*system.story(30))
-    running = system.start(*system.story(30))
-    assert running.stdout is not None
-    first = running.stdout.read(1)
-    os.kill(system.driver()["os_pid"], signal.SIGKILL)
-    rest = running.stdout.read()
-    assert running.wait(120) == 0
+    with system.start(*system.story(30)) as running:
+        assert running.stdout is not None
+        first = running.stdout.read(1)
+        os.kill(system.driver()["os_pid"], signal.SIGKILL)
+        rest = running.stdout.read()
+        assert running.wait(10) == 0
     assert first + rest == undisturbed
