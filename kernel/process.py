@@ -91,6 +91,8 @@ class Process:
     """Its calls in flight."""
     watchers: Ordered[Call] = field(default_factory=Ordered)
     """Others' ``proc.wait`` calls for it."""
+    dumped: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    """Fields as JSON, with the values that they were made of."""
     held: list[Send] = field(default_factory=list)
     """Replies that came while it was stopped."""
 

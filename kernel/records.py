@@ -33,6 +33,15 @@ class Snapshot:
     audit_hash: str = ""
 
 
+def _json(process: Process, name: str) -> str | None:
+    """A field as JSON. What never or hardly ever changes is dumped once, not with each row."""
+    value = getattr(process, name)
+    known = process.dumped.get(name)
+    if known is None or known[0] is not value:
+        known = process.dumped[name] = (value, value.model_dump_json())
+    return known[1]
+
+
 def process_row(process: Process, *, reaped: bool = False) -> dict[str, Any]:
     return {
         "pid": process.pid,
@@ -41,11 +50,11 @@ def process_row(process: Process, *, reaped: bool = False) -> dict[str, Any]:
         "kind": process.kind,
         "state": process.state,
         "reason": process.reason,
-        "manifest": process.manifest.model_dump_json() if process.manifest else None,
+        "manifest": _json(process, "manifest") if process.manifest else None,
         "session": process.session,
         "priority": process.priority,
         "labels": json.dumps(process.labels),
-        "limits": process.limits.model_dump_json(exclude_none=True),
+        "limits": _json(process, "limits"),
         "usage": process.usage.model_dump_json(exclude_defaults=True),
         "tokens_spent": process.tokens.spent,
         "turns_spent": process.turns.spent,

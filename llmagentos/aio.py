@@ -8,7 +8,7 @@ carries a call out.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -98,7 +98,7 @@ class AsyncSystem:
             limits=limits,
             attach=attach,
         )
-        return AsyncAgent(self, result["pid"], result["name"])
+        return AsyncAgent(self, result["pid"], result["name"], result.get("notices", []))
 
     async def generate(
         self,
@@ -145,13 +145,16 @@ class AsyncSystem:
 
 
 class AsyncAgent:
-    """A process that was spawned."""
+    """A process that was spawned. ``notices``: what its manifest asks for and is not done yet."""
 
-    def __init__(self, system: AsyncSystem, pid: int, name: str) -> None:
+    def __init__(
+        self, system: AsyncSystem, pid: int, name: str, notices: Sequence[str] = ()
+    ) -> None:
         self._system = system
         self._ending: AsyncStream | None = None
         self.pid = pid
         self.name = name
+        self.notices = notices
 
     def __repr__(self) -> str:
         return f"<AsyncAgent {self.name} pid {self.pid}>"

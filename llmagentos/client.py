@@ -7,7 +7,7 @@ thread. It knows nothing about how the kernel carries a call out.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -149,7 +149,7 @@ class System:
             limits=limits,
             attach=attach,
         )
-        return Agent(self, result["pid"], result["name"])
+        return Agent(self, result["pid"], result["name"], result.get("notices", []))
 
     def agent(self, pid: int) -> Agent:
         """The handle of a process that is there already."""
@@ -214,13 +214,14 @@ class System:
 
 
 class Agent:
-    """A process that was spawned."""
+    """A process that was spawned. ``notices``: what its manifest asks for and is not done yet."""
 
-    def __init__(self, system: System, pid: int, name: str) -> None:
+    def __init__(self, system: System, pid: int, name: str, notices: Sequence[str] = ()) -> None:
         self._system = system
         self._ending: Stream | None = None
         self.pid = pid
         self.name = name
+        self.notices = notices
 
     def __repr__(self) -> str:
         return f"<Agent {self.name} pid {self.pid}>"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kernel import lifecycle
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.limits import lowered, tighter
+from kernel.notices import notices
 from kernel.process import Process
 from llmagentos.abi.calls.proc import (
     AdoptArgs,
@@ -72,7 +73,10 @@ def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
     if args.text is not None:
         kernel.append(process, "user", args.text)
     kernel.journal.audit(kernel.now, call.process.pid, "proc.spawn", "ok", f"pid {process.pid}")
-    return SpawnResult(pid=process.pid, name=process.name)
+    told = notices(manifest.spec)
+    if told:
+        kernel.journal.event(kernel.now, "proc.notice", process.pid, notices=told)
+    return SpawnResult(pid=process.pid, name=process.name, notices=told)
 
 
 def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:

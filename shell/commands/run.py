@@ -67,6 +67,8 @@ def run(
             limits=limits,
             attach=True,
         )
+        for notice in agent.notices:
+            click.echo(f"llmos: {notice}", err=True)
         try:
             return _follow(system, agent, as_json=as_json)
         except (KeyboardInterrupt, Terminated):

@@ -45,6 +45,16 @@ def test_does_an_answer_go_the_whole_way(rig: Rig) -> None:
     assert record["result"]["usage"]["completion_tokens"] == 2
 
 
+def test_is_nothing_in_a_manifest_silently_ignored(rig: Rig) -> None:
+    plain = rig.call("proc.spawn", manifest=agent())
+    assert plain["notices"] == []
+    asks = agent(tools=["fs.read"], restart={"strategy": "always"}, limits={"money": 1.0})
+    told = " ".join(rig.call("proc.spawn", manifest=asks)["notices"])
+    for word in ("tools", "restart", "money"):
+        assert word in told
+    assert "proc.notice" in [event["type"] for event in rig.events]
+
+
 def test_does_the_table_show_tokens_as_they_are_made(rig: Rig) -> None:
     driver, host = rig.driver(), rig.host()
     pid = rig.spawn()

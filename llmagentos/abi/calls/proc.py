@@ -36,6 +36,9 @@ class SpawnArgs(Model):
 class SpawnResult(Model):
     pid: Pid
     name: Name
+    notices: list[str] = Field(
+        default_factory=list, description="what the manifest asks for and is not done yet"
+    )
 
 
 class ForkArgs(Model):
