@@ -1,7 +1,7 @@
 """Run an agent with nothing but ZeroMQ and msgpack, as ``docs/wire.md`` says.
 
 ``echo "A long text." | python docs/hello_wire.py [MANIFEST]``: prints the answer as it is made,
-and exits with the agent's code. It knows nothing about reconnecting.
+and exits with the agent's code, or 3 without a system. It knows nothing about reconnecting.
 """
 
 import itertools
@@ -15,10 +15,12 @@ import msgpack
 import zmq
 
 home = Path(os.environ.get("LLMOS_HOME") or "~/.llmos").expanduser().absolute()
-key = (home / "user.key").read_text().strip()
+key_file = home / "user.key"
+key = key_file.read_text().strip() if key_file.exists() else ""
 ids = itertools.count(time.time_ns() // 1000)
 socket = zmq.Context().socket(zmq.DEALER)
 socket.setsockopt(zmq.ROUTING_ID, b"h" + os.urandom(15))
+socket.setsockopt(zmq.LINGER, 0)
 socket.connect(f"ipc://{home}/run/kernel.sock")
 
 
@@ -26,6 +28,9 @@ def call(name: str, **body: Any) -> dict[str, Any]:
     """Make a call, print what it streams, and return its result."""
     header = {"v": 1, "t": "call", "id": next(ids), "n": name, "s": key}
     socket.send_multipart([msgpack.packb(header), msgpack.packb(body)])
+    if name == "proc.spawn" and not (key and socket.poll(5000)):
+        print(f"the system in {home} is not up", file=sys.stderr)
+        sys.exit(3)
     while True:
         header, message = map(msgpack.unpackb, socket.recv_multipart())
         if header["t"] == "stream":
@@ -33,8 +38,7 @@ def call(name: str, **body: Any) -> dict[str, Any]:
         elif not message["ok"]:
             sys.exit("{message} ({code}) {hint}".format(**message["error"]))
         else:
-            result: dict[str, Any] = message["result"]
-            return result
+            return dict(message["result"])
 
 
 manifest = sys.argv[1] if len(sys.argv) > 1 else "summarise"

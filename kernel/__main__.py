@@ -1,6 +1,7 @@
 """``python -m kernel``: start the kernel of the system in ``LLMOS_HOME``.
 
-Ends with 0 after SIGTERM or ``sys.shutdown``, with 3 when another kernel serves this home.
+Ends with 0 after SIGTERM or ``sys.shutdown``, with 3 when another kernel serves this home, with
+4 when the disk is full, and with 1 for any other reason.
 """
 
 from __future__ import annotations
@@ -15,18 +16,26 @@ from pathlib import Path
 
 from kernel.config import Config
 from llmagentos import __version__
-from llmagentos.abi.errors import LLMOSError
+from llmagentos.abi.errors import EAUTH, ENOSPC, LLMOSError
 from llmagentos.abi.manifest import DEFAULT_MODEL
 from llmagentos.home import Home, write_secret
 
 _OTHER_KERNEL = 3
+_DISK_FULL = 4
+_KEY_BYTES = 32
 
 
 def _key(file: Path) -> str:
     """A key of this system, made at its first start."""
     if not file.exists():
-        write_secret(file, secrets.token_hex(32))
-    return file.read_text(encoding="ascii").strip()
+        write_secret(file, secrets.token_hex(_KEY_BYTES))
+    try:
+        key = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        key = ""
+    if len(key) != 2 * _KEY_BYTES:
+        raise EAUTH(f"{file} holds no key", hint="remove it, and a new one is made")
+    return key
 
 
 def _lock(home: Home) -> int | None:
@@ -51,6 +60,8 @@ def serve(home: Home, config: Config, durability: str) -> None:
     from kernel.server import Server
     from kernel.store import Store
 
+    if home.database.is_file():
+        home.database.chmod(0o600)  # of one that was made before; the umask sees to new ones
     store = Store(home.database, "full" if durability == "full" else "normal")
     shipped = Path(__file__).resolve().parent.parent / "manifests"
     services = Services(
@@ -80,6 +91,8 @@ def main() -> int:
         level=options.log_level, format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
     home = Home.default()
+    # What agents are told and say is nobody else's business.
+    os.umask(0o077)
     try:
         home.create()
         lock = _lock(home)
@@ -89,7 +102,7 @@ def main() -> int:
         serve(home, Config(default_model=options.default_model), options.durability)
     except LLMOSError as error:
         print(f"kernel: {error}\nhint: {error.hint}", file=sys.stderr)
-        return error.exit_status
+        return _DISK_FULL if isinstance(error, ENOSPC) else 1
     return 0
 
 

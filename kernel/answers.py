@@ -12,6 +12,7 @@ from kernel import ledger
 from kernel.burst import Burst
 from kernel.calls import Call
 from kernel.effects import Send
+from kernel.table import payers, token_lines, turn_lines
 from llmagentos.abi.calls.llm import GenerateResult, StreamBody
 from llmagentos.abi.errors import EQUOTA, LLMOSError
 from llmagentos.abi.wire import Message
@@ -27,30 +28,31 @@ class Answers:
     def reserve(self, burst: Burst) -> None:
         """Set aside what the burst may use at most, as far as that is known before its prompt
         has been counted. Raises ``EQUOTA``."""
-        table, process = self._kernel.table, burst.process
-        ledger.reserve("turns", 1, table.turn_lines(process))
+        process = burst.process
+        ledger.reserve("turns", 1, turn_lines(process))
         try:
-            ledger.reserve("tokens", burst.sampling.max_tokens, table.token_lines(process))
+            ledger.reserve("tokens", burst.sampling.max_tokens, token_lines(process))
         except EQUOTA:
-            ledger.settle(1, 0, table.turn_lines(process))
+            ledger.settle(1, 0, turn_lines(process))
             raise
         burst.reserved = burst.sampling.max_tokens
 
     def release(self, burst: Burst) -> None:
         """The burst was not admitted."""
-        table, process = self._kernel.table, burst.process
-        ledger.settle(1, 0, table.turn_lines(process))
-        ledger.settle(burst.reserved, 0, table.token_lines(process))
+        process = burst.process
+        ledger.settle(1, 0, turn_lines(process))
+        ledger.settle(burst.reserved, 0, token_lines(process))
 
-    def counted(self, burst: Burst) -> None:
-        """The driver has counted the prompt: reserve its tokens too, or end the burst."""
-        lines = self._kernel.table.token_lines(burst.process)
+    def counted(self, burst: Burst, tokens: int) -> None:
+        """The driver has counted the prompt, or counted more of it than another did: reserve
+        these tokens too, or end the burst."""
+        lines = token_lines(burst.process)
         try:
-            ledger.reserve("tokens", burst.prompt_tokens, lines)
+            ledger.reserve("tokens", tokens, lines)
         except EQUOTA as error:
             self._kernel.scheduler.fail(burst, error)
         else:
-            burst.reserved += burst.prompt_tokens
+            burst.reserved += tokens
 
     def text(self, burst: Burst, before: int) -> None:
         """New text came: pass it on."""
@@ -104,23 +106,25 @@ class Answers:
         kernel.calls.refuse(burst.call, error, keep=True)
         kernel.settle(process, f"burst {burst.id} failed: {error.code}")
 
-    def dropped(self, burst: Burst) -> None:
-        """The burst was cancelled: what it used is charged all the same."""
-        self._charge(burst)
+    def dropped(self, burst: Burst, *, void: bool) -> None:
+        """The burst was cancelled: the tokens that it used are charged all the same. ``void``: it
+        will be made again, by no fault of the process, so it was no turn of its."""
+        self._charge(burst, turn=not void)
         self._kernel.journal.event(
             self._kernel.now, "burst.cancelled", burst.process.pid, burst=burst.id,
             completion_tokens=len(burst.tokens),
         )  # fmt: skip
 
-    def _charge(self, burst: Burst) -> None:
-        table, process = self._kernel.table, burst.process
+    def _charge(self, burst: Burst, *, turn: bool = True) -> None:
+        process = burst.process
         process.bursts.discard(burst)
         used = burst.prompt_tokens + len(burst.tokens)
-        ledger.settle(burst.reserved, used, table.token_lines(process))
-        ledger.settle(1, 1 if burst.started else 0, table.turn_lines(process))
+        ledger.settle(burst.reserved, used, token_lines(process))
+        ledger.settle(1, 1 if burst.started and turn else 0, turn_lines(process))
         if burst.started:
-            process.usage = process.usage + burst.usage()
-        for account in table.tree_up(process):
+            usage = burst.usage()
+            process.usage += usage if turn else usage.model_copy(update={"turns": 0})
+        for account in payers(process):
             self._kernel.changed(account)
 
     def _stream(self, call: Call, burst: Burst, offset: int, text: str) -> None:

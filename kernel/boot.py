@@ -27,16 +27,15 @@ def boot(kernel: Machine, snapshot: Snapshot, now: float) -> Effects:
         snapshot.event_seq, snapshot.event_oldest, snapshot.audit_seq, snapshot.audit_hash
     )
     kernel.effects.rows.append(Put("meta", {"key": "boot", "value": snapshot.boot}))
-    nodes = nodes_from(snapshot.messages)
-    for row in sorted(snapshot.processes, key=lambda row: row["pid"]):
-        kernel.table.add(process_from(row, nodes))
+    _restore_processes(kernel, snapshot)
     if kernel.table.find(INIT) is None:
         init = Process(INIT, 0, "init", "init", now, state="READY")
         kernel.table.add(init)
         kernel.changed(init)
     kernel.table.next_pid = max(kernel.table.next_pid, snapshot.next_pid)
+    kernel.registry.drained.update(snapshot.drained)
     for row in snapshot.replays:
-        kernel.replays.restore(row["scope"], row["id"], row["reply"])
+        kernel.replays.restore(row["scope"], row["id"], row["name"], row["reply"])
     for process in list(kernel.table):
         _revive(kernel, process)
     kernel.connections.expect_back()
@@ -48,6 +47,21 @@ def boot(kernel: Machine, snapshot: Snapshot, now: float) -> Effects:
     return kernel.flush()
 
 
+def _restore_processes(kernel: Machine, snapshot: Snapshot) -> None:
+    nodes = nodes_from(snapshot.messages)
+    found = {row["pid"]: row for row in snapshot.processes}
+    processes = {
+        pid: process_from(
+            {**row, "head": None, "checkpoints": "{}"} if row["reaped"] else row, nodes
+        )
+        for pid, row in sorted(found.items())
+    }
+    for pid, process in processes.items():
+        process.payer = processes.get(found[pid]["payer"] or 0)
+        if not process.reaped:
+            kernel.table.add(process)
+
+
 def _revive(kernel: Machine, process: Process) -> None:
     """What it did before the boot is void: no burst, no host, no call is left of that."""
     if not process.alive:
@@ -55,8 +69,10 @@ def _revive(kernel: Machine, process: Process) -> None:
         return
     if process.attached:
         kernel.connections.attach(process)
-    if process.limits.wall is not None:
+    if process.deadline is not None:
         lifecycle.watch_wall(kernel, process)
+    if process.terminate_by is not None:
+        lifecycle.watch_term(kernel, process)
     if process.kind == "agent":
         kernel.hosts.add(process, claimable=process.hosted_before)
     kernel.settle(process, "the kernel was started anew")

@@ -55,9 +55,10 @@ class Burst:
     @property
     def demand(self) -> tuple[object, ...]:
         """What a driver must offer for it; bursts with the same demand share a queue."""
-        rule = self.process.spec.placement
-        pinned = self.driver if self.kept else None
-        return self.models, tuple(rule.allow), rule.prefer, self.process.labels, pinned
+        process, pinned = self.process, self.driver if self.kept else None
+        prefer = process.spec.placement.prefer
+        rules = tuple((*r.allow, "", *r.ask, "", *r.deny) for r in process.rights)
+        return self.models, process.places, prefer, process.labels, rules, pinned
 
     def accept(self, step: StepReport) -> bool:
         """Take in a report; False if it was heard before or is of an earlier attempt. Raises
@@ -69,10 +70,15 @@ class Burst:
                 f"burst {self.id} has {len(self.tokens)} tokens and the driver goes on at "
                 f"{step.index}"
             )
+        if len(self.tokens) + len(step.tokens) > self.sampling.max_tokens:
+            raise EPROTO(
+                f"burst {self.id} may have {self.sampling.max_tokens} tokens, and the driver "
+                f"made {len(self.tokens) + len(step.tokens)}"
+            )
         self.tokens += step.tokens
         self.text += step.text
         if step.prompt_tokens is not None:
-            self.prompt_tokens = step.prompt_tokens
+            self.prompt_tokens = max(self.prompt_tokens, step.prompt_tokens)
         self.prefill_seconds += step.prefill_seconds
         self.decode_seconds += step.decode_seconds
         self.finish = step.finish

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kernel.effects import Delete, Put, Row
 from llmagentos.abi.syscalls import Syscall
@@ -41,26 +41,35 @@ class Deferred:
 DEFERRED = Deferred()
 
 
+class Kept(NamedTuple):
+    """A reply, and the call that it is the reply to."""
+
+    name: str
+    reply: dict[str, Any]
+
+
 @dataclass(slots=True)
 class Replays:
     """The replies of the last calls of each scope that wrote something: a repeated id gets the
     first reply again, and takes no second effect."""
 
-    kept: int
-    _replies: dict[str, OrderedDict[int, dict[str, Any]]] = field(default_factory=dict)
+    most: int
+    _replies: dict[str, OrderedDict[int, Kept]] = field(default_factory=dict)
 
-    def restore(self, scope: str, id: int, reply: dict[str, Any]) -> None:
-        self._replies.setdefault(scope, OrderedDict())[id] = reply
+    def restore(self, scope: str, id: int, name: str, reply: dict[str, Any]) -> None:
+        self._replies.setdefault(scope, OrderedDict())[id] = Kept(name, reply)
 
-    def find(self, scope: str, id: int) -> dict[str, Any] | None:
+    def find(self, scope: str, id: int) -> Kept | None:
         replies = self._replies.get(scope)
         return replies.get(id) if replies else None
 
-    def keep(self, scope: str, id: int, reply: dict[str, Any], now: float) -> list[Row]:
+    def keep(self, call: Call, reply: dict[str, Any], now: float) -> list[Row]:
+        scope, id, name = call.scope, call.id, call.spec.name
         replies = self._replies.setdefault(scope, OrderedDict())
-        replies[id] = reply
-        rows: list[Row] = [Put("replays", {"scope": scope, "id": id, "reply": reply, "time": now})]
-        if len(replies) > self.kept:
+        replies[id] = Kept(name, reply)
+        row = {"scope": scope, "id": id, "name": name, "reply": reply, "time": now}
+        rows: list[Row] = [Put("replays", row)]
+        if len(replies) > self.most:
             old, _ = replies.popitem(last=False)
             rows.append(Delete("replays", {"scope": scope, "id": old}))
         return rows

@@ -24,6 +24,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 _MAX_BYTES: Final = 256 * 1024
+_MAX_EVENTS: Final = 10_000
 _MAX_DEPTH: Final = 16
 
 
@@ -42,7 +43,7 @@ class Catalog:
                 file = folder / f"{name}.yaml"
                 if file.is_file():
                     return self.parsed(_read(file), str(file))
-        near = get_close_matches(name, self.names(), 1)
+        near = get_close_matches(name[:64], self.names(), 1)
         known = ", ".join(self.names()) or "none"
         raise ENOENT(
             f"there is no manifest named {name[:100]!r}",
@@ -85,7 +86,7 @@ def _check_events(source: str, file: str) -> None:
     """Depth could exhaust the C stack of the next step, and anchors could make a small text a
     huge document; so both are refused while the text is still only a row of events."""
     depth = 0
-    for event in yaml.parse(source, Loader=_LOADER):
+    for number, event in enumerate(yaml.parse(source, Loader=_LOADER)):
         line = event.start_mark.line + 1 if event.start_mark else 0
         if getattr(event, "anchor", None):
             raise EINVAL(
@@ -94,6 +95,8 @@ def _check_events(source: str, file: str) -> None:
             )
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
+        if number > _MAX_EVENTS:
+            raise EINVAL(f"{file}, line {line}: more than {_MAX_EVENTS} parts")
         if depth > _MAX_DEPTH:
             raise EINVAL(f"{file}, line {line}: nested more than {_MAX_DEPTH} deep")
 
@@ -178,7 +181,7 @@ def _remedy(problem: Any, field: str) -> str:
     kind = problem["type"]
     if kind == "extra_forbidden":
         names = _siblings(field)
-        near = get_close_matches(field.rpartition(".")[2], names, 1)
+        near = get_close_matches(field.rpartition(".")[2][:64], names, 1)
         return f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
     if kind == "missing":
         return f"add {field}"

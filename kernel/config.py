@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from llmagentos.abi.driver import BEAT_INTERVAL, MISSED_BEATS
 from llmagentos.abi.manifest import DEFAULT_MODEL, Manifest
 from llmagentos.abi.process import ProcessInfo
+from llmagentos.abi.wire import REPLAYS_KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,8 @@ class Config:
     attempts: int = 3
     """How many drivers may die under a burst before it fails."""
     events_kept: int = 20_000
-    audit_shown: int = 10_000
     zombies_kept: int = 1000
-    replays_kept: int = 256
+    replays_kept: int = REPLAYS_KEPT
 
 
 class Catalog(Protocol):

@@ -15,8 +15,8 @@ from kernel.process import Process
 if TYPE_CHECKING:
     from kernel.machine import Machine
 
-ONCE = "once"
-"""The scope of calls that can't be repeated."""
+SHARED = "user:"
+"""What the scopes of calls under the user's key begin with."""
 
 _CHOSEN_BY_US = b"\0"
 """What the routing ids begin with that a ROUTER gives to peers without one of their own."""
@@ -37,7 +37,7 @@ class Connections:
         """Many shells share the user's key, so their ids are told apart by connection. One that
         chose no routing id gets a new one with each connection, and perhaps one that another
         client had before: it can't repeat a call, and nothing is kept for it."""
-        return f"{ONCE if peer.startswith(_CHOSEN_BY_US) else 'user'}:{peer.hex()}"
+        return f"{'once:' if peer.startswith(_CHOSEN_BY_US) else SHARED}{peer.hex()}"
 
     def heard(self, peer: bytes) -> None:
         if self._kernel.now < self._kernel.booted + _RECONNECT_GRACE:
@@ -74,13 +74,16 @@ class Connections:
         """A connection ended: its calls are cancelled, and what is attached to it ends."""
         kernel = self._kernel
         for call in self._calls.get(peer, ()):
-            kernel.calls.abandon(call)
+            # An agent's calls come from its host; another host makes them again.
+            kernel.calls.abandon(call, void=call.process.kind == "agent")
         for process in self._attached.get(peer, ()):
             if process.kind == "program":
                 lifecycle.end(kernel, process, code=0)
-                continue
-            for one in kernel.table.tree(process):
-                lifecycle.signal(kernel, one, "KILL")
+            else:
+                for one in kernel.table.tree(process):
+                    lifecycle.signal(kernel, one, "KILL")
+            if not process.reaped:
+                lifecycle.reap(kernel, process)
         kernel.effects.rows += kernel.replays.forget(self.user_scope(peer))
 
     def expect_back(self) -> None:

@@ -16,7 +16,7 @@ from llmagentos.abi.process import Role
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """One message. ``sources``: for a summary, the messages that it stands for. ``depth`` is
-    the number of messages up to and including this one."""
+    the number of messages up to and including this one, ``size`` how many bytes they take."""
 
     id: int
     parent: Node | None
@@ -25,6 +25,7 @@ class Node:
     time: float
     sources: tuple[int, ...] = ()
     depth: int = 1
+    size: int = 0
 
 
 def grow(
@@ -36,7 +37,10 @@ def grow(
     sources: tuple[int, ...] = (),
 ) -> Node:
     """A message after ``parent``."""
-    return Node(id, parent, role, content, time, sources, parent.depth + 1 if parent else 1)
+    depth, size = (parent.depth, parent.size) if parent else (0, 0)
+    # A few bytes for what msgpack puts around the text.
+    size += len(content.encode()) + 32
+    return Node(id, parent, role, content, time, sources, depth + 1, size)
 
 
 def messages(head: Node | None, last: int | None = None) -> list[Node]:
@@ -52,6 +56,11 @@ def messages(head: Node | None, last: int | None = None) -> list[Node]:
 def depth(head: Node | None) -> int:
     """How many messages a context has."""
     return head.depth if head else 0
+
+
+def size(head: Node | None) -> int:
+    """How many bytes a context takes."""
+    return head.size if head else 0
 
 
 def rewound(head: Node | None, id: int) -> Node | None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from kernel import rights
 from kernel.calls import Call, Deferred
-from kernel.connections import ONCE
+from kernel.connections import SHARED
 from kernel.effects import Send
 from kernel.process import Process
 from kernel.syscalls import HANDLERS
@@ -51,18 +51,18 @@ class Dispatch:
                 self._reply(peer, message.id, message.name, _ok(result))
                 return
             caller, scope = self._authenticate(peer, message)
-            if self._repeated(peer, scope, message.id):
+            if self._repeated(peer, scope, message):
                 return
             spec = _spec(message)
             args = _arguments(spec, message.body)
-            rights.check(self._kernel.table, caller, spec, args)
+            rights.check(self._kernel.table, caller, spec, args, self._kernel.config.default_model)
             call = self._open(peer, message, spec, caller, scope)
             outcome = HANDLERS[spec.name](self._kernel, call, args)
         except errors.LLMOSError as error:
             if isinstance(error, errors.DeniedError):
                 pid = caller.pid if caller else 0
                 self._kernel.journal.audit(
-                    self._kernel.now, pid, message.name, error.code, error.message
+                    self._kernel.now, pid, message.name[:64], error.code, error.message
                 )
             self._drop(call)
             self._reply(peer, message.id, message.name, _failed(error))
@@ -101,15 +101,18 @@ class Dispatch:
             )
         return process, hashed
 
-    def _repeated(self, peer: bytes, scope: str, id: int) -> bool:
+    def _repeated(self, peer: bytes, scope: str, message: Message) -> bool:
         """Whether this call was heard before; then the first one answers for it."""
-        reply = self._kernel.replays.find(scope, id)
-        if reply is not None:
-            self._kernel.effects.sends.append(Send(peer, Message("reply", id, body=reply)))
+        kept = self._kernel.replays.find(scope, message.id)
+        if kept is not None:
+            _check_same(message, kept.name)
+            reply = Message("reply", message.id, kept.name, body=kept.reply)
+            self._kernel.effects.sends.append(Send(peer, reply))
             return True
-        running = self._calls.get((scope, id))
+        running = self._calls.get((scope, message.id))
         if running is None:
             return False
+        _check_same(message, running.spec.name)
         self._kernel.connections.move(running, peer)
         watched = running.awaited.bursts if running.awaited else {running.burst}
         for burst in watched:
@@ -145,26 +148,30 @@ class Dispatch:
                 self._keep(call, body)
             self._answer(call, body)
 
-    def cancel_calls(self, process: Process, error: errors.LLMOSError) -> int:
-        """End all calls in flight of a process with this error; how many there were."""
+    def cancel_calls(
+        self, process: Process, error: errors.LLMOSError, *, void: bool = False
+    ) -> int:
+        """End all calls in flight of a process with this error; how many there were. ``void``:
+        they will be made again."""
         calls = [call for call in process.calls if call is not self._current]
         for call in calls:
-            self.cancel_burst(call)
+            self.cancel_burst(call, void=void)
             self.refuse(call, error)
         return len(calls)
 
-    def drop_calls(self, process: Process, why: str) -> None:
-        self.cancel_calls(process, errors.ECANCELED(f"the call was cancelled: {why}"))
+    def drop_calls(self, process: Process, why: str, *, void: bool = False) -> None:
+        error = errors.ECANCELED(f"the call was cancelled: {why}")
+        self.cancel_calls(process, error, void=void)
 
-    def abandon(self, call: Call) -> None:
+    def abandon(self, call: Call, *, void: bool = False) -> None:
         """Nobody is there any more to hear the reply: don't do the work."""
-        self.cancel_burst(call)
+        self.cancel_burst(call, void=void)
         self._close(call)
 
-    def cancel_burst(self, call: Call) -> None:
+    def cancel_burst(self, call: Call, *, void: bool = False) -> None:
         if call.burst is not None and not call.done:
             self._kernel.scheduler.cancel(call.burst)
-            self._kernel.answers.dropped(call.burst)
+            self._kernel.answers.dropped(call.burst, void=void)
             self._kernel.settle(call.process, f"burst {call.burst.id} was cancelled")
 
     def release_replies(self, process: Process) -> None:
@@ -174,10 +181,10 @@ class Dispatch:
 
     def _keep(self, call: Call, body: dict[str, Any]) -> None:
         """For a repeat of the call."""
-        if call.process.alive and not call.scope.startswith(ONCE):
-            self._kernel.effects.rows += self._kernel.replays.keep(
-                call.scope, call.id, body, self._kernel.now
-            )
+        lasting = call.scope == call.process.session or call.scope.startswith(SHARED)
+        if call.process.alive and lasting:
+            rows = self._kernel.replays.keep(call, body, self._kernel.now)
+            self._kernel.effects.rows += rows
 
     def _answer(self, call: Call, body: dict[str, Any]) -> None:
         send = Send(call.peer, Message("reply", call.id, call.spec.name, body=body))
@@ -202,9 +209,19 @@ class Dispatch:
         call.process.calls.discard(call)
         self._kernel.connections.closed(call)
         if call.awaited is not None:
+            self._kernel.timers.cancel(("wait", call))
             call.awaited.watchers.discard(call)
             self._kernel.settle(call.process, f"its wait for process {call.awaited.pid} is over")
         return True
+
+
+def _check_same(message: Message, name: str) -> None:
+    """An id that is used again must be for the same call."""
+    if message.name != name:
+        raise errors.EPROTO(
+            f"id {message.id} was used for {name} before, and can't be used for {message.name}",
+            hint="ids grow, and none is used twice",
+        )
 
 
 def _spec(message: Message) -> Syscall:

@@ -106,7 +106,10 @@ class Door:
             if self._is_there(peer):
                 self._peers.setdefault(self._descriptor[peer], set()).add(peer)
             else:
-                del self._descriptor[peer]
+                # Its descriptor may belong to somebody else by now, whose end is not its own.
+                descriptor = self._descriptor.pop(peer)
+                self._peers.get(descriptor, set()).discard(peer)
+                self._backlogs.pop(peer, None)
                 gone.append(peer)
         return gone
 

@@ -11,9 +11,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from kernel import lifecycle
-from kernel.effects import Put
 from kernel.process import Process
-from kernel.records import process_row
 from llmagentos.abi.process import ProcessInfo
 
 if TYPE_CHECKING:
@@ -28,10 +26,6 @@ class Graveyard:
         self._zombies: OrderedDict[int, Process] = OrderedDict()
         self._reaped: OrderedDict[int, ProcessInfo] = OrderedDict()
 
-    def __contains__(self, pid: int) -> bool:
-        """Whether the process was collected, not long ago."""
-        return pid in self._reaped
-
     def add_zombie(self, process: Process) -> None:
         """Nobody waits for it now. The oldest of too many are collected unseen."""
         self._zombies[process.pid] = process
@@ -40,12 +34,13 @@ class Graveyard:
             lifecycle.reap(self._kernel, oldest)
 
     def bury(self, process: Process) -> None:
-        """It was collected. Its row is written here, since the table has it no more."""
+        """It was collected."""
+        process.reaped = True
+        self._kernel.changed(process)
         self._zombies.pop(process.pid, None)
         self._reaped[process.pid] = process.info()
         while len(self._reaped) > _REMEMBERED:
             self._reaped.popitem(last=False)
-        self._kernel.effects.rows.append(Put("processes", process_row(process, reaped=True)))
 
     def find(self, pid: int) -> ProcessInfo | None:
         """A process that was collected."""

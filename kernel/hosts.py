@@ -60,15 +60,15 @@ class Hosts:
                 continue
             process.host = None
             # What the dead host still had in flight must not take effect beside its successor.
-            self._kernel.calls.drop_calls(process, "its host died")
-            self._kernel.table.revoke(process)
+            self._kernel.calls.drop_calls(process, "its host died", void=True)
+            self._kernel.forget_session(process)
             self._homeless[pid] = process
             self._kernel.settle(process, f"host {host.name} is away")
         host.pids.clear()
 
     def place(self) -> None:
         """Give every agent a host, as far as there is room. Called at the end of every input."""
-        if not self._homeless:
+        if not self._homeless or not any(host.free for host in self._kernel.registry.hosts()):
             return
         for pid in sorted(self._homeless.keys() - self._claimable):
             hosts = [host for host in self._kernel.registry.hosts() if host.free]
@@ -86,6 +86,9 @@ class Hosts:
         self._kernel.command(host, "signal", HostSignal(pid=pid, signal=signal))
 
     def _assign(self, host: Driver, process: Process) -> None:
+        # A host of before, which did not claim it in time, may still act for it.
+        self._kernel.calls.drop_calls(process, "it was given to another host", void=True)
+        self._kernel.forget_session(process)
         token = self._kernel.services.mint()
         self._kernel.table.give_session(process, token)
         assert process.manifest is not None
@@ -98,6 +101,8 @@ class Hosts:
 
     def _settle_on(self, host: Driver, process: Process, how: str) -> None:
         host.pids.add(process.pid)
+        if process.terminate_by is not None:
+            self.signal_at(host, process.pid, "TERM")  # the host of before may not have heard it
         process.host, process.hosted_before = host.name, True
         self._kernel.journal.event(self._kernel.now, "proc.hosted", process.pid, host=host.name)
         self._kernel.settle(process, f"it {how} host {host.name}")

@@ -45,3 +45,4 @@ class Journal:
             "verdict": verdict, "detail": detail, "previous": previous, "hash": self._audit_hash,
         }  # fmt: skip
         self.effects.rows.append(Put("audit", row))
+        self.effects.rows.append(Put("meta", {"key": "audit_seq", "value": self.audit_seq}))

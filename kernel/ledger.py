@@ -42,7 +42,7 @@ def reserve(what: str, amount: int, chain: Iterable[Line]) -> None:
             raise EQUOTA(
                 f"process {line.pid} has {left} of its {line.limit} {what} left, "
                 f"and this needs up to {amount}",
-                hint=f"ask for less, or start it with a higher limit for {what}",
+                hint=f"start it with a higher limit for {what}",
                 detail={"pid": line.pid, "limit": line.limit, "left": left, "needs": amount},
             )
     for line in lines:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 from kernel.context import Node
 from kernel.effects import Put
 from kernel.limits import tighter
-from kernel.process import Process
-from llmagentos.abi.errors import ECANCELED, EQUOTA, LLMOSError
-from llmagentos.abi.manifest import Manifest
+from kernel.process import Process, described
+from llmagentos.abi.errors import ECANCELED, EPERM, EQUOTA, LLMOSError
+from llmagentos.abi.manifest import AgentSpec, Manifest, Place
 from llmagentos.abi.process import (
     INIT,
     ErrorRecord,
@@ -58,9 +58,12 @@ def begin(
         kind=kind,
         started=kernel.now,
         manifest=manifest,
-        priority=spec.schedule.priority if spec else parent.priority,
+        priority=_priority(parent, spec),
         labels=tuple(sorted({*(spec.labels if spec else ()), *parent.labels})),
         limits=tighter(spec.limits if spec else None, limits, parent.limits),
+        rights=(*parent.rights, spec.capabilities) if spec else parent.rights,
+        places=_places(parent, spec),
+        payer=parent,
         attached=attached,
         head=head,
         context_tokens=parent.context_tokens if head else 0,
@@ -69,7 +72,8 @@ def begin(
     if attached:
         kernel.connections.attach(process)
     kernel.effects.rows.append(Put("meta", {"key": "next_pid", "value": kernel.table.next_pid}))
-    if process.limits.wall is not None:
+    limit_wall(process, parent.deadline)
+    if process.deadline is not None:
         watch_wall(kernel, process)
     kernel.journal.event(
         kernel.now, "proc.spawned", process.pid, ppid=parent.pid, name=name, kind=kind
@@ -82,20 +86,74 @@ def begin(
     return process
 
 
+def _priority(parent: Process, spec: AgentSpec | None) -> int:
+    """A child runs at most as soon as its parent would."""
+    if spec is None:
+        return parent.priority
+    return (
+        spec.schedule.priority
+        if parent.pid == INIT
+        else max(spec.schedule.priority, parent.priority)
+    )
+
+
+def _places(parent: Process, spec: AgentSpec | None) -> tuple[Place, ...]:
+    """Where both the manifest and the parent allow. Raises ``EPERM`` if that is nowhere."""
+    if spec is None:
+        return parent.places
+    places = tuple(place for place in spec.placement.allow if place in parent.places)
+    if not places:
+        raise EPERM(
+            f"the manifest allows {', '.join(spec.placement.allow)} only, and process "
+            f"{parent.pid} may use {', '.join(parent.places)} only",
+            hint="a child gets at most what its parent has",
+        )
+    return places
+
+
+def limit_wall(process: Process, other: float | None = None) -> None:
+    """Set when its wall time is over: by its own limit, or earlier by another."""
+    wall = process.limits.wall
+    ends = [process.deadline, other, None if wall is None else process.started + wall]
+    process.deadline = min((end for end in ends if end is not None), default=None)
+
+
 def watch_wall(kernel: Machine, process: Process) -> None:
     """End the process when its wall time is over."""
-    wall = process.limits.wall
-    assert wall is not None
-    key = ("wall", process.pid)
+    assert process.deadline is not None
 
     def over() -> None:
         error = EQUOTA(
-            f"process {process.pid} ran longer than its wall limit of {wall:g} s",
-            hint="give it a higher limit for wall",
+            f"process {process.pid} ran longer than its wall limit of "
+            f"{kernel.now - process.started:.0f} s",
+            hint=f"at its end it was {described(process)}; give it a higher limit for wall",
         )
         end(kernel, process, code=error.exit_status, error=error)
 
-    kernel.timers.set(key, process.started + wall, over)
+    kernel.timers.set(("wall", process.pid), process.deadline, over)
+
+
+def watch_term(kernel: Machine, process: Process) -> None:
+    """Kill the process when its time to end by itself is over."""
+    assert process.terminate_by is not None
+    kernel.timers.set(
+        ("term", process.pid),
+        process.terminate_by,
+        lambda: end(kernel, process, code=SIGNAL_EXIT["KILL"], by="KILL"),
+    )
+
+
+def taint(kernel: Machine, reader: Process, source: Process) -> None:
+    """Labels follow the data: who reads of a labelled process is labelled. The user alone may see
+    all of it and stay as he is."""
+    fresh = set(source.labels) - set(reader.labels)
+    if not fresh or reader.pid == INIT:
+        return
+    reader.labels = tuple(sorted({*reader.labels, *fresh}))
+    kernel.journal.event(
+        kernel.now, "proc.labelled", reader.pid, labels=sorted(fresh), source=source.pid
+    )
+    kernel.changed(reader)
 
 
 def settle(kernel: Machine, process: Process, why: str) -> None:
@@ -145,13 +203,10 @@ def signal(kernel: Machine, process: Process, name: Signal) -> None:
     else:
         kernel.calls.cancel_calls(process, ECANCELED(f"{name} came"))
         kernel.hosts.signal(process, name)
-        if name == "TERM":
-            due = kernel.now + kernel.config.term_grace
-            kernel.timers.set(
-                ("term", process.pid),
-                due,
-                lambda: end(kernel, process, code=SIGNAL_EXIT["KILL"], by="KILL"),
-            )
+        if name == "TERM" and process.terminate_by is None:
+            process.terminate_by = kernel.now + kernel.config.term_grace
+            kernel.changed(process)
+            watch_term(kernel, process)
 
 
 def _ends(process: Process, name: Signal) -> bool:
@@ -173,9 +228,11 @@ def end(
     """The process is over. ``own``: it said so itself, so its host need not be told."""
     if not process.alive:
         return
-    if ("term", process.pid) in kernel.timers and by is None:
+    if process.terminate_by is not None and by is None:
         by = "TERM"  # it was asked to end, and has
     record = error if isinstance(error, ErrorRecord | None) else ErrorRecord(**error.to_wire())
+    process.stopped = False
+    kernel.calls.release_replies(process)
     kernel.calls.drop_calls(process, "the process ended")
     if not own:
         kernel.hosts.signal(process, "KILL")

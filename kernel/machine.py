@@ -104,8 +104,7 @@ class Machine:
             lifecycle.settle(self, process, why)
         self._unsettled.clear()
         for process in self._changed.values():
-            if process.pid not in self.graveyard:
-                self.effects.rows.append(Put("processes", process_row(process)))
+            self.effects.rows.append(Put("processes", process_row(process)))
         self._changed.clear()
         effects, self.journal.effects = self.journal.effects, Effects()
         return effects
@@ -149,7 +148,7 @@ class Machine:
         for call in process.watchers:
             collected = collected or call.reap
             self.calls.complete(call, process.exit)
-        if collected or process.attached:
+        if collected:
             lifecycle.reap(self, process)
         else:
             self.graveyard.add_zombie(process)

@@ -26,6 +26,11 @@ def _first(db: Database) -> None:
             "session": str,
             "priority": int,
             "labels": str,
+            "rights": str,
+            "places": str,
+            "payer": int,
+            "deadline": float,
+            "terminate_by": float,
             "limits": str,
             "usage": str,
             "tokens_spent": int,
@@ -62,7 +67,9 @@ def _first(db: Database) -> None:
     )
     db.table("messages").create_index(["pid"])
     db.table("replays").create(
-        {"scope": str, "id": int, "reply": bytes, "time": float}, pk=("scope", "id"), strict=True
+        {"scope": str, "id": int, "name": str, "reply": bytes, "time": float},
+        pk=("scope", "id"),
+        strict=True,
     )
     db.table("events").create(
         {"seq": int, "time": float, "type": str, "pid": int, "data": str}, pk="seq", strict=True

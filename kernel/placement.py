@@ -12,6 +12,7 @@ from typing import Literal
 
 from kernel.burst import Burst
 from kernel.registry import Driver
+from kernel.rights import may_use
 from llmagentos.abi.driver import PLACES
 from llmagentos.abi.errors import EDRIVER, ENODRIVER, LLMOSError
 
@@ -39,9 +40,9 @@ def decide(burst: Burst, drivers: Iterable[Driver]) -> Decision:
         if objection:
             considered[driver.name] = objection
         else:
-            rank = next(i for i, model in enumerate(burst.models) if driver.offers(model))
+            rank = next(i for i, model in enumerate(burst.models) if _fits(burst, model, driver))
             able.append((driver, rank))
-    up = [(driver, rank) for driver, rank in able if driver.usable]
+    up = [(driver, rank) for driver, rank in able if _takes(burst, driver)]
     if not up:
         for driver, _ in able:
             considered[driver.name] = "is draining" if driver.drained else _condition(driver)
@@ -57,7 +58,7 @@ def decide(burst: Burst, drivers: Iterable[Driver]) -> Decision:
     for driver, rank in up:
         if rank > best:
             considered[driver.name] = f"offers only {burst.models[rank]}, which is less wanted"
-        elif not driver.free:
+        elif driver.load >= driver.card.slots:
             considered[driver.name] = f"all of its {driver.card.slots} slots are taken"
         else:
             free.append(driver)
@@ -96,15 +97,29 @@ def _objection(burst: Burst, driver: Driver) -> str:
     unseen = sorted(set(burst.process.labels) - set(driver.card.labels))
     if unseen:
         return f"may not see data labelled {', '.join(unseen)}"
+    if "private" in burst.process.labels and driver.card.zone != "device":
+        return "is not on this device, which private data never leaves"
     place = PLACES.get(driver.card.kind)
-    allowed = burst.process.spec.placement.allow
+    allowed = burst.process.places
     if place is None or place not in allowed:
         return f"is {driver.card.kind}; the manifest allows {', '.join(allowed)}"
     if not any(driver.offers(model) for model in burst.models):
         return f"does not offer {' or '.join(burst.models)}"
+    if not any(_fits(burst, model, driver) for model in burst.models):
+        return "is denied by the capabilities of the process, or of one above it"
     if burst.tokens and not burst.kept and "resume_tokens" not in driver.card.features:
         return f"can't go on from {len(burst.tokens)} tokens of another driver"
     return ""
+
+
+def _fits(burst: Burst, model: str, driver: Driver) -> bool:
+    return driver.offers(model) and may_use(burst.process, model, driver.name)
+
+
+def _takes(burst: Burst, driver: Driver) -> bool:
+    """Whether it takes the burst as soon as there is room. One that drains finishes what it has
+    begun, so it takes back a burst whose KV it keeps."""
+    return driver.usable or (burst.kept and driver.up and driver.state == "ready")
 
 
 def _condition(driver: Driver) -> str:

@@ -13,7 +13,7 @@ from kernel import context
 from kernel.context import Node
 from kernel.ledger import Account
 from kernel.ordered import Ordered
-from llmagentos.abi.manifest import AgentSpec, Manifest
+from llmagentos.abi.manifest import AgentSpec, Capabilities, Manifest, Place
 from llmagentos.abi.process import (
     ExitRecord,
     Limits,
@@ -67,6 +67,16 @@ class Process:
     reason: Reason | None = None
     priority: int = 0
     labels: tuple[str, ...] = ()
+    rights: tuple[Capabilities, ...] = ()
+    """The rules that bind it: its manifest's, and those of every ancestor at its birth."""
+    places: tuple[Place, ...] = ("edge", "node", "cloud")
+    """Where its bursts may run: at most where its parent's may."""
+    payer: Process | None = None
+    """Whose budget it draws on beside its own: its parent at birth, also when that has ended."""
+    deadline: float | None = None
+    """When its wall time, or that of an ancestor, is over."""
+    terminate_by: float | None = None
+    """When it is killed, since TERM has come."""
     limits: Limits = field(default_factory=Limits)
     usage: Usage = field(default_factory=Usage)
     tokens: Account = field(default_factory=Account)
@@ -78,6 +88,7 @@ class Process:
     attached: bytes = b""
     """The connection that it ends with."""
     stopped: bool = False
+    reaped: bool = False
     ended: float | None = None
     exit: ExitRecord | None = None
     host: str | None = None
@@ -150,5 +161,17 @@ class Process:
         )
 
 
+def described(process: Process) -> str:
+    """``WAITING(driver)``."""
+    return _text(process.state, process.reason)
+
+
 def _text(state: State, reason: Reason | None) -> str:
     return f"{state}({reason})" if reason else state
+
+
+def brief(info: ProcessInfo) -> ProcessInfo:
+    """As one row of many: lists have no room for answers."""
+    if info.exit is None or not info.exit.answer:
+        return info
+    return info.model_copy(update={"exit": info.exit.model_copy(update={"answer": ""})})

@@ -13,13 +13,14 @@ from kernel import context
 from kernel.context import Node
 from kernel.ledger import Account
 from kernel.process import Process
-from llmagentos.abi.manifest import Manifest
-from llmagentos.abi.process import ExitRecord, Limits, ProcessInfo, Usage
+from llmagentos.abi.manifest import Capabilities, Manifest
+from llmagentos.abi.process import ExitRecord, Limits, Usage
 
 
 @dataclass(slots=True)
 class Snapshot:
-    """The state as it was last committed. ``boot`` counts this boot too."""
+    """The state as it was last committed. ``boot`` counts this boot too. ``processes`` has those
+    that were collected as well, as far as others draw on their budgets."""
 
     boot: int = 1
     next_pid: int = 1
@@ -31,6 +32,7 @@ class Snapshot:
     event_oldest: int = 1
     audit_seq: int = 0
     audit_hash: str = ""
+    drained: list[str] = field(default_factory=list)
 
 
 def _json(process: Process, name: str) -> str | None:
@@ -42,7 +44,7 @@ def _json(process: Process, name: str) -> str | None:
     return known[1]
 
 
-def process_row(process: Process, *, reaped: bool = False) -> dict[str, Any]:
+def process_row(process: Process) -> dict[str, Any]:
     return {
         "pid": process.pid,
         "ppid": process.ppid,
@@ -54,6 +56,11 @@ def process_row(process: Process, *, reaped: bool = False) -> dict[str, Any]:
         "session": process.session,
         "priority": process.priority,
         "labels": json.dumps(process.labels),
+        "rights": json.dumps([rules.model_dump() for rules in process.rights]),
+        "places": json.dumps(process.places),
+        "payer": process.payer.pid if process.payer else None,
+        "deadline": process.deadline,
+        "terminate_by": process.terminate_by,
         "limits": _json(process, "limits"),
         "usage": process.usage.model_dump_json(exclude_defaults=True),
         "tokens_spent": process.tokens.spent,
@@ -71,7 +78,7 @@ def process_row(process: Process, *, reaped: bool = False) -> dict[str, Any]:
         "started": process.started,
         "ended": process.ended,
         "exit": process.exit.model_dump_json() if process.exit else None,
-        "reaped": int(reaped),
+        "reaped": int(process.reaped),
     }
 
 
@@ -88,6 +95,10 @@ def process_from(row: dict[str, Any], nodes: dict[int, Node]) -> Process:
         reason=row["reason"],
         priority=row["priority"],
         labels=tuple(json.loads(row["labels"])),
+        rights=tuple(Capabilities.model_validate(rules) for rules in json.loads(row["rights"])),
+        places=tuple(json.loads(row["places"])),
+        deadline=row["deadline"],
+        terminate_by=row["terminate_by"],
         limits=Limits.model_validate_json(row["limits"]),
         usage=Usage.model_validate_json(row["usage"]),
         tokens=Account(spent=row["tokens_spent"]),
@@ -99,6 +110,7 @@ def process_from(row: dict[str, Any], nodes: dict[int, Node]) -> Process:
         },
         attached=bytes.fromhex(row["attached"]),
         stopped=bool(row["stopped"]),
+        reaped=bool(row["reaped"]),
         hosted_before=bool(row["hosted"]),
         model=row["model"],
         driver=row["driver"],
@@ -107,9 +119,9 @@ def process_from(row: dict[str, Any], nodes: dict[int, Node]) -> Process:
     )
 
 
-def past_process(row: dict[str, Any]) -> ProcessInfo:
-    """A process that was collected, as the process table shows it."""
-    return process_from({**row, "head": None, "checkpoints": "{}"}, {}).info()
+def past_process(row: dict[str, Any]) -> Process:
+    """A process that was collected, without its context."""
+    return process_from({**row, "head": None, "checkpoints": "{}"}, {})
 
 
 def message_row(node: Node, pid: int) -> dict[str, Any]:

@@ -102,6 +102,8 @@ class Registry:
     def __init__(self) -> None:
         self._by_name: dict[str, Driver] = {}
         self._by_peer: dict[bytes, Driver] = {}
+        self.drained: set[str] = set()
+        """The names of those that get nothing new, also of some that are not there."""
 
     def __iter__(self) -> Iterator[Driver]:
         return iter(self._by_name.values())
@@ -128,6 +130,7 @@ class Registry:
             self._by_name[card.name] = driver
         driver.card, driver.peer, driver.state, driver.heard = card, peer, card.state, now
         driver.note, driver.progress = "", None
+        driver.drained = card.name in self.drained
         self._by_peer[peer] = driver
         return driver
 

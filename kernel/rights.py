@@ -16,22 +16,44 @@ from llmagentos.abi.process import INIT
 from llmagentos.abi.syscalls import Syscall
 
 
-def check(table: Table, caller: Process, call: Syscall, args: Any) -> None:
-    """Raises ``EPERM`` unless ``caller`` may make this call with these arguments."""
-    if call.capability == "user":
-        if caller.pid != INIT:
+def check(table: Table, caller: Process, call: Syscall, args: Any, default: str) -> None:
+    """Raises ``EPERM`` unless ``caller`` may make this call with these arguments. ``default``:
+    the model that is meant where none is named."""
+    for capability in call.capability.split():
+        if capability == "user" and caller.pid != INIT:
             raise EPERM(
                 f"{call.name} is for the user only", hint="use the user's key, not a session"
             )
-    elif call.capability == "tree":
-        _check_target(table, caller, call, args)
-    elif call.capability == "proc:spawn":
-        _check_capability(caller, "proc:spawn", granted=caller.manifest is None)
-    elif call.capability.startswith("llm:"):
-        wanted = getattr(args, "model", None)
-        for model in [wanted] if isinstance(wanted, str) else wanted or []:
-            own = caller.manifest is None or model in caller.spec.models
-            _check_capability(caller, f"llm:{model}@*", granted=own)
+        if capability == "tree":
+            _check_target(table, caller, call, args)
+        elif capability == "proc:spawn":
+            _check_capability(caller, "proc:spawn", granted=caller.manifest is None)
+        elif capability.startswith("llm:"):
+            named = getattr(args, "model", None) or (
+                caller.spec.models if caller.manifest else default
+            )
+            for model in [named] if isinstance(named, str) else named:
+                check_model(caller, model)
+
+
+def check_model(process: Process, model: str) -> None:
+    """Raises ``EPERM`` unless the process may use this model on some driver."""
+    own = process.manifest is None or model in process.spec.models
+    _check_capability(process, f"llm:{model}@*", granted=own)
+
+
+def may_use(process: Process, model: str, driver: str) -> bool:
+    """Whether its rules let it use this model on this driver."""
+    capability = f"llm:{model}@{driver}"
+    own = process.manifest is None or model in process.spec.models
+    for rules in process.rights:
+        if _matches(rules.deny, capability) or _matches(rules.ask, capability):
+            return False
+    return own or all(_matches(rules.allow, capability) for rules in process.rights)
+
+
+def _matches(globs: list[str], capability: str) -> bool:
+    return any(fnmatchcase(capability, glob) for glob in globs)
 
 
 def _check_target(table: Table, caller: Process, call: Syscall, args: Any) -> None:
@@ -48,17 +70,28 @@ def _check_target(table: Table, caller: Process, call: Syscall, args: Any) -> No
 
 
 def _check_capability(caller: Process, capability: str, *, granted: bool) -> None:
-    """Deny wins over ask, ask over allow."""
-    rules = caller.spec.capabilities
-    if any(fnmatchcase(capability, glob) for glob in rules.deny):
-        raise EPERM(f"the manifest of {caller.name} denies {capability}")
-    if any(fnmatchcase(capability, glob) for glob in rules.ask):
-        raise EPERM(
-            f"{capability} needs an approval, and there is nobody to ask",
-            hint=f"allow it in the manifest: capabilities: {{allow: ['{capability}']}}",
-        )
-    if not granted and not any(fnmatchcase(capability, glob) for glob in rules.allow):
-        raise EPERM(
-            f"{caller.name} has no capability {capability}",
-            hint=f"allow it in the manifest: capabilities: {{allow: ['{capability}']}}",
-        )
+    """Deny wins over ask, ask over allow; and the rules of every ancestor bind as its own do."""
+    remedy = f"allow it in the manifest: capabilities: {{allow: ['{capability}']}}"
+    for rules in caller.rights:
+        if _matches(rules.deny, capability):
+            raise EPERM(f"{capability} is denied to {caller.name}, or to one above it")
+        if _matches(rules.ask, capability):
+            raise EPERM(f"{capability} needs an approval, and there is nobody to ask", hint=remedy)
+    if granted:
+        return
+    # Of a rule that names a driver, any driver will do here; placement looks at which.
+    if not all(_allows(rules.allow, capability) for rules in caller.rights):
+        raise EPERM(f"{caller.name} has no capability {capability}", hint=remedy)
+
+
+def _allows(globs: list[str], capability: str) -> bool:
+    wanted, _, _ = capability.partition("@")
+    return any(
+        fnmatchcase(capability, glob) or ("@" in capability and _model_part(glob, wanted))
+        for glob in globs
+    )
+
+
+def _model_part(glob: str, wanted: str) -> bool:
+    model, at, _ = glob.partition("@")
+    return bool(at) and fnmatchcase(wanted, model)

@@ -34,6 +34,7 @@ class Scheduler:
         self._queues: dict[tuple[object, ...], Policy] = {}
         self._outlooks: dict[tuple[object, ...], Outlook] = {}
         """What each queue that can't move waits for."""
+        self._away_since: dict[tuple[object, ...], float] = {}
         self._bursts: dict[int, Burst] = {}
         self._changed = False
         self.queued = 0
@@ -96,13 +97,13 @@ class Scheduler:
         burst = self._bursts.get(step.burst)
         if burst is None or burst.driver != driver.name or step.attempt != burst.attempt:
             return  # it was cancelled, or moved elsewhere, while the report was on its way
-        counted = burst.prompt_tokens > 0
+        counted = burst.prompt_tokens
         before = len(burst.text)
         if not burst.accept(step):
             return
         driver.count(len(step.tokens), self._kernel.now)
-        if not counted and burst.prompt_tokens:
-            self._kernel.answers.counted(burst)
+        if burst.prompt_tokens > counted:
+            self._kernel.answers.counted(burst, burst.prompt_tokens - counted)
         if self._bursts.get(burst.id) is not burst:
             return  # its prompt was more than its process may use
         if len(burst.text) > before:
@@ -170,6 +171,7 @@ class Scheduler:
         self._kernel.timers.cancel(key)
         del self._queues[demand]
         self._outlooks.pop(demand, None)
+        self._away_since.pop(demand, None)
 
     def waits_for_driver(self, burst: Burst) -> bool:
         """Whether it is not only a slot that it waits for."""
@@ -224,6 +226,7 @@ class Scheduler:
         )
         timers, config = self._kernel.timers, self._kernel.config
         if why.outlook == "away":
+            self._away_since.setdefault(demand, self._kernel.now)
             due = self._kernel.now + config.driver_patience
             timers.set_once(key, due, lambda: self._give_up(demand))
         elif why.outlook == "none":
@@ -231,23 +234,30 @@ class Scheduler:
             timers.set(key, due, self._look_again)
         else:
             timers.cancel(key)
+        if why.outlook != "away":
+            self._away_since.pop(demand, None)
 
     def _look_again(self) -> None:
         self._changed = True
 
     def _give_up(self, demand: tuple[object, ...]) -> None:
+        """Fail what has waited for its driver for long enough, and come back for the rest."""
         queue = self._queues.get(demand)
+        patience, now = self._kernel.config.driver_patience, self._kernel.now
         while queue is not None and (burst := queue.first()) is not None:
+            due = max(burst.submitted, self._away_since.get(demand, now)) + patience
+            if due > now:
+                again = lambda: self._give_up(demand)  # noqa: E731
+                self._kernel.timers.set(("patience", demand), due, again)
+                return
             decision = decide(burst, self._kernel.registry.compute())
-            patience = self._kernel.config.driver_patience
             names = ", ".join(f"{k}: {v}" for k, v in decision.considered.items())
             error = EDRIVER(
                 f"no driver for {' or '.join(burst.models)} came back within {patience:g} s",
                 hint=f"look at llmos status and the drivers' logs ({names})",
             )
             self.fail(burst, error)
-        self._queues.pop(demand, None)
-        self._outlooks.pop(demand, None)
+        self._changed = True
 
     def _enqueue(self, burst: Burst) -> None:
         burst.state = "queued"

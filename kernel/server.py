@@ -31,7 +31,7 @@ from kernel.effects import (
 from kernel.machine import Machine
 from kernel.store import Store
 from llmagentos.abi import wire
-from llmagentos.abi.errors import LLMOSError
+from llmagentos.abi.errors import EQUOTA, LLMOSError
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.home import Home
 
@@ -161,12 +161,15 @@ class Server:
         if effects.rows or effects.events:
             self._commit(effects)
         for send in effects.sends:
-            if not self._clients.send(send.peer, wire.encode(send.message)):
+            if not self._clients.send(send.peer, _frames(send.message)):
                 self._deaf(send.peer)
         for command in effects.commands:
             body = command.body.model_dump(mode="json") if command.body else {}
             frames = wire.encode(wire.Message(command.kind, body=body))
-            self._drivers.send(command.peer, frames)
+            if not self._drivers.send(command.peer, frames):
+                _log.warning("a driver takes in no commands; it is taken for dead")
+                gone = DriverGone(command.peer)
+                self._carry_out(self._machine.handle(gone, self._clock.now()))
         for event in effects.events:
             self._events.send_multipart([event["type"].encode(), wire.pack(event)])
         self._stop = self._stop or effects.stop
@@ -197,3 +200,17 @@ class Server:
         zmq.Context.instance().term()
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+
+def _frames(message: wire.Message) -> list[bytes]:
+    """The frames of a reply or a piece of a stream; of an error, if it is too large for one
+    message, since the receiver would refuse it."""
+    frames = wire.encode(message)
+    if len(frames[1]) <= wire.MAX_BODY:
+        return frames
+    error = EQUOTA(
+        f"the result takes {len(frames[1]):,} bytes; the most is {wire.MAX_BODY:,}",
+        hint="ask for less of it",
+    )
+    failure = {"ok": False, "error": error.to_wire()}
+    return wire.encode(wire.Message("reply", message.id, body=failure))

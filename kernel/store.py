@@ -7,6 +7,7 @@ about what their rows mean to the machine.
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 from collections.abc import Iterable
@@ -28,18 +29,17 @@ _REPLAY_KEPT = 86400.0
 
 class Store:
     def __init__(self, path: Path, durability: Literal["normal", "full"] = "normal") -> None:
-        connection = sqlite3.connect(path)
-        self._connection = connection
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
-        connection.execute("PRAGMA busy_timeout=2000")
-        db = Database(connection, execute_plugins=False)
         try:
+            connection = sqlite3.connect(path)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
+            connection.execute("PRAGMA busy_timeout=2000")
+            db = Database(connection, execute_plugins=False)
             MIGRATIONS.apply(db)
-        except sqlite3.DatabaseError as error:
-            raise EIO(
-                f"{path} can't be used: {error}", hint="move it away to start with a new state"
-            ) from None
+        except (sqlite3.Error, OSError) as error:
+            raise _failure(error, path) from None
+        self._path = path
+        self._connection = connection
         self._columns = {
             table.name: [column.name for column in table.columns] for table in db.tables
         }
@@ -66,12 +66,7 @@ class Store:
             connection.commit()
         except sqlite3.Error as error:
             connection.rollback()
-            if "full" in str(error):
-                raise ENOSPC(
-                    "the disk is full: the state can't be written",
-                    hint="make room; the system goes on from its last committed step",
-                ) from error
-            raise EIO(f"the state can't be written: {error}") from error
+            raise _failure(error, self._path) from error
 
     def _put(self, table: str) -> str:
         statement = self._statements.get(table)
@@ -98,7 +93,13 @@ class Store:
     # -- reading -----------------------------------------------------------------------------
 
     def load(self, now: float) -> Snapshot:
-        """The state as it was last committed."""
+        """The state as it was last committed. Raises ``EIO`` if it can't be read."""
+        try:
+            return self._load(now)
+        except sqlite3.Error as error:
+            raise _failure(error, self._path) from None
+
+    def _load(self, now: float) -> Snapshot:
         meta = {row["key"]: row["value"] for row in self._rows("SELECT key, value FROM meta")}
         with self._connection:
             self._connection.execute(
@@ -109,17 +110,34 @@ class Store:
         return Snapshot(
             boot=meta.get("boot", 0) + 1,
             next_pid=meta.get("next_pid", 1),
-            processes=self._rows("SELECT * FROM processes WHERE reaped = 0"),
+            processes=self._processes(),
             messages=self._messages(),
             replays=[
                 {**row, "reply": msgpack.unpackb(row["reply"])}
-                for row in self._rows("SELECT scope, id, reply FROM replays ORDER BY time, id")
+                for row in self._rows(
+                    "SELECT scope, id, name, reply FROM replays ORDER BY time, id"
+                )
             ],
             last_message=self._rows("SELECT coalesce(max(id), 0) AS n FROM messages")[0]["n"],
             event_seq=bounds["latest"] or 0,
             event_oldest=bounds["oldest"] or 1,
-            audit_seq=last_audit[0]["seq"] if last_audit else 0,
+            # What is missing at the end of the log must not be filled up unseen.
+            audit_seq=max(meta.get("audit_seq", 0), last_audit[0]["seq"] if last_audit else 0),
             audit_hash=last_audit[0]["hash"] if last_audit else "",
+            drained=[key[8:] for key, on in meta.items() if key.startswith("drained:") and on],
+        )
+
+    def _processes(self) -> list[dict[str, Any]]:
+        """Those that were not collected, and those on whose budgets they draw."""
+        return self._rows(
+            """
+            WITH RECURSIVE kept(pid) AS (
+                SELECT pid FROM processes WHERE reaped = 0
+                UNION
+                SELECT payer FROM processes JOIN kept USING (pid) WHERE payer IS NOT NULL
+            )
+            SELECT processes.* FROM processes JOIN kept USING (pid)
+            """
         )
 
     def _messages(self) -> list[dict[str, Any]]:
@@ -155,13 +173,13 @@ class Store:
 
     def process(self, pid: int) -> ProcessInfo | None:
         rows = self._rows("SELECT * FROM processes WHERE pid = ? AND reaped = 1", pid)
-        return past_process(rows[0]) if rows else None
+        return past_process(rows[0]).info() if rows else None
 
     def processes(self, count: int) -> list[ProcessInfo]:
         rows = self._rows(
             "SELECT * FROM processes WHERE reaped = 1 ORDER BY ended DESC LIMIT ?", count
         )
-        return [past_process(row) for row in rows]
+        return [past_process(row).info() for row in rows]
 
     def events(self, since: int, limit: int, pid: int | None) -> list[dict[str, Any]]:
         where = "seq > ?" if pid is None else "seq > ? AND pid = ?"
@@ -178,3 +196,13 @@ class Store:
         cursor = self._connection.execute(query, values)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _failure(error: Exception, path: Path) -> ENOSPC | EIO:
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or "disk is full" in str(error):
+        return ENOSPC(
+            f"the disk is full: {path} can't be written",
+            hint="make room; the system goes on from its last committed step",
+        )
+    return EIO(f"{path} can't be used: {error}", hint="move it away to start with a new state")

@@ -116,10 +116,21 @@ class Table:
             yield step
             step = self._processes.get(step.ppid)
 
-    def token_lines(self, process: Process) -> list[Line]:
-        """Its account of tokens and those of its ancestors."""
-        return [Line(p.pid, p.tokens, p.limits.tokens) for p in self.tree_up(process)]
 
-    def turn_lines(self, process: Process) -> list[Line]:
-        """Its account of LLM calls and those of its ancestors."""
-        return [Line(p.pid, p.turns, p.limits.turns) for p in self.tree_up(process)]
+def payers(process: Process) -> Iterator[Process]:
+    """It, and all on whose budgets it draws. Not its ancestors: an orphan has another parent
+    than before, but not another budget."""
+    step: Process | None = process
+    while step is not None:
+        yield step
+        step = step.payer
+
+
+def token_lines(process: Process) -> list[Line]:
+    """Its account of tokens and those of its payers."""
+    return [Line(p.pid, p.tokens, p.limits.tokens) for p in payers(process)]
+
+
+def turn_lines(process: Process) -> list[Line]:
+    """Its account of LLM calls and those of its payers."""
+    return [Line(p.pid, p.turns, p.limits.turns) for p in payers(process)]

@@ -21,6 +21,9 @@ class Timers:
         self._count += 1
         self._actions[key] = (self._count, action)
         heapq.heappush(self._heap, (due, self._count, key))
+        if len(self._heap) > 2 * len(self._actions) + 64:
+            self._heap = [entry for entry in self._heap if self._is_current(entry)]
+            heapq.heapify(self._heap)
 
     def set_once(self, key: Hashable, due: float, action: Callable[[], None]) -> None:
         """Set it unless it is set already."""
@@ -50,8 +53,9 @@ class Timers:
     def _drop_stale(self) -> None:
         # A cancelled or replaced timer stays in the heap until it surfaces: removal from the
         # middle of a heap would cost O(n).
-        while self._heap:
-            _, count, key = self._heap[0]
-            if self._actions.get(key, (0,))[0] == count:
-                return
+        while self._heap and not self._is_current(self._heap[0]):
             heapq.heappop(self._heap)
+
+    def _is_current(self, entry: tuple[float, int, Hashable]) -> bool:
+        _, count, key = entry
+        return self._actions.get(key, (0,))[0] == count

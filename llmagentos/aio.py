@@ -7,6 +7,7 @@ carries a call out.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from llmagentos.exchange import (
     generate_arguments,
     manifest_arguments,
 )
-from llmagentos.home import Home, write_secret
+from llmagentos.home import Home, NamesLock, write_secret
 
 
 class AsyncSystem:
@@ -75,7 +76,7 @@ class AsyncSystem:
 
     async def spawn(
         self,
-        manifest: str | Mapping[str, Any],
+        manifest: str | os.PathLike[str] | Mapping[str, Any],
         text: str | None = None,
         *,
         name: str | None = None,
@@ -90,7 +91,8 @@ class AsyncSystem:
         """
         result = await self.call(
             "proc.spawn",
-            manifest_arguments(manifest),
+            # A manifest in a pipe may take a while to come.
+            await asyncio.to_thread(manifest_arguments, manifest),
             text=text,
             name=name,
             model=model,
@@ -237,6 +239,8 @@ async def _connect(
     patience: float,
 ) -> AsyncSystem:
     place = Home.at(home)
+    if name is not None:
+        place.session_file(name)
     connection = AsyncConnection(address or place.syscalls, place, patience)
     try:
         system = AsyncSystem(connection)
@@ -256,16 +260,31 @@ async def _connect(
 
 async def _become(system: AsyncSystem, place: Home, name: str | None) -> None:
     """Take up the named process that was there before, or adopt a new one."""
-    kept = place.sessions / name if name else None
-    if kept is not None and kept.exists():
-        user_key, system.session = system.session, kept.read_text(encoding="ascii").strip()
-        try:
-            system.pid = (await system.info()).process.pid
-        except errors.EAUTH:
-            system.session = user_key
-        else:
-            return
-    adopted = await system.call("proc.adopt", arguments(name=name))
+    if name is None:
+        await _adopt(system, name)
+        return
+    lock = NamesLock(place)
+    try:
+        for pause in lock.attempts():
+            await asyncio.sleep(pause)
+        token = place.token(name)
+        if not (token and await _resume(system, token)):
+            await _adopt(system, name)
+            write_secret(place.session_file(name), system.session)
+    finally:
+        lock.release()
+
+
+async def _resume(system: AsyncSystem, token: str) -> bool:
+    user_key, system.session = system.session, token
+    try:
+        system.pid = (await system.info()).process.pid
+    except errors.EAUTH:
+        system.session = user_key
+        return False
+    return True
+
+
+async def _adopt(system: AsyncSystem, name: str | None) -> None:
+    adopted = await system.call("proc.adopt", name=name)
     system.pid, system.session = adopted["pid"], adopted["session"]
-    if kept is not None:
-        write_secret(kept, system.session)

@@ -1,12 +1,15 @@
 """A program's socket to the kernel on asyncio, and a call in flight on it.
 
-The async twin of ``connection.py``. It knows nothing about which calls there are.
+The async twin of ``connection.py``. It knows nothing about which calls there are, but that
+one of the LLM is cancelled when nobody waits for it any more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import zmq
@@ -14,8 +17,15 @@ import zmq.asyncio
 
 from llmagentos import monitor
 from llmagentos.abi import errors
-from llmagentos.connection import prepare
-from llmagentos.exchange import CONNECT_PATIENCE, DEFAULT_PATIENCE, Exchange, Piece, Reply
+from llmagentos.connection import check_usable, prepare
+from llmagentos.exchange import (
+    CONNECT_PATIENCE,
+    DEFAULT_PATIENCE,
+    GENERATE,
+    Exchange,
+    Piece,
+    Reply,
+)
 from llmagentos.home import Home
 
 
@@ -26,8 +36,11 @@ class AsyncConnection:
         self._home = home
         self._patience = patience
         self._exchange = Exchange()
+        self._owner = os.getpid()
         self._up = False
         self._lost = False
+        self._closed = False
+        self._broken: errors.LLMOSError | None = None
         self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
         prepare(self._socket)
         self._monitor = self._socket.get_monitor_socket(
@@ -37,9 +50,14 @@ class AsyncConnection:
         loop = asyncio.get_running_loop()
         self._giving_up = loop.call_later(CONNECT_PATIENCE, self._give_up)
         self._tasks = [loop.create_task(self._read()), loop.create_task(self._watch())]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     def open(self, name: str, args: Mapping[str, Any], session: str) -> AsyncStream:
-        stream = AsyncStream(self)
+        check_usable(self._owner, closed=self._closed)
+        if self._broken is not None:
+            raise self._broken
+        stream = AsyncStream(self, name)
         stream.number, frames = self._exchange.open(name, args, session, stream.inbox.put_nowait)
         if self._up:
             self._send(frames)
@@ -53,12 +71,34 @@ class AsyncConnection:
         sent = asyncio.ensure_future(self._socket.send_multipart(frames, zmq.NOBLOCK))
         sent.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    def forget(self, number: int) -> None:
-        self._exchange.close(number)
+    def abandon(self, number: int) -> bool:
+        """Stop a call that nobody waits for any more; False if its reply came before."""
+        waiting = number in self._exchange
+        frames = self._exchange.abandon(number)
+        if frames and self._up and os.getpid() == self._owner:
+            # It may be the end of the program that lets go of a call.
+            with suppress(zmq.ZMQError):
+                self._send(frames)
+        return waiting
 
     async def _read(self) -> None:
         while True:
-            self._exchange.feed(await self._socket.recv_multipart())
+            frames = await self._socket.recv_multipart()
+            try:
+                self._exchange.feed(frames)
+            except Exception as error:
+                # Which call it was for is not known, and nobody may wait in vain.
+                self._exchange.fail_all(
+                    errors.EPROTO(f"a message of the kernel could not be taken in: {error!r}")
+                )
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Reading ends only with the connection; if it fails, nothing is ever heard again."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken = errors.ECONNREFUSED(
+                f"this connection broke: {error!r}", hint="connect again"
+            )
+            self._exchange.fail_all(self._broken)
 
     async def _watch(self) -> None:
         while True:
@@ -82,8 +122,9 @@ class AsyncConnection:
         )
 
     async def close(self) -> None:
-        if self._socket.closed:
+        if self._closed or os.getpid() != self._owner:
             return
+        self._closed = True
         self._giving_up.cancel()
         self._exchange.fail_all(errors.ECONNREFUSED("this connection was closed"))
         for task in self._tasks:
@@ -95,22 +136,48 @@ class AsyncConnection:
 
 
 class AsyncStream:
-    """A call in flight: iterate over its text as it comes; ``result`` is what it ended with."""
+    """A call in flight: iterate over its text as it comes; ``result`` is what it ended with.
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    An LLM call ends when the task that waits for it is cancelled, or leaves a loop over it.
+    """
+
+    def __init__(self, connection: AsyncConnection, name: str) -> None:
         self.number = 0
         self.inbox: asyncio.Queue[Reply | Piece] = asyncio.Queue()
         self._connection = connection
+        self._name = name
         self._reply: Reply | None = None
+        self._given_up: errors.LLMOSError | None = None
+
+    def close(self) -> None:
+        """Wait for it no longer. What has ended stays as it is."""
+        if self._connection.abandon(self.number):
+            self._give_up(errors.ECANCELED("this stream was closed before its end"))
+
+    def _give_up(self, error: errors.LLMOSError) -> errors.LLMOSError:
+        """Nothing comes any more; every later use gets the same answer."""
+        self._given_up = error
+        self._reply = Reply(error=error)
+        # Another task may be waiting for this call as well.
+        self.inbox.put_nowait(self._reply)
+        return error
 
     async def __aiter__(self) -> AsyncIterator[str]:
         """The text. An answer that had to be made anew starts again, on a new line."""
-        while self._reply is None:
-            item = await self.inbox.get()
-            if isinstance(item, Piece):
-                yield f"\n{item.text}" if item.anew else item.text
-            else:
-                self._reply = item
+        try:
+            while self._reply is None:
+                item = await self.inbox.get()
+                if isinstance(item, Piece):
+                    yield f"\n{item.text}" if item.anew else item.text
+                else:
+                    self._reply = item
+        except (asyncio.CancelledError, GeneratorExit):
+            # Other calls cost nothing, and may be taken up again where they were left.
+            if self._name == GENERATE:
+                self.close()
+            raise
+        if self._given_up is not None:
+            raise self._given_up
 
     async def result(self, within: float | None = None) -> dict[str, Any]:
         """Wait for the reply; raises the error that it carries, or ``ETIMEOUT``."""
@@ -119,7 +186,7 @@ class AsyncStream:
                 async for _ in self:
                     pass
         except TimeoutError:
-            self._connection.forget(self.number)
-            raise errors.ETIMEOUT(f"no reply came within {within:g} s") from None
+            self._connection.abandon(self.number)
+            raise self._give_up(errors.ETIMEOUT(f"no reply came within {within:g} s")) from None
         assert self._reply is not None
         return self._reply.unwrap()

@@ -7,6 +7,7 @@ thread. It knows nothing about how the kernel carries a call out.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from llmagentos.exchange import (
     generate_arguments,
     manifest_arguments,
 )
-from llmagentos.home import Home, write_secret
+from llmagentos.home import Home, NamesLock, write_secret
 
 
 def connect(
@@ -48,6 +49,8 @@ def connect(
     away. Raises ``ECONNREFUSED`` when no system answers, ``EAUTH`` when it knows us not.
     """
     place = Home.at(home)
+    if name is not None:
+        place.session_file(name)
     connection = Connection(address or place.syscalls, place, patience)
     try:
         system = System(connection)
@@ -67,19 +70,34 @@ def connect(
 
 def _become(system: System, place: Home, name: str | None) -> None:
     """Take up the named process that was there before, or adopt a new one."""
-    kept = place.sessions / name if name else None
-    if kept is not None and kept.exists():
-        user_key, system.session = system.session, kept.read_text(encoding="ascii").strip()
-        try:
-            system.pid = ProcessDetail.model_validate(system.call("proc.info")).process.pid
-        except errors.EAUTH:
-            system.session = user_key
-        else:
-            return
-    adopted = system.call("proc.adopt", arguments(name=name))
+    if name is None:
+        _adopt(system, name)
+        return
+    lock = NamesLock(place)
+    try:
+        for pause in lock.attempts():
+            time.sleep(pause)
+        token = place.token(name)
+        if not (token and _resume(system, token)):
+            _adopt(system, name)
+            write_secret(place.session_file(name), system.session)
+    finally:
+        lock.release()
+
+
+def _resume(system: System, token: str) -> bool:
+    user_key, system.session = system.session, token
+    try:
+        system.pid = system.info().process.pid
+    except errors.EAUTH:
+        system.session = user_key
+        return False
+    return True
+
+
+def _adopt(system: System, name: str | None) -> None:
+    adopted = system.call("proc.adopt", name=name)
     system.pid, system.session = adopted["pid"], adopted["session"]
-    if kept is not None:
-        write_secret(kept, system.session)
 
 
 class System:
@@ -126,7 +144,7 @@ class System:
 
     def spawn(
         self,
-        manifest: str | Mapping[str, Any],
+        manifest: str | os.PathLike[str] | Mapping[str, Any],
         text: str | None = None,
         *,
         name: str | None = None,

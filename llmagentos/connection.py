@@ -1,7 +1,7 @@
 """A program's socket to the kernel, and a call in flight on it.
 
 It repeats its calls when the kernel comes back after a crash. It knows nothing about which
-calls there are.
+calls there are, but that one of the LLM is cancelled when nobody waits for it any more.
 """
 
 from __future__ import annotations
@@ -10,14 +10,23 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import zmq
 
 from llmagentos import monitor
 from llmagentos.abi import errors
-from llmagentos.exchange import CONNECT_PATIENCE, DEFAULT_PATIENCE, Exchange, Piece, Reply
+from llmagentos.exchange import (
+    CONNECT_PATIENCE,
+    DEFAULT_PATIENCE,
+    GENERATE,
+    Exchange,
+    Piece,
+    Reply,
+)
 from llmagentos.home import Home
 
 
@@ -36,12 +45,25 @@ def prepare(socket: zmq.Socket[Any]) -> None:
     socket.setsockopt(zmq.PROBE_ROUTER, 1)
 
 
+def check_usable(owner: int, *, closed: bool) -> None:
+    """Raises what is in the way of using a connection that the process ``owner`` made."""
+    if os.getpid() != owner:
+        # A socket's threads do not survive a fork: whatever was asked would never be answered.
+        raise errors.EINVAL(
+            f"this connection belongs to the process {owner}, of which this one is a fork",
+            hint="connect again in the child",
+        )
+    if closed:
+        raise errors.ECONNREFUSED("this connection was closed")
+
+
 class Connection:
     """A DEALER socket to the kernel that repeats its calls when the kernel comes back."""
 
     def __init__(self, address: str, home: Home, patience: float = DEFAULT_PATIENCE) -> None:
         self._patience = patience
         self._home = home
+        self._owner = os.getpid()
         self._exchange = Exchange()
         if address.startswith("ipc://") and not Path(address[6:]).exists():
             raise self._refused()
@@ -58,7 +80,8 @@ class Connection:
         self._socket.connect(address)
 
     def open(self, name: str, args: Mapping[str, Any], session: str) -> Stream:
-        stream = Stream(self)
+        check_usable(self._owner, closed=self._socket.closed)
+        stream = Stream(self, name)
         stream.number, frames = self._exchange.open(name, args, session, stream.inbox.append)
         if self._down_since is None:
             self._send(frames)
@@ -71,11 +94,20 @@ class Connection:
             # The connection has just ended. The call is sent when it comes up again.
             return
 
-    def forget(self, number: int) -> None:
-        self._exchange.close(number)
+    def abandon(self, number: int) -> bool:
+        """Stop a call that nobody waits for any more; False if its reply came before."""
+        waiting = number in self._exchange
+        frames = self._exchange.abandon(number)
+        if frames and self._down_since is None and os.getpid() == self._owner:
+            # It may be the end of the program that lets go of a call.
+            with suppress(zmq.ZMQError):
+                self._send(frames)
+        return waiting
 
     def pump(self, seconds: float) -> None:
-        """Take in what has come, waiting for at most so long. Raises when the kernel is gone."""
+        """Take in what has come, waiting for at most so long. All calls fail when the kernel is
+        gone."""
+        check_usable(self._owner, closed=self._socket.closed)
         for socket, _ in self._poller.poll(max(0, int(seconds * 1000))):
             if socket is self._monitor:
                 self._heed(monitor.parse(self._monitor.recv_multipart()).event)
@@ -106,7 +138,7 @@ class Connection:
         )
 
     def close(self) -> None:
-        if self._socket.closed:
+        if self._socket.closed or os.getpid() != self._owner:
             return
         self._exchange.fail_all(errors.ECONNREFUSED("this connection was closed"))
         self._socket.disable_monitor()
@@ -115,18 +147,51 @@ class Connection:
 
 
 class Stream:
-    """A call in flight: iterate over its text as it comes; ``result`` is what it ended with."""
+    """A call in flight: iterate over its text as it comes; ``result`` is what it ended with.
 
-    def __init__(self, connection: Connection) -> None:
+    Close it, or use it as a context manager, to be sure that an LLM call does not go on when
+    nobody reads it. Leaving a loop over it early does that, too.
+    """
+
+    def __init__(self, connection: Connection, name: str) -> None:
         self.number = 0
         self.inbox: deque[Reply | Piece] = deque()
         self._connection = connection
+        self._name = name
         self._reply: Reply | None = None
+        self._given_up: errors.LLMOSError | None = None
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait for it no longer. What has ended stays as it is."""
+        if self._connection.abandon(self.number):
+            self._give_up(errors.ECANCELED("this stream was closed before its end"))
+
+    def _give_up(self, error: errors.LLMOSError) -> errors.LLMOSError:
+        """Nothing comes any more; every later use gets the same answer."""
+        self.inbox.clear()
+        self._given_up = error
+        self._reply = Reply(error=error)
+        return error
 
     def __iter__(self) -> Iterator[str]:
         """The text. An answer that had to be made anew starts again, on a new line."""
-        for piece in self.pieces():
-            yield f"\n{piece.text}" if piece.anew else piece.text
+        try:
+            for piece in self.pieces():
+                yield f"\n{piece.text}" if piece.anew else piece.text
+        except GeneratorExit:
+            self._withdraw()
+            raise
 
     def pieces(self, within: float | None = None) -> Iterator[Piece]:
         """The parts of the answer; ends when the reply has come. Raises ``ETIMEOUT``."""
@@ -135,14 +200,25 @@ class Stream:
             while not self.inbox:
                 left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
                 if left <= 0:
-                    self._connection.forget(self.number)
-                    raise errors.ETIMEOUT(f"no reply came within {within:g} s")
-                self._connection.pump(left)
+                    self._connection.abandon(self.number)
+                    raise self._give_up(errors.ETIMEOUT(f"no reply came within {within:g} s"))
+                try:
+                    self._connection.pump(left)
+                except KeyboardInterrupt:
+                    self._withdraw()
+                    raise
             item = self.inbox.popleft()
             if isinstance(item, Piece):
                 yield item
             else:
                 self._reply = item
+        if self._given_up is not None:
+            raise self._given_up
+
+    def _withdraw(self) -> None:
+        # Other calls cost nothing, and may be taken up again where they were left.
+        if self._name == GENERATE:
+            self.close()
 
     @property
     def done(self) -> bool:

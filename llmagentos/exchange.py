@@ -1,19 +1,25 @@
 """One side of a conversation with the kernel, without a socket: numbers calls, matches replies.
 
 Both clients wrap it: the sync one in ``client.py``, the async one in ``aio.py``. It knows
-nothing about sockets, time-outs or what a call means.
+nothing about sockets or time-outs, and of what calls mean only how an LLM call is cancelled.
 """
 
 from __future__ import annotations
 
+import os
+import select
+import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
+
+from pydantic import ValidationError
 
 from llmagentos.abi import errors, wire
 from llmagentos.abi.calls.llm import StreamBody
+from llmagentos.abi.calls.proc import MAX_SOURCE
 from llmagentos.abi.model import Model
 
 DEFAULT_PATIENCE: Final = 30.0
@@ -21,6 +27,12 @@ DEFAULT_PATIENCE: Final = 30.0
 
 CONNECT_PATIENCE: Final = 3.0
 """Seconds that ``connect`` waits for the first sign of life."""
+
+PIPE_PATIENCE: Final = 2.0
+"""Seconds that a manifest in a pipe may keep silent: maybe nobody writes to it."""
+
+GENERATE: Final = "llm.generate"
+"""The one call that costs for as long as it goes on, so it is cancelled when it is abandoned."""
 
 
 @dataclass(slots=True)
@@ -48,7 +60,9 @@ class Piece:
 
 @dataclass(slots=True)
 class _InFlight:
+    name: str
     frames: list[bytes]
+    session: str
     deliver: Callable[[Reply | Piece], None]
     heard: dict[int, str] = field(default_factory=dict)
 
@@ -61,6 +75,7 @@ class Exchange:
         # program: so they start from the clock, not from 1.
         self._last = time.time_ns() // 1000
         self._calls: dict[int, _InFlight] = {}
+        self._unanswered: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -73,39 +88,61 @@ class Exchange:
         deliver: Callable[[Reply | Piece], None],
     ) -> tuple[int, list[bytes]]:
         """A new call: its id and its frames. ``deliver`` gets its pieces, then its reply."""
+        if self._unanswered[session] >= wire.REPLAYS_KEPT:
+            raise errors.EBUSY(
+                f"{wire.REPLAYS_KEPT} calls of this session are unanswered, the most there may be",
+                hint="wait for the replies of some",
+            )
         self._last += 1
         number = self._last
-        frames = wire.encode(wire.Message("call", number, name, session, dict(args)))
+        frames = _encoded(wire.Message("call", number, name, session, dict(args)))
         if len(frames[1]) > wire.MAX_BODY:
             raise errors.EQUOTA(
                 f"the arguments of {name} take {len(frames[1]):,} bytes; "
                 f"the most is {wire.MAX_BODY:,}",
                 hint="send less text, or split it",
             )
-        self._calls[number] = _InFlight(frames, deliver)
+        self._calls[number] = _InFlight(name, frames, session, deliver)
+        self._unanswered[session] += 1
         return number, frames
 
-    def close(self, number: int) -> None:
-        """Forget a call: what still comes for it is dropped."""
-        self._calls.pop(number, None)
+    def __contains__(self, number: int) -> bool:
+        """Whether this call's reply is still to come."""
+        return number in self._calls
+
+    def abandon(self, number: int) -> list[bytes]:
+        """Forget a call: what still comes for it is dropped. Returns the frames, if any, that
+        must be sent so that the kernel does not go on with it."""
+        call = self._take(number)
+        if call is None or call.name != GENERATE:
+            return []
+        return self.open("llm.cancel", {"call": number}, call.session, lambda _: None)[1]
 
     def feed(self, frames: list[bytes]) -> None:
         """Deliver one incoming message. What belongs to no call of ours is dropped."""
         try:
             message = wire.decode(frames)
         except wire.MalformedError as error:
-            # Whatever it was the answer to would be waited for in vain.
-            self.fail_all(error)
+            # What it was the answer to would be waited for in vain.
+            call = self._take(error.id)
+            if call is not None:
+                call.deliver(Reply(error=error))
             return
         call = self._calls.get(message.id)
         if call is None:
             return
         if message.kind == "stream":
-            piece = self._piece(call, message.body)
+            try:
+                piece = self._piece(call, message.body)
+            except ValidationError as error:
+                self._take(message.id)
+                problem = error.errors()[0]["msg"]
+                call.deliver(Reply(error=errors.EPROTO(f"a part of an answer is odd: {problem}")))
+                return
             if piece.text:
                 call.deliver(piece)
         elif message.kind == "reply":
-            del self._calls[message.id]
+            self._take(message.id)
             call.deliver(_reply(message.body))
 
     def unanswered(self) -> Iterable[list[bytes]]:
@@ -115,9 +152,19 @@ class Exchange:
         return [call.frames for call in self._calls.values()]
 
     def fail_all(self, error: errors.LLMOSError) -> None:
-        calls, self._calls = self._calls, {}
-        for call in calls.values():
-            call.deliver(Reply(error=error))
+        for number in list(self._calls):
+            call = self._take(number)
+            if call is not None:
+                call.deliver(Reply(error=error))
+
+    def _take(self, number: int) -> _InFlight | None:
+        """Take a call off the list of those in flight."""
+        call = self._calls.pop(number, None)
+        if call is not None:
+            self._unanswered[call.session] -= 1
+            if not self._unanswered[call.session]:
+                del self._unanswered[call.session]
+        return call
 
     def _piece(self, call: _InFlight, body: Mapping[str, Any]) -> Piece:
         # A stream that was repeated after a reconnect starts from the front again: skip what
@@ -140,14 +187,33 @@ def _reply(body: Mapping[str, Any]) -> Reply:
     return Reply(error=errors.from_wire(body.get("error")))
 
 
-def plain(value: Any) -> Any:
+def _encoded(message: wire.Message) -> list[bytes]:
+    name = str(message.name).encode("ascii", "backslashreplace").decode()
+    try:
+        frames = wire.encode(message)
+    except OverflowError:
+        raise errors.EINVAL(f"a number in the arguments of {name} takes over 64 bits") from None
+    except UnicodeEncodeError:
+        raise errors.EINVAL(f"a text in the arguments of {name} is not valid Unicode") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = "they are nested too deeply" if "recursion" in str(error) else str(error)
+        raise errors.EINVAL(f"the arguments of {name} can't be sent: {reason}") from None
+    if len(frames[0]) > wire.MAX_HEADER:
+        # The kernel could not even tell which call it refuses.
+        raise errors.EINVAL(f"a call's name and session take over {wire.MAX_HEADER:,} bytes")
+    return frames
+
+
+def plain(value: Any, depth: int = 0) -> Any:
     """Models inside arguments as plain maps, unset fields left out."""
+    if depth > wire.MAX_DEPTH:
+        raise errors.EINVAL(f"an argument is nested more than {wire.MAX_DEPTH} deep")
     if isinstance(value, Model):
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, depth + 1) for item in value]
     return value
 
 
@@ -156,31 +222,62 @@ def arguments(**given: Any) -> dict[str, Any]:
     return {name: plain(value) for name, value in given.items() if value is not None}
 
 
-def manifest_arguments(manifest: str | Mapping[str, Any]) -> dict[str, Any]:
+def manifest_arguments(manifest: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, Any]:
     """How ``proc.spawn`` is told of a manifest given as a name, a path or a dict.
 
     A text with a slash in it, or that ends in ``.yaml`` or ``.yml``, is a path.
     """
-    if not isinstance(manifest, str):
-        return {"manifest": dict(manifest)}
-    if "/" not in manifest and not manifest.endswith((".yaml", ".yml")):
+    if isinstance(manifest, Mapping):
+        return {"manifest": plain(manifest)}
+    if not isinstance(manifest, str | os.PathLike):
+        raise errors.EINVAL(f"a manifest is a name, a path or a dict, not {manifest!r:.100}")
+    if isinstance(manifest, str) and not ("/" in manifest or manifest.endswith((".yaml", ".yml"))):
         return {"manifest": manifest}
+    path = os.fspath(manifest)
+    # A path need not be Unicode, what is sent must be.
+    file = os.fsdecode(path).encode("utf-8", "replace").decode()[:4096]
     try:
-        source = Path(manifest).read_text(encoding="utf-8")
+        source = _read(path, file)
     except FileNotFoundError:
         raise errors.ENOENT(
-            f"there is no file {manifest}",
+            f"there is no file {file}",
             hint="give a path to a manifest, or the name of one without a slash",
         ) from None
-    except IsADirectoryError:
-        raise errors.EINVAL(f"{manifest} is a folder, not a manifest") from None
     except UnicodeDecodeError as error:
         raise errors.EINVAL(
-            f"{manifest} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8"
+            f"{file} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8"
         ) from None
+    except ValueError:
+        raise errors.EINVAL(f"{file!r} is not a path") from None
     except OSError as error:
-        raise errors.EIO(f"{manifest} can't be read: {error.strerror}") from None
-    return {"source": source, "file": manifest}
+        raise errors.EIO(f"{file} can't be read: {error.strerror}") from None
+    return {"source": source, "file": file}
+
+
+def _read(path: str, file: str) -> str:
+    """What is in a file or a pipe. Never more than a manifest may be, and never for ever."""
+    # Without O_NONBLOCK the open itself would wait for somebody to write to the pipe.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            kind = "folder" if stat.S_ISDIR(mode) else "device"
+            raise errors.EINVAL(f"{file} is a {kind}, not a manifest")
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        data, part = b"", b" "
+        while part and len(data) <= 4 * MAX_SOURCE:  # UTF-8's longest character has 4 bytes
+            if not poller.poll(PIPE_PATIENCE * 1000):
+                raise errors.EINVAL(f"nothing came out of the pipe {file}; does it have a writer?")
+            part = os.read(descriptor, 64 * 1024)
+            data += part
+    finally:
+        os.close(descriptor)
+    if len(data) > 4 * MAX_SOURCE or len(text := data.decode("utf-8")) > MAX_SOURCE:
+        raise errors.EINVAL(
+            f"{file} is too large for a manifest; the most is {MAX_SOURCE:,} characters"
+        )
+    return text
 
 
 def generate_arguments(

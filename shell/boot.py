@@ -8,24 +8,32 @@ system, nor about screens.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import select
 import signal
 import time
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from llmagentos.abi.errors import EIO, ETIMEOUT, LLMOSError
+from llmagentos.abi.errors import ECONNREFUSED, EINVAL, EIO, ETIMEOUT, LLMOSError
 from llmagentos.home import Home
-from shell import image
+from shell import disk, image
 from shell.lock import SupervisorLock, supervisor_pid
 from shell.ping import answers, listening
 from shell.service import Program, die_with
-from shell.supervisor import Plan, Supervisor
+from shell.supervisor import Plan, Supervisor, services_file
 
 READY_WITHIN: Final = 30.0
 DOWN_WITHIN: Final = 10.0
 _ANSWER_WITHIN: Final = 3.0
+_FULL_DISK_PATIENCE: Final = 3.0
+_LAST_WORDS: Final = {
+    "kernel.log": re.compile(r"^(?!hint:).*\S"),
+    "supervisor.log": re.compile(r" kernel (ended|can't be started): "),
+}
+"""Which lines of which log tell why a system ended."""
 
 
 class Started:
@@ -58,7 +66,13 @@ def is_up(home: Home) -> bool:
 
 def launch(home: Home, kernel: Program, plan: Plan, *, detach: bool) -> Started:
     """Fork the supervisor. Without ``detach`` it ends when we do, but not by our Ctrl-C."""
-    home.create()
+    try:
+        home.create()
+    except (FileExistsError, NotADirectoryError) as error:
+        raise EINVAL(
+            f"there can be no system in {home.root}: {error.filename} is not a folder",
+            hint="set LLMOS_HOME to a folder, or to one that is to be made",
+        ) from None
     life, theirs = os.pipe()
     parent = os.getpid()
     child = os.fork()
@@ -76,11 +90,15 @@ def wait_until_up(home: Home, started: Started | None = None) -> None:
     # Now, while the kernel is starting, and not when it could be asked already.
     import zmq  # noqa: F401
 
-    deadline = time.monotonic() + READY_WITHIN
+    began = time.monotonic()
     while not (listening(home) and answers(home, _ANSWER_WITHIN)):
         if started is not None and not started.alive and not is_up(home):
             raise broken(home, "did not come up")
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        # Its supervisor tries for ever then; whoever waits for it need not.
+        if waited > _FULL_DISK_PATIENCE and disk.is_full(home.root):
+            raise broken(home, "did not come up")
+        if waited > READY_WITHIN:
             raise ETIMEOUT(
                 f"the kernel did not answer within {READY_WITHIN:.0f} s",
                 hint=f"see {home.logs / 'kernel.log'}",
@@ -88,8 +106,43 @@ def wait_until_up(home: Home, started: Started | None = None) -> None:
         time.sleep(0.005)
 
 
-def broken(home: Home, how: str) -> EIO:
+def stays_up(home: Home, tell: Callable[[], object]) -> bool:
+    """Wait until the system answers, or (False) until it is down; ``tell`` when it goes down.
+
+    Raises ``ECONNREFUSED`` if it does neither.
+    """
+    deadline = time.monotonic() + READY_WITHIN
+    told = False
+    while is_up(home):
+        if going_down(home):
+            if not told:
+                tell()
+            told = True
+        elif listening(home) and answers(home, _ANSWER_WITHIN) and not going_down(home):
+            return True
+        if time.monotonic() > deadline:
+            raise ECONNREFUSED(
+                f"the system in {home.root} is running, but its kernel does not answer",
+                hint="take it down: llmos down",
+            )
+        time.sleep(0.02)
+    return False
+
+
+def going_down(home: Home) -> bool:
+    """Whether the supervisor that runs this home ends it just now."""
+    try:
+        told = json.loads(services_file(home).read_text(encoding="utf-8"))
+        return bool(told["going_down"]) and told["pid"] == supervisor_pid(home)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def broken(home: Home, how: str) -> LLMOSError:
     """A system that ended by itself, with what its kernel said last."""
+    if disk.is_full(home.root):
+        # The kernel could not even write down why: its log's last line is from before.
+        return disk.full(home.root, f"the system {how}")
     return EIO(
         f"the system {how}: {_last_words(home)}",
         hint=f"see {home.logs / 'kernel.log'} and {home.logs / 'supervisor.log'}",
@@ -132,6 +185,8 @@ def _become_supervisor(home: Home, kernel: Program, plan: Plan, *, parent: int |
     """In the forked child: leave the terminal, supervise, end without the parent's clean-up."""
     status = 1
     try:
+        # Before anything is made: logs and state are nobody else's business.
+        os.umask(0o077)
         os.setsid()
         if parent is None:
             if os.fork():
@@ -172,10 +227,11 @@ def _leave_terminal(home: Home) -> None:
 
 
 def _last_words(home: Home) -> str:
-    for name in ("kernel.log", "supervisor.log"):
+    """The kernel's own; if it has none, how its supervisor saw it end."""
+    for name, tells in _LAST_WORDS.items():
         with contextlib.suppress(OSError, IndexError):
             lines = (home.logs / name).read_text(encoding="utf-8", errors="replace").splitlines()
-            return [line for line in lines if line.strip() and not line.startswith("hint:")][-1]
+            return [line for line in lines if tells.search(line)][-1]
     return "it left no word"
 
 

@@ -41,6 +41,8 @@ class Finding:
     ok: bool
     found: str
     remedy: str = ""
+    grave: bool = True
+    """Whether the system can't do with it as it is."""
 
 
 Models = Callable[[], dict[str, Any]]
@@ -52,13 +54,14 @@ def findings(home: Home, list_models: Models) -> Iterator[Finding]:
     yield _packages()
     yield _edge_packages()
     yield _home(home)
+    yield from _state(home)
     yield _sockets(home)
     yield from _keys(home)
     yield _disk(home)
     model, config = _configuration(home)
     yield config
     yield _model(model, list_models)
-    yield _system(home)
+    yield _system()
 
 
 def _python() -> Finding:
@@ -101,7 +104,23 @@ def _home(home: Home) -> Finding:
     if mode & 0o022:
         found = f"{root} has mode {mode:04o}: others can write to it"
         return Finding("home", False, found, f"chmod 0700 {root}")
+    if mode & 0o077:
+        found = f"{root} has mode {mode:04o}: others can look into it"
+        return Finding("home", False, found, f"chmod 0700 {root}", grave=False)
     return Finding("home", True, f"{root}, mode {mode:04o}")
+
+
+def _state(home: Home) -> Iterator[Finding]:
+    """Whether others can read what agents have said; what SQLite keeps beside it counts too."""
+    database = home.database
+    if not database.exists():
+        return
+    files = (database, *(database.with_name(database.name + end) for end in ("-wal", "-shm")))
+    modes = {file: stat.S_IMODE(file.stat().st_mode) for file in files if file.exists()}
+    bare = [str(file) for file, mode in modes.items() if mode & 0o077]
+    found = f"others can read {', '.join(bare)}" if bare else f"mode {modes[database]:04o}"
+    remedy = f"chmod 0600 {' '.join(bare)}"
+    yield Finding(database.name, not bare, found, remedy, grave=False)
 
 
 def _sockets(home: Home) -> Finding:
@@ -155,11 +174,11 @@ def _model(model: str | None, list_models: Models) -> Finding:
     return Finding("model", here, found, f"llmos models pull {model}, or let llmos up pull it")
 
 
-def _system(home: Home) -> Finding:
+def _system() -> Finding:
     try:
-        from llmagentos.client import connect
+        from shell.session import open_system
 
-        with connect(home=home.root, user=True, patience=2.0) as system:
+        with open_system(patience=2.0) as system:
             uptime = system.call("sys.ping", within=2.0)["uptime"]
     except ImportError as error:
         return Finding("system", False, str(error), "install the packages that are missing")

@@ -5,6 +5,7 @@ A subcommand's module is imported when it is called. It knows nothing about what
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -13,6 +14,7 @@ from typing import Any, Final
 import click
 
 from llmagentos import __version__
+from llmagentos.abi.errors import EINVAL
 from shell.failure import ReaderGone, Terminated, status_of
 
 COMMANDS: Final = {
@@ -89,13 +91,47 @@ def cli(ctx: click.Context) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit status."""
+    _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # What models write is UTF-8, whatever the locale says.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        status: Any = cli.main(argv, prog_name="llmos", standalone_mode=False)
+        status: Any = cli.main(
+            _checked(sys.argv[1:] if argv is None else argv),
+            prog_name="llmos",
+            standalone_mode=False,
+        )
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt, Terminated) as error:
         return status_of(error)
     return status if isinstance(status, int) else 0
+
+
+def _checked(argv: list[str]) -> list[str]:
+    """The words as UTF-8 text, whatever the locale has made of them. Raises ``EINVAL``."""
+    words = []
+    for number, word in enumerate(argv, 1):
+        try:
+            # A byte that the locale does not know is a surrogate, which no call can carry.
+            known = not any("\ud800" <= letter <= "\udfff" for letter in word)
+            words.append(word if known else os.fsencode(word).decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise EINVAL(
+                f"word {number} of the command line is not UTF-8: "
+                f"byte {error.start} is 0x{error.object[error.start]:02x}",
+                hint="convert it, for example with iconv -t utf-8",
+            ) from None
+    return words
+
+
+def _replace_closed_streams() -> None:
+    """What was closed from the start, as by ``>&-``, swallows all that is written to it.
+
+    It gets its own number again, too: else the next socket would be taken for it.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if name != "stdin":
+                setattr(sys, name, os.fdopen(descriptor, "w", encoding="utf-8"))

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from llmagentos.abi.errors import EINVAL, EIO
 from llmagentos.abi.manifest import DEFAULT_MODEL
@@ -19,6 +20,7 @@ from shell import image
 from shell.service import Program
 
 _LARGEST: Final = 256 * 1024
+_TAKEN: Final = "name_taken"
 
 
 class DriverConfig(Model):
@@ -71,9 +73,11 @@ class Config(Model):
     @model_validator(mode="after")
     def _names_differ(self) -> Config:
         taken = {"kernel", "supervisor", "shell", *self.host_names}
-        for driver in self.drivers:
+        for index, driver in enumerate(self.drivers):
             if driver.name in taken:
-                raise ValueError(f"the name {driver.name} is taken; give each driver its own")
+                raise PydanticCustomError(
+                    _TAKEN, "the name {name} is taken", {"name": driver.name, "index": index}
+                )
             taken.add(driver.name)
         return self
 
@@ -129,13 +133,17 @@ def load(home: Home) -> Config:
 def _told(home: Home, invalid: ValidationError, tree: yaml.Node | None) -> EINVAL:
     """The first mistake, with its file, line and field, and what would be right."""
     first = invalid.errors(include_url=False)[0]
-    path = first["loc"]
+    # Names are compared by the whole configuration, which knows whose name it was.
+    taken = first["type"] == _TAKEN
+    path = ("drivers", first["ctx"]["index"], "name") if taken else first["loc"]
     field = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     field = field.lstrip(".") or "the settings"
     shape = DriverConfig if path[:1] == ("drivers",) and len(path) > 2 else Config
     remedy = {
         "extra_forbidden": "the fields here are: " + ", ".join(shape.model_fields),
         "missing": f"add {path[-1] if path else 'it'}",
+        _TAKEN: "choose another name: each driver has its own, and kernel, supervisor, shell and "
+        "the names of agent hosts are the system's",
     }.get(first["type"], f"mend {field}, or leave it out for its default")
     said = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":

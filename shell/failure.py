@@ -15,7 +15,7 @@ from typing import Final
 
 import click
 
-from llmagentos.abi.errors import BY_CODE, EIO, ENOSPC, LLMOSError
+from llmagentos.abi.errors import EIO, ENOSPC, LLMOSError
 from shell.terminal import clip, paint, printable
 
 INTERRUPTED: Final = 130
@@ -42,6 +42,10 @@ def status_of(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError | ReaderGone):
         _close_pipes()
         return BROKEN_PIPE
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        # Its message is the help text, which is no sentence.
+        sys.stderr.write(error.format_message().rstrip() + "\n")
+        return error.exit_code
     if isinstance(error, click.ClickException):
         where = getattr(error, "ctx", None)
         path = where.command_path if where else "llmos"
@@ -63,12 +67,6 @@ def tell(message: str, hint: str = "") -> None:
         lines.append(f"{paint('hint:', 'cyan', sys.stderr)} {printable(hint)}")
     sys.stderr.write("\n".join(lines) + "\n")
     sys.stderr.flush()
-
-
-def exit_status(code: str, otherwise: int) -> int:
-    """The exit status that belongs to an error's code."""
-    kind = BY_CODE.get(code)
-    return kind.exit_status if kind else otherwise
 
 
 def _sentence(text: str) -> str:
@@ -98,11 +96,17 @@ def _logged(error: BaseException) -> str:
     text = "".join(traceback.format_exception(error))
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as out:
+        # What went wrong may be about bytes that are no text: they must not hinder the report.
+        with open(log, "a", encoding="utf-8", errors="backslashreplace", opener=_private) as out:
             out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(sys.argv)}\n{text}\n")
     except OSError:
         return "run it again with LLMOS_DEBUG=1 to see where"
     return f"please report it, with {log}"
+
+
+def _private(path: str, flags: int) -> int:
+    """Command lines may hold what is nobody else's business."""
+    return os.open(path, flags, 0o600)
 
 
 def _close_pipes() -> None:

@@ -24,6 +24,9 @@ LONGEST_BACKOFF: Final = 10.0
 HEALTHY_AFTER: Final = 30.0
 """Seconds of life after which earlier deaths are forgotten."""
 
+_DOUBLINGS: Final = 10
+"""Enough for the longest back-off. Who dies for days must not make the number overflow."""
+
 QUICK_DEATHS: Final = 5
 """So many in a row, and a service is given up."""
 
@@ -92,7 +95,7 @@ class Service:
             self.deaths = 0
         self.deaths += 1
         self.restarts += 1
-        pause = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** (self.deaths - 1))
+        pause = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(self.deaths - 1, _DOUBLINGS))
         self.due = time.monotonic() + pause
         return pause
 

@@ -11,18 +11,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from llmagentos.abi.errors import EINVAL
+from llmagentos.abi.errors import ECONNREFUSED, EINVAL, ETIMEOUT
+from llmagentos.home import Home
+from shell import disk
 from shell.failure import Terminated
+from shell.lock import supervisor_pid
+from shell.ping import listening
 
 if TYPE_CHECKING:
     from llmagentos.client import System
 
 
 def open_system(patience: float = 30.0) -> System:
-    """Connect as the user. Raises ``ECONNREFUSED`` when the system isn't up."""
+    """Connect as the user. Raises ``ECONNREFUSED`` when the system isn't up or is hung."""
     from llmagentos.client import connect
 
-    return connect(user=True, patience=patience)
+    try:
+        return connect(user=True, patience=patience)
+    except (ECONNREFUSED, ETIMEOUT) as error:
+        home = Home.default()
+        if supervisor_pid(home) is None and not listening(home):
+            raise
+        if disk.is_full(home.root):
+            full = f"the disk of {home.root} is full"
+            raise ECONNREFUSED(
+                f"the system in {home.root} does not answer: {full}", hint="make room on it"
+            ) from error
+        raise ECONNREFUSED(
+            f"the system in {home.root} is running, but does not answer",
+            hint=f"look at {home.logs / 'kernel.log'}",
+        ) from error
 
 
 def limits_from(pairs: tuple[str, ...]) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ nothing about syscalls, nor about what its programs do.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import selectors
@@ -23,6 +24,9 @@ from shell.service import QUICK_DEATHS, Program, Service, rotate
 
 KERNEL_IS_ELSEWHERE: Final = 3
 """The kernel's exit code when another one holds the home."""
+
+DISK_IS_FULL: Final = 4
+"""The kernel's exit code when it can't write its state because there is no room."""
 
 _GRACE: Final = 5.0
 _KERNEL_GRACE: Final = 3.0
@@ -68,6 +72,7 @@ class Supervisor:
                 wait(self._pause())
                 self._mourn()
                 self._bring_up()
+            self._tell_state()
             self._take_down(wait)
         self._tell_state()
         self._say(f"down, exit code {self._status}")
@@ -149,7 +154,9 @@ class Supervisor:
             service.start()
         except OSError as error:
             self._say(f"{service.name} can't be started: {error}")
-            self._again(service)
+            self._again(service, forgive=error.errno in (errno.ENOSPC, errno.EDQUOT))
+            if service is self._kernel and service.given_up:
+                self._status = 1
         else:
             self._say(f"{service.name} started, pid {service.pid}")
 
@@ -170,14 +177,19 @@ class Supervisor:
         if code == 0:
             self._status = self._status or 0
             return
-        self._again(self._kernel, killed=code < 0)
+        full = code == DISK_IS_FULL
+        if full:
+            self._say("the disk is full; the kernel is tried until there is room")
+        # Somebody who kills the kernel over and over has not shown that it can't run, and a
+        # full disk ends when somebody makes room.
+        self._again(self._kernel, forgive=full or code < 0)
         if self._kernel.given_up:
             self._status = code if code == KERNEL_IS_ELSEWHERE else 1
 
-    def _again(self, service: Service, *, killed: bool = False) -> None:
+    def _again(self, service: Service, *, forgive: bool = False) -> None:
+        """Start it after a pause, or give it up if it has died too often. ``forgive``: never."""
         pause = service.back_off()
-        # Somebody who kills the kernel over and over has not shown that it can't run.
-        if service.deaths >= QUICK_DEATHS and not killed:
+        if service.deaths >= QUICK_DEATHS and not forgive:
             service.give_up(f"it ended {service.deaths} times in a row; see {service.log}")
             self._say(f"{service.name} is given up: {service.given_up}")
         else:
@@ -222,7 +234,8 @@ class Supervisor:
 
     def _tell_state(self) -> None:
         services = [service.report() for service in (self._kernel, *self._others)]
-        text = json.dumps({"pid": os.getpid(), "services": services})
+        told = {"pid": os.getpid(), "going_down": self._status is not None, "services": services}
+        text = json.dumps(told)
         file = services_file(self._home)
         fresh = file.with_suffix(".new")
         with contextlib.suppress(OSError):

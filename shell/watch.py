@@ -30,6 +30,9 @@ _GLANCE: Final = 0.25
 _QUIET: Final = 0.5
 """Seconds for which waiting needs no explanation."""
 
+_PIPES_QUIET: Final = 3.0
+"""The same where no person looks on, who might wonder."""
+
 
 def drivers_of(system: System) -> list[DriverInfo]:
     from llmagentos.abi.calls.drv import ListResult
@@ -47,26 +50,45 @@ def services_of(home: Home) -> list[dict[str, Any]]:
 
 
 def explain_silence(system: System, answer: Stream) -> None:
-    """While no driver is ready yet, say on stderr why nothing comes; ends when one is.
+    """While nothing can run an agent yet, say on stderr why nothing comes; ends when it can.
 
-    Looks at the drivers only as long as one loads, so a ready system pays one call for it.
+    Looks at the drivers only as long as one is missing, so a ready system pays one call for it.
+    A screen is told at once and shows progress; whoever else reads stderr is told one time.
     """
     line = StatusLine(sys.stderr)
-    if not line.visible:
-        return
     began = time.monotonic()
+    told = False
     try:
         while not answer.inbox and not answer.done:
-            drivers = computing(drivers_of(system))
-            loading = coming_up(drivers)
-            if any(driver.state == "ready" for driver in drivers) or (drivers and not loading):
+            missing = _missing(drivers_of(system))
+            if not missing:
                 return
-            if time.monotonic() - began > _QUIET:
-                awaited = " · ".join(progress(driver) for driver in loading)
-                line.show(f"waiting for {awaited or 'a driver'}")
+            silence = time.monotonic() - began
+            if line.visible and silence > _QUIET:
+                line.show(missing)
+            elif not line.visible and not told and silence > _PIPES_QUIET:
+                print(f"llmos: {missing}", file=sys.stderr, flush=True)
+                told = True
             time.sleep(_GLANCE)
     finally:
         line.clear()
+
+
+def _missing(drivers: list[DriverInfo]) -> str:
+    """What an agent would wait for; nothing if all is there."""
+    engines = computing(drivers)
+    absent = []
+    if not _any_ready(engines):
+        if loading := coming_up(engines):
+            return "waiting for " + " · ".join(progress(driver) for driver in loading)
+        absent.append("no driver is up")
+    if not _any_ready([driver for driver in drivers if driver.kind == "host"]):
+        absent.append("no agent host is up")
+    return f"waiting: {' and '.join(absent)}; look at llmos status" if absent else ""
+
+
+def _any_ready(drivers: list[DriverInfo]) -> bool:
+    return any(driver.state == "ready" for driver in drivers)
 
 
 class Announcer:

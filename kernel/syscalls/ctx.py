@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kernel import context
+from kernel import context, lifecycle
 from kernel.calls import Call
 from kernel.context import Node
 from kernel.process import Process
@@ -42,6 +42,7 @@ def _target(kernel: Machine, call: Call, pid: int | None) -> Process:
 def read(kernel: Machine, call: Call, args: ReadArgs) -> ReadResult:
     process = call.process if args.pid is None else kernel.table.find(args.pid)
     if process is not None:
+        lifecycle.taint(kernel, call.process, process)
         nodes, tokens = context.messages(process.head, args.last), process.context_tokens
     else:
         nodes, tokens = _past(kernel, args.pid or 0)
@@ -70,6 +71,7 @@ def _past(kernel: Machine, pid: int) -> tuple[list[Node], int]:
 
 def append(kernel: Machine, call: Call, args: AppendArgs) -> AppendResult:
     process = _target(kernel, call, args.pid)
+    lifecycle.taint(kernel, process, call.process)
     nodes = [kernel.append(process, m.role, m.content) for m in args.messages]
     return AppendResult(ids=[node.id for node in nodes])
 
@@ -82,6 +84,7 @@ def compact(kernel: Machine, call: Call, args: CompactArgs) -> CompactResult:
     replaced, kept = nodes[first:cut], nodes[max(first, cut) :]
     if not replaced:
         raise EINVAL(f"nothing to compact: the context has {len(nodes)} messages")
+    lifecycle.taint(kernel, process, call.process)
     checkpoint = _checkpoint(kernel, process, None)
     process.head = nodes[0] if first else None
     sources = tuple(node.id for node in replaced)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kernel.calls import Call
+from kernel.effects import Put
 from kernel.registry import Driver
 from llmagentos.abi.calls.drv import DrainArgs, DriverInfo, InfoArgs, ListArgs, ListResult
 from llmagentos.abi.calls.proc import Empty
@@ -35,6 +36,11 @@ def info(kernel: Machine, call: Call, args: InfoArgs) -> DriverInfo:
 def drain(kernel: Machine, call: Call, args: DrainArgs) -> Empty:
     driver = _named(kernel, args.name)
     driver.drained = args.on
+    kernel.registry.drained.discard(args.name)
+    if args.on:
+        kernel.registry.drained.add(args.name)
+    row = {"key": f"drained:{args.name}", "value": int(args.on)}
+    kernel.effects.rows.append(Put("meta", row))
     what = "drained" if args.on else "opened again"
     kernel.journal.audit(kernel.now, call.process.pid, "drv.drain", "ok", f"{args.name} {what}")
     kernel.journal.event(kernel.now, "drv.drained", name=args.name, on=args.on)

@@ -12,8 +12,9 @@ from kernel.process import Process
 from kernel.table import digest
 from llmagentos.abi.calls.llm import CancelArgs, CancelResult, EmbedArgs, GenerateArgs
 from llmagentos.abi.driver import ChatMessage
-from llmagentos.abi.errors import ECANCELED, EINVAL, ENODRIVER, LLMOSError
+from llmagentos.abi.errors import ECANCELED, ECONTEXT, EINVAL, ENODRIVER, LLMOSError
 from llmagentos.abi.manifest import Sampling
+from llmagentos.abi.wire import MAX_PROMPT
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -32,8 +33,15 @@ def generate(kernel: Machine, call: Call, args: GenerateArgs) -> Deferred:
             "the context is empty, and no messages were given",
             hint="give messages, or ctx.append them first",
         )
+    size = sum(len(m.content.encode()) + 32 for m in given)
+    size += context.size(process.head) if kept else 0
+    if size > MAX_PROMPT:
+        raise ECONTEXT(
+            f"the prompt takes {size:,} bytes; the most is {MAX_PROMPT:,}",
+            hint="shorten or compact the context",
+        )
     call.stream = args.stream
-    number = process.usage.turns + len(process.bursts) + 1
+    number = max([process.usage.turns, *(burst.number for burst in process.bursts)]) + 1
     burst = Burst(
         id=kernel.new_burst(),
         number=number,

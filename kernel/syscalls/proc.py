@@ -9,7 +9,8 @@ from kernel import lifecycle
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.limits import lowered, tighter
 from kernel.notices import notices
-from kernel.process import Process
+from kernel.process import Process, brief
+from kernel.rights import check_model
 from llmagentos.abi.calls.proc import (
     AdoptArgs,
     AdoptResult,
@@ -59,6 +60,8 @@ def _manifest(kernel: Machine, args: SpawnArgs) -> Manifest:
 
 def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
     manifest = _manifest(kernel, args)
+    for model in manifest.spec.models:
+        check_model(call.process, model)
     process = lifecycle.begin(
         kernel,
         call.process,
@@ -97,6 +100,7 @@ def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:
     )
     if args.text is not None:
         kernel.append(child, "user", args.text)
+    kernel.journal.audit(kernel.now, call.process.pid, "proc.fork", "ok", f"pid {child.pid}")
     return SpawnResult(pid=child.pid, name=child.name)
 
 
@@ -136,6 +140,7 @@ def wait(kernel: Machine, call: Call, args: WaitArgs) -> ExitRecord | Deferred:
         return past.exit
     if process is call.process:
         raise EINVAL("a process can't wait for its own end")
+    lifecycle.taint(kernel, call.process, process)
     if process.exit is not None:
         if args.reap:
             lifecycle.reap(kernel, process)
@@ -194,7 +199,8 @@ def limits(kernel: Machine, call: Call, args: LimitsArgs) -> LimitsResult:
         if not process.alive:
             continue
         process.limits = tighter(process.limits, args.limits)
-        if process.limits.wall is not None:
+        lifecycle.limit_wall(process)
+        if process.deadline is not None:
             lifecycle.watch_wall(kernel, process)
         kernel.changed(process)
     kernel.journal.audit(kernel.now, call.process.pid, "proc.limits", "ok", f"pid {target.pid}")
@@ -206,7 +212,7 @@ def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
     rows = [process.info() for process in kernel.table.tree(root)]
     if root.pid == INIT:
         rows += kernel.graveyard.last(args.history)
-    return ListResult(processes=sorted(rows, key=lambda row: row.pid))
+    return ListResult(processes=[brief(row) for row in sorted(rows, key=lambda row: row.pid)])
 
 
 def info(kernel: Machine, call: Call, args: InfoArgs) -> ProcessDetail:
@@ -216,6 +222,8 @@ def info(kernel: Machine, call: Call, args: InfoArgs) -> ProcessDetail:
         if past is None:
             raise ESRCH(f"there is no process {args.pid}", hint="llmos ps lists them")
         return ProcessDetail(process=past)
+    if process.exit is not None and process.exit.answer:
+        lifecycle.taint(kernel, call.process, process)
     return ProcessDetail(
         process=process.info(),
         placement=process.placement,

@@ -70,7 +70,7 @@ class ContextRule(Model):
 
 
 class AgentSpec(Model):
-    model: ModelName | list[ModelName] = DEFAULT_MODEL
+    model: ModelName | Annotated[list[ModelName], Field(max_length=16)] = DEFAULT_MODEL
     placement: PlacementRule = PlacementRule()
     labels: list[Name] = Field(default_factory=list)
     prompt: Text = Field("", description="the system message")

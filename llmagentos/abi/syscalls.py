@@ -19,10 +19,10 @@ from llmagentos.abi.process import ExitRecord, ProcessDetail
 class Syscall:
     """One row.
 
-    ``capability`` is what the caller must hold; ``self`` means none, ``tree`` that the target
-    must be the caller or a descendant of it. ``cost`` names the limits it draws on. A call that
-    ``writes`` has its reply kept, so that a repeat gets the first result. ``args`` is None for
-    a call that is reserved: it answers ``ENOSYS``.
+    ``capability`` is what the caller must hold, all of it; ``self`` means nothing, ``tree`` that
+    the target must be the caller or a descendant of it, ``user`` the user's key. ``cost`` names
+    the limits it draws on. A call that ``writes`` has its reply kept, so that a repeat gets the
+    first result. ``args`` is None for a call that is reserved: it answers ``ENOSYS``.
     """
 
     name: str
@@ -43,7 +43,7 @@ _CALLS: Final = (
     Syscall("proc.spawn", "Start an agent from a manifest, as a child of the caller.",
             proc.SpawnArgs, proc.SpawnResult, "proc:spawn", "children", writes=True),
     Syscall("proc.fork", "A child that shares the context up to now, and halves what is left.",
-            proc.ForkArgs, proc.SpawnResult, "tree", "children", writes=True),
+            proc.ForkArgs, proc.SpawnResult, "tree proc:spawn", "children", writes=True),
     Syscall("proc.exit", "End the calling process with a code and an answer.",
             proc.ExitArgs, proc.Empty, writes=True),
     Syscall("proc.wait", "Wait until a process has ended; its exit record.",

@@ -20,6 +20,13 @@ VERSION: Final = 1
 
 MAX_HEADER: Final = 4 * 1024
 MAX_BODY: Final = 4 * 1024 * 1024
+MAX_PROMPT: Final = MAX_BODY - 64 * 1024
+"""Bytes of one LLM call's messages: they must fit into one body, with what goes beside them."""
+
+REPLAYS_KEPT: Final = 1024
+"""The kernel remembers its replies to so many writing calls of a session. A client that leaves
+more than that unanswered could, after a crash, have one take effect twice."""
+
 MAX_BUFFERS: Final = 16
 MAX_BUFFER: Final = 64 * 1024 * 1024
 MAX_DEPTH: Final = 32

@@ -30,42 +30,62 @@ def audit() -> None:
 @audit.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def verify(as_json: bool) -> int:
-    """Recompute the chain of hashes; exit 1 if an entry was changed.
+    """Recompute the chain of hashes; exit 1 if an entry was changed or is missing.
 
     \b
     llmos audit verify
     """
     from llmagentos.abi.audit import first_break
 
-    seen = 0
-
-    def counted(entries: Iterator[AuditEntry]) -> Iterator[AuditEntry]:
-        nonlocal seen
-        for entry in entries:
-            seen += 1
-            yield entry
-
     with open_system() as system:
-        broken = first_break(counted(_entries(system)))
+        log = _Log(system)
+        broken = first_break(log.entries())
+    why = "does not follow from the one before"
+    if broken is None:
+        # A chain whose ends were cut off holds in itself.
+        broken, why = log.cut_at(), "is missing"
     if as_json:
-        print_json({"ok": broken is None, "entries": seen, "broken_at": broken})
+        print_json({"ok": broken is None, "entries": log.seen, "broken_at": broken})
         return 0 if broken is None else 1
     if broken is not None:
         raise EIO(
-            f"the audit log was tampered with: entry {broken} does not follow from the one before",
+            f"the audit log was tampered with: entry {broken} {why}",
             hint="restore state.db from a backup that verifies",
         )
-    click.echo(f"the audit log holds: {seen} entries, none changed")
+    click.echo(f"the audit log holds: {log.seen} entries, none changed")
     return 0
 
 
-def _entries(system: System) -> Iterator[AuditEntry]:
-    from llmagentos.abi.calls.sys import AuditResult
+class _Log:
+    """The log as the kernel gives it, page by page, and where it begins and ends."""
 
-    since = 0
-    while True:
-        page = AuditResult.model_validate(system.call("sys.audit", since=since, limit=_PAGE))
-        yield from page.entries
-        if not page.entries or page.entries[-1].seq >= page.latest:
-            return
-        since = page.entries[-1].seq
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._first = 0
+        self._last = 0
+        self._latest = 0
+        self.seen = 0
+
+    def entries(self) -> Iterator[AuditEntry]:
+        from llmagentos.abi.calls.sys import AuditResult
+
+        while True:
+            page = AuditResult.model_validate(
+                self._system.call("sys.audit", since=self._last, limit=_PAGE)
+            )
+            self._latest = page.latest
+            for entry in page.entries:
+                self._first = self._first or entry.seq
+                self._last = entry.seq
+                self.seen += 1
+                yield entry
+            if not page.entries or self._last >= page.latest:
+                return
+
+    def cut_at(self) -> int | None:
+        """The first entry that should be there and is not; None if none is missing."""
+        if self.seen and self._first != 1:
+            return 1
+        if self._last != self._latest:
+            return min(self._last, self._latest) + 1
+        return None

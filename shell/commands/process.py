@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from llmagentos.abi.errors import EINVAL
-from shell.failure import exit_status, tell
+from shell.failure import tell
 from shell.session import limits_from, open_system
 from shell.terminal import print_json
 
+if TYPE_CHECKING:
+    from llmagentos.client import System
+
 SIGNALS = ("TERM", "KILL", "STOP", "CONT", "INT")
-PID = click.IntRange(min=1)
+PID = click.IntRange(1, 2**53)
+"""The pids there can be: a larger one would not fit on the wire."""
+
 HISTORY = 1000
 
 
@@ -30,13 +37,15 @@ def ps(as_json: bool, tree: bool, everything: bool) -> None:
     """
     with open_system() as system:
         result = system.call("proc.list", history=HISTORY if everything else None)
+        # After it: what is collected between the two has ended, and is shown so.
+        live = live_pids(system) if everything and not as_json else None
     if as_json:
         return print_json(result)
     from llmagentos.abi.process import ProcessInfo
     from shell.processes import process_table
 
     processes = [ProcessInfo.model_validate(row) for row in result["processes"]]
-    return click.echo(process_table(processes, tree=tree))
+    return click.echo(process_table(processes, tree=tree, live=live))
 
 
 @click.command()
@@ -115,14 +124,18 @@ def send(pid: int, text: str) -> None:
         system.call("ipc.send", to=pid, text=text)
 
 
+def live_pids(system: System) -> set[int]:
+    """Who is in the process table: whoever is only in its history was collected."""
+    return {row["pid"] for row in system.call("proc.list")["processes"]}
+
+
 def ended_with(record: dict[str, object]) -> int:
     """Tell why a process did not end well; the exit status that goes with its end."""
     code, error = record.get("code"), record.get("error")
     number = code if isinstance(code, int) else 1
     if isinstance(error, dict):
         tell(str(error.get("message", "")), str(error.get("hint", "")))
-        return exit_status(str(error.get("code")), number or 1)
-    if number:
+    elif number:
         by = f", ended by {record['signal']}" if record.get("signal") else ""
         tell(f"{record.get('name')} (pid {record.get('pid')}) exited with code {number}{by}")
     return number

@@ -12,7 +12,7 @@ import time
 
 import click
 
-from llmagentos.abi.errors import ECONNREFUSED, LLMOSError
+from llmagentos.abi.errors import LLMOSError
 from llmagentos.home import Home
 from shell import boot
 from shell.boot import Started
@@ -33,7 +33,7 @@ def up(detach: bool) -> int:
     llmos up --detach      start it in the background
     """
     home = Home.default()
-    if boot.is_up(home):
+    if boot.stays_up(home, lambda: _tell_going_down(home)):
         return _up_already(home)
     started = boot.launch(home, kernel_program(home), programs_of(home), detach=detach)
     if detach:
@@ -102,15 +102,12 @@ def _stay(home: Home, started: Started) -> int:
     return 0
 
 
+def _tell_going_down(home: Home) -> None:
+    click.echo(f"the system in {home.root} is going down; it is started when it is down", err=True)
+
+
 def _up_already(home: Home) -> int:
     supervisor = supervisor_pid(home)
-    try:
-        boot.wait_until_up(home)
-    except LLMOSError as error:
-        raise ECONNREFUSED(
-            f"a supervisor runs in {home.root}, but its kernel does not answer",
-            hint="take it down: llmos down",
-        ) from error
     if supervisor is not None:
         # It tries the drivers that it had given up again.
         os.kill(supervisor, signal.SIGHUP)

@@ -25,6 +25,7 @@ from kernel.effects import (
 )
 from kernel.machine import Machine
 from kernel.store import Store
+from llmagentos.abi import wire
 from llmagentos.abi.errors import from_wire
 from llmagentos.abi.wire import Message
 
@@ -83,8 +84,11 @@ class Rig:
     def _take(self, effects: Effects) -> None:
         self.store.commit(effects.rows, effects.events)
         for send in effects.sends:
+            wire.decode(wire.encode(send.message))
             self.inbox[send.peer].append(send.message)
         for command in effects.commands:
+            body = command.body.model_dump(mode="json") if command.body else {}
+            wire.decode(wire.encode(Message(command.kind, body=body)))
             self.commands[command.peer].append((command.kind, command.body))
         self.events += effects.events
 

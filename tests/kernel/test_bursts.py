@@ -4,7 +4,7 @@ import pytest
 
 from kernel.config import Config
 from kernel.effects import FromDriver
-from llmagentos.abi.errors import EBUSY, ENODRIVER
+from llmagentos.abi.errors import EBUSY, ECONTEXT, ENODRIVER
 from llmagentos.abi.wire import Message
 from tests.kernel.rig import MODEL, Rig, agent
 
@@ -281,6 +281,57 @@ def test_does_a_stopped_burst_go_on_elsewhere_when_the_keeper_of_its_kv_dies(rig
     reply = host.reply(call)
     assert reply is not None
     assert reply["result"]["text"] == "one two"
+
+
+def test_is_a_prompt_refused_that_fits_into_no_message(rig: Rig) -> None:
+    driver = rig.driver(slots=1)
+    _, session = rig.program()
+    for _ in range(5):
+        big = [{"role": "user", "content": "y" * 1_000_000}]
+        rig.call("ctx.append", session=session, peer=b"prog", messages=big)
+    with pytest.raises(ECONTEXT, match="the most is"):
+        rig.call("llm.generate", session=session, peer=b"prog")
+    rig.send("llm.generate", messages=_said("hi"))
+    assert len(driver.started) == 1
+
+
+def test_is_a_driver_that_makes_more_tokens_than_allowed_refused(rig: Rig) -> None:
+    driver = rig.driver()
+    rig.send("llm.generate", messages=_said("hi"), sampling={"max_tokens": 2})
+    driver.report(driver.started[0], "one two three", prompt=1)
+    assert len(driver.heard("refuse")) == 1
+
+
+def test_does_each_burst_wait_its_full_time_for_a_driver(rig: Rig) -> None:
+    rig.driver().die()
+    first = rig.send("llm.generate", messages=_said("a"))
+    rig.wait(rig.config.driver_patience - 5)
+    second = rig.send("llm.generate", messages=_said("b"))
+    rig.wait(10)
+    assert rig.reply(first) is not None
+    assert rig.reply(second) is None
+    rig.wait(rig.config.driver_patience)
+    assert rig.reply(second) is not None
+
+
+def test_does_a_draining_driver_finish_a_burst_that_was_stopped(rig: Rig) -> None:
+    driver, host = rig.driver(), rig.host()
+    pid = rig.spawn()
+    host.act(pid, "llm.generate")
+    driver.report(driver.started[0], "one ", prompt=1)
+    rig.call("proc.kill", pid=pid, signal="STOP")
+    rig.call("drv.drain", name="edge")
+    rig.call("proc.kill", pid=pid, signal="CONT")
+    assert len(driver.heard("resume")) == 1
+
+
+def test_is_a_call_of_a_stopped_process_answered_when_it_is_killed(rig: Rig) -> None:
+    rig.driver()
+    pid, session = rig.program("worker")
+    number = rig.send("llm.generate", session=session, peer=b"prog", messages=_said("a"))
+    rig.call("proc.kill", pid=pid, signal="STOP")
+    rig.call("proc.kill", pid=pid, signal="KILL")
+    assert rig.reply(number, b"prog") is not None
 
 
 def _said(text: str) -> list[dict[str, str]]:

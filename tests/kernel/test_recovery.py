@@ -115,3 +115,67 @@ def test_does_an_attached_agent_end_when_its_shell_does_not_come_back(rig: Rig) 
     rig.wait(11)
     assert rig.call("proc.info", pid=gone)["process"]["exit"] is not None
     assert rig.call("proc.info", pid=back)["process"]["exit"] is None
+
+
+def test_is_an_answer_that_its_host_died_under_made_again_as_the_same_turn(rig: Rig) -> None:
+    driver, host = rig.driver(), rig.host()
+    pid = rig.spawn(agent(limits={"turns": 1}))
+    watching = rig.send("proc.wait", pid=pid, stream=True)
+    host.act(pid, "llm.generate")
+    driver.report(driver.started[-1], "one ", prompt=3)
+    rig.drop_client(b"host")
+    host.die()
+    other = rig.host("other")
+    call = other.act(pid, "llm.generate")
+    driver.report(driver.started[-1], "one two", finish="stop", prompt=3)
+    reply = other.reply(call)
+    assert reply is not None
+    assert reply["ok"], "the death of a host cost the agent its turn"
+    heard = [m.body["burst"] for m in rig.inbox[b"user"] if m.id == watching]
+    assert set(heard) == {1}, "a reader would take it for a second answer"
+
+
+def test_can_a_host_that_was_given_up_not_answer_beside_its_successor(rig: Rig) -> None:
+    driver, host = rig.driver(), rig.host()
+    pid = rig.spawn()
+    old = host.session_of(pid)
+    crash(rig)
+    driver = rig.driver()
+    rig.send("llm.generate", session=old, peer=b"host", id=4)
+    other = rig.host("other")
+    rig.wait(rig.config.claim_patience + 1)
+    other.act(pid, "llm.generate")
+    for start in driver.started[-1:]:
+        driver.report(start, "once", finish="stop", prompt=1)
+    told = [m["role"] for m in rig.call("ctx.read", pid=pid)["messages"]]
+    assert told == ["user", "assistant"]
+    reply = rig.reply(4, b"host")
+    assert reply is not None
+    assert not reply["ok"]
+
+
+def test_do_term_and_drain_survive(rig: Rig) -> None:
+    rig.driver()
+    rig.host()
+    pid = rig.spawn()
+    rig.call("proc.kill", pid=pid)
+    rig.call("drv.drain", name="edge")
+    crash(rig)
+    host = rig.host(running=[pid])
+    assert [body.signal for body in host.heard("signal")] == ["TERM"]
+    rig.driver()
+    assert rig.call("drv.info", name="edge")["state"] == "draining"
+    rig.wait(rig.config.term_grace + 1)
+    assert rig.call("proc.wait", pid=pid)["signal"] == "KILL"
+
+
+def test_is_nothing_kept_for_a_session_that_is_gone(rig: Rig) -> None:
+    for number in range(3):
+        host = rig.host(f"host{number}")
+        pid = rig.spawn()
+        message = [{"role": "user", "content": "x"}]
+        host.act(pid, "ctx.append", messages=message)
+        host.die()
+        rig.call("proc.kill", pid=pid, signal="KILL")
+    rows = rig.store._rows("SELECT DISTINCT scope FROM replays")
+    assert [row for row in rows if not row["scope"].startswith("user:")] == []

@@ -3,6 +3,7 @@
 import pytest
 
 from kernel.config import Config
+from llmagentos.abi.errors import EPROTO
 from tests.kernel.rig import MODEL, Rig, agent
 
 
@@ -74,3 +75,9 @@ def test_are_old_replies_let_go() -> None:
     assert rig.store._rows("SELECT count(*) AS n FROM replays WHERE scope NOT LIKE 'user:%'") == [
         {"n": 3}
     ]
+
+
+def test_is_an_id_that_is_used_for_another_call_refused(rig: Rig) -> None:
+    pid = rig.call("proc.spawn", manifest=agent(), id=77)["pid"]
+    with pytest.raises(EPROTO, match=r"used for proc\.spawn before"):
+        rig.call("proc.kill", pid=pid, id=77)

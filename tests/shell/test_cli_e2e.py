@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from llmagentos.home import Home
-from shell import boot
+from shell import boot, image
 from shell.cli import main
 from shell.lock import supervisor_pid
 from tests.shell.standins import end, lives, run_llmos, start_llmos, until
@@ -155,6 +157,31 @@ def test_do_kill_wait_and_logs_see_a_running_agent(up: Home, llmos: Command, man
     assert run.returncode not in (0, 1, 2, 3, 4)
     status, out, _ = llmos("wait", pid, "--json")
     assert (status, json.loads(out)["signal"]) == (run.returncode, "KILL")
+    row = next(line for line in llmos("ps", "--all")[1].splitlines() if line.split()[0] == pid)
+    assert row.split()[3] == "ENDED"
+
+
+def test_is_one_that_was_interrupted_waited_for_with_130(
+    up: Home, llmos: Command, manifest: str
+) -> None:
+    with start_llmos(up, "run", manifest, "x", "--model", "slow-model", "--name", "cut") as run:
+        assert run.stdout is not None
+        assert run.stdout.read(10)
+        rows = json.loads(llmos("ps", "--json")[1])["processes"]
+        pid = next(str(row["pid"]) for row in rows if row["name"] == "cut")
+        assert llmos("kill", pid, "-s", "INT")[0] == 0
+        run.communicate(timeout=10)
+    assert (run.returncode, llmos("wait", pid)[0]) == (130, 130)
+
+
+@pytest.mark.parametrize("words", [("ps",), ("run", "MANIFEST", "hello"), ("status",)])
+def test_does_it_do_without_a_stdout(up: Home, manifest: str, words: tuple[str, ...]) -> None:
+    given = [manifest if word == "MANIFEST" else word for word in words]
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "shell", *given]
+    done = subprocess.run(
+        closed, env=image.environment(up), stderr=subprocess.PIPE, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_are_all_events_told_and_then_followed(up: Home, llmos: Command, manifest: str) -> None:

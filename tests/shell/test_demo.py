@@ -53,7 +53,7 @@ def test_do_all_agents_answer_at_once(home: Home, demo: list[subprocess.Popen[st
     assert speakers[: len(AGENTS)] != [AGENTS[0]] * len(AGENTS)
     rows = [line.split() for line in out.splitlines() if f"{DEFAULT_MODEL}@fake" in line]
     assert [row[2] for row in rows] == list(AGENTS)
-    assert all(row[3] == "ZOMBIE" and row[6] == "60" and row[-1] == "0" for row in rows)
+    assert all(row[3] == "ENDED" and row[6] == "60" and row[-1] == "0" for row in rows)
     assert not boot.is_up(home)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shell.lock import supervisor_pid
-from shell.service import LOG_LIMIT, QUICK_DEATHS, rotate
+from shell.service import LOG_LIMIT, LONGEST_BACKOFF, QUICK_DEATHS, Program, Service, rotate
 from tests.shell.standins import Supervised, lives, until
 
 Start = Callable[..., Supervised]
@@ -37,6 +37,25 @@ def test_is_one_that_dies_started_again_ever_later_and_then_given_up(
 
     supervisor.signal(signal.SIGHUP)
     until(lambda: len(_lines(born)) > QUICK_DEATHS)
+
+
+def test_is_a_kernel_on_a_full_disk_never_given_up(supervised: Start, tmp_path: Path) -> None:
+    born = tmp_path / "born"
+    supervisor = supervised(f"echo born >> {born}; exit 4")
+    until(lambda: len(_lines(born)) >= QUICK_DEATHS)
+    until(lambda: supervisor.log.count("the disk is full") >= QUICK_DEATHS)
+    time.sleep(0.2)
+    assert supervisor.process.poll() is None
+    assert not supervisor.services["kernel"]["given_up"]
+    assert "given up" not in supervisor.log
+
+
+def test_does_the_back_off_stay_within_its_bound_for_ever(tmp_path: Path) -> None:
+    service = Service(Program("kernel", ["/bin/true"]), tmp_path, {})
+    service.start()
+    until(lambda: service.ended() is not None)
+    service.deaths = 5000
+    assert service.back_off() == LONGEST_BACKOFF
 
 
 def test_is_a_kernel_that_was_killed_started_again(supervised: Start) -> None:

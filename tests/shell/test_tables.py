@@ -80,6 +80,13 @@ def test_is_the_reason_and_the_end_told() -> None:
     assert killed.split()[-1] == "KILL"
 
 
+def test_is_one_that_was_collected_shown_as_ended() -> None:
+    record = ExitRecord(pid=3, name="x", code=0, started=1.0, ended=2.0)
+    ended = [_process(pid, state="ZOMBIE", exit=record) for pid in (3, 4)]
+    rows = process_table([_process(2), *ended], live={2, 4}, room=200).splitlines()[1:]
+    assert [row.split()[3] for row in rows] == ["RUNNING", "ENDED", "ZOMBIE"]
+
+
 def test_is_a_driver_that_loads_shown_with_its_progress() -> None:
     loading = DriverInfo(
         name="edge", kind="edge", state="loading", note="download", progress=0.42,

@@ -15,7 +15,8 @@ from llmagentos.abi.errors import BY_CODE
 from llmagentos.abi.model import MAX_TEXT
 from llmagentos.home import Home
 from shell.cli import COMMANDS, cli, main
-from shell.failure import exit_status, status_of
+from shell.commands.process import ended_with
+from shell.failure import status_of
 from shell.lines import Speakers
 from shell.session import limits_from
 
@@ -65,7 +66,10 @@ def test_does_it_know_its_version(llmos: Main) -> None:
     "words",
     [
         ("nonsense",), ("ps", "--nonsense"), ("kill",), ("kill", "x"), ("kill", "0"),
-        ("kill", "1", "-s", "HUP"), ("wait", "1", "2"), ("run",), ("limits", "1", "tokens"),
+        ("kill", "1", "-s", "HUP"), ("kill", "9" * 23), ("kill", str(2**53 + 1)),
+        ("run", "\udcff\udcfe", "hi"), ("\udcff",), ("mem", "search", "\udcff"),
+        ("send", "1", "\udcff"),
+        ("wait", "1", "2"), ("run",), ("limits", "1", "tokens"),
         ("limits", "1", "colour=red"), ("limits", "1", "tokens=-1"), ("limits", "1", "wall=soon"),
         ("run", "x", "y", "--limit", "tokens=1.5"), ("run", "x", "y", "--max-tokens", "0"),
         ("run", "x", ""), ("run", "x", " \n\t"), ("run", "x", "\udcff"),
@@ -80,6 +84,21 @@ def test_does_a_mistake_exit_with_2(llmos: Main, words: tuple[str, ...]) -> None
     sentence, hint = err.splitlines()
     assert sentence.startswith("llmos: ")
     assert hint.startswith("hint: ")
+
+
+@pytest.mark.parametrize("group", ["audit", "mem", "fs"])
+def test_does_a_group_alone_show_its_help(llmos: Main, group: str) -> None:
+    status, out, err = llmos(group)
+    assert (status, out) == (2, "")
+    assert f"\n  llmos {group} " in err
+    assert "\nCommands:\n" in err
+
+
+def test_is_a_home_that_is_a_file_a_usage_error(llmos: Main, home: Home) -> None:
+    home.root.write_text("")
+    status, out, err = llmos("up", "--detach")
+    assert (status, out) == (2, "")
+    assert f"{home.root} is not a folder\nhint: set LLMOS_HOME" in err
 
 
 @pytest.mark.parametrize(
@@ -170,7 +189,7 @@ def test_does_completion_know_the_commands(
 @pytest.mark.parametrize("code", BY_CODE)
 def test_has_every_error_its_exit_code(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     error = BY_CODE[code]("it went wrong", hint="mend it")
-    assert status_of(error) == exit_status(code, 0) in (1, 2, 3, 4)
+    assert status_of(error) == BY_CODE[code].exit_status in (1, 2, 3, 4)
     assert capsys.readouterr().err == "llmos: it went wrong\nhint: mend it\n"
 
 
@@ -181,7 +200,10 @@ def test_is_an_unexpected_error_a_bug_and_not_a_traceback(
     told = capsys.readouterr().err
     assert "this is a bug: KeyError: 'surprise'" in told
     assert "Traceback" not in told
-    assert "KeyError: 'surprise'" in (home.logs / "shell.log").read_text()
+    log = home.logs / "shell.log"
+    assert "KeyError: 'surprise'" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+    assert status_of(KeyError("\udcff")) == 1
 
 
 @pytest.mark.parametrize(
@@ -197,6 +219,18 @@ def test_is_a_failure_of_the_machine_no_bug(
 ) -> None:
     assert status_of(error) == status
     assert "bug" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [None, {"code": "ECANCELED", "message": "it was interrupted", "hint": "do so"}]
+)
+def test_is_the_exit_code_the_process_own(
+    error: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = {"pid": 5, "name": "x", "code": 130, "signal": "INT", "error": error}
+    assert ended_with(record) == 130
+    said = "it was interrupted\nhint: do so" if error else "x (pid 5) exited with code 130"
+    assert said in capsys.readouterr().err
 
 
 def test_do_streams_that_come_at_once_stay_readable(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from kernel.config import Config
 from kernel.effects import FromClient
+from kernel.table import payers
 from llmagentos.abi.wire import Message
 from tests.kernel.rig import MODEL, FakeDriver, FakeHost, Rig, agent
 
@@ -84,10 +85,12 @@ class World:
 
     def generate(self) -> None:
         peer = self._peer()
+        self.open[peer, self._generate(peer, None)] = "llm.generate"
+
+    def _generate(self, peer: bytes, id: int | None) -> int:
         said = [{"role": "user", "content": "hi"}]
-        sampling = {"max_tokens": 10}
-        number = self.rig.send("llm.generate", peer=peer, messages=said, sampling=sampling)
-        self.open[peer, number] = "llm.generate"
+        args: dict[str, Any] = {"messages": said, "sampling": {"max_tokens": 10}}
+        return self.rig.send("llm.generate", peer=peer, id=id, **args)
 
     def agents_act(self) -> None:
         """Each agent makes the next step of its loop."""
@@ -96,10 +99,12 @@ class World:
                 self._loop(host, assignment)
 
     def _loop(self, host: FakeHost, assignment: Any) -> None:
+        if self._chance(0.1) and len(self.spawned) < 25:
+            self._spawn_child(host, assignment)
         done = self.acted.setdefault(assignment.session.encode(), set())
         peer = host.peer
         options = {"session": assignment.session, "peer": peer}
-        number = int(assignment.session[-12:], 16) * 10
+        number = 10**9 + int(assignment.session[-12:], 16) * 10  # apart from the rig's own ids
         if "generate" not in done:
             done.add("generate")
             self.rig.send("llm.generate", id=number + 1, **options)
@@ -110,6 +115,15 @@ class World:
             answer = body["result"]["text"] if body["ok"] else ""
             code = 0 if body["ok"] else 1
             self.rig.send("proc.exit", id=number + 2, code=code, answer=answer, **options)
+
+    def _spawn_child(self, host: FakeHost, assignment: Any) -> None:
+        """Trees grow, and their roots may end before their leaves."""
+        manifest = agent(sampling={"max_tokens": 5}, capabilities={"allow": ["proc:spawn"]})
+        options = {"session": assignment.session, "peer": host.peer}
+        number = self.rig.send("proc.spawn", manifest=manifest, text="hi", **options)
+        body = self.rig.reply(number, host.peer)
+        if body is not None and body["ok"]:
+            self.spawned.add(body["result"]["pid"])
 
     def drivers_act(self) -> None:
         """Some drivers make a step for some of their bursts."""
@@ -179,9 +193,7 @@ class World:
         if self.open:
             (peer, number), name = self.random.choice(sorted(self.open.items()))
             if name == "llm.generate":
-                said = [{"role": "user", "content": "hi"}]
-                args: dict[str, Any] = {"messages": said, "sampling": {"max_tokens": 10}}
-                self.rig.send(name, peer=peer, id=number, **args)
+                self._generate(peer, number)
 
     def nonsense(self) -> None:
         message = Message("call", 5, self.random.choice(["x", "proc.kill", ""]), "guess", {"y": 1})
@@ -200,13 +212,17 @@ class World:
         assert after.keys() == before.keys(), "a process was lost, or came from nowhere"
         for pid, (usage, spent, ended) in before.items():
             assert after[pid] == (usage, spent, ended), f"process {pid} is not what it was"
-        self.open.clear()
         self.drivers.clear()
         hosts = list(self.hosts)
         self.hosts.clear()
         self.acted.clear()
         for name in hosts:
             self.hosts[name] = self.rig.host(name, slots=50)
+        for (peer, number), name in sorted(self.open.items()):
+            if name == "llm.generate":
+                self._generate(peer, number)
+            else:
+                del self.open[peer, number]
 
     # -- what must hold ----------------------------------------------------------------------
 
@@ -221,7 +237,7 @@ class World:
                 assert process.tokens.reserved + process.tokens.spent <= most + 3, (
                     "spent more than one uncounted prompt beyond the limit"
                 )
-            own = sum(b.reserved for p in machine.table.tree(process) for b in p.bursts)
+            own = sum(b.reserved for b in live if process in payers(b.process))
             assert process.tokens.reserved == own, f"the books of {process.pid} don't balance"
             if not process.alive:
                 assert process.state == "ZOMBIE"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llmagentos import System, connect, connect_async
+from llmagentos import AsyncSystem, System, connect, connect_async
 from llmagentos.abi import errors
 from llmagentos.home import Home
 from tests.system.machines import ROOT, Machines, agent, eventually
@@ -421,3 +422,219 @@ def test_is_a_wrong_key_refused_and_left_at_that(shared: Machines) -> None:
         connect(home=shared.home.root, key="0" * 64)
     with pytest.raises(errors.EAUTH), connect(home=shared.home.root, session="nonsense") as system:
         system.info()
+
+
+# -- what is given up ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_does_a_call_that_took_too_long_stay_ended(shared: Machines, kind: str) -> None:
+    if kind == "sync":
+        with shared.program() as system:
+            stream = system.open("proc.wait", pid=system.spawn(agent(), "word " * 300).pid)
+            for use in (lambda: stream.result(0.1), stream.result, lambda: list(stream)):
+                with pytest.raises(errors.ETIMEOUT, match=r"within 0\.1 s"):
+                    use()
+        return
+
+    async def main() -> None:
+        async with asyncio.timeout(10), connect_async(home=shared.home.root) as system:
+            started = await system.spawn(agent(), "word " * 300)
+            stream = system.open("proc.wait", pid=started.pid)
+            for within in (0.1, None):
+                with pytest.raises(errors.ETIMEOUT, match=r"within 0\.1 s"):
+                    await stream.result(within)
+            with pytest.raises(errors.ETIMEOUT):
+                [text async for text in stream]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_is_a_closed_connection_refused(shared: Machines, kind: str) -> None:
+    if kind == "sync":
+        system = shared.program()
+        waiting = system.open("proc.wait", pid=system.pid)
+        system.close()
+        for use in (system.info, waiting.result, lambda: list(system.generate_stream("x"))):
+            with pytest.raises(errors.ECONNREFUSED, match="this connection was closed"):
+                use()
+        return
+
+    async def main() -> None:
+        system = await connect_async(home=shared.home.root)
+        await system.close()
+        with pytest.raises(errors.ECONNREFUSED, match="this connection was closed"):
+            await asyncio.wait_for(system.info(), 3)
+
+    asyncio.run(main())
+
+
+_FORK = """
+import os, sys
+from llmagentos import connect
+from llmagentos.abi import errors
+system = connect(home=sys.argv[1])
+if os.fork() == 0:
+    try:
+        system.info()
+    except errors.EINVAL as error:
+        print(error.hint, flush=True)
+    system.close()
+    with connect(home=sys.argv[1]) as own:
+        print(own.pid != system.pid and own.info().process.pid == own.pid, flush=True)
+    os._exit(0)
+os.wait()
+print(system.info().process.pid == system.pid, flush=True)
+"""
+
+
+def test_does_a_fork_need_a_connection_of_its_own(shared: Machines) -> None:
+    with _program(shared.home, _FORK) as program:
+        try:
+            out, _ = program.communicate(timeout=15)
+        finally:
+            program.kill()
+    assert out.splitlines() == ["connect again in the child", "True", "True"]
+
+
+LONG = "word " * 2000
+
+
+@pytest.mark.parametrize("way", ["close", "with", "break", "interrupt", "timeout"])
+def test_is_an_answer_that_nobody_reads_cancelled(
+    shared: Machines, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shared.program() as system:
+        stream = system.generate_stream(LONG, max_tokens=2000)
+        next(stream.pieces())
+        if way == "close":
+            stream.close()
+        elif way == "with":
+            with stream:
+                pass
+        elif way == "break":
+            for _ in stream:
+                break
+        elif way == "timeout":
+            with pytest.raises(errors.ETIMEOUT):
+                stream.result(0.1)
+        else:
+            stream.inbox.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr(system._connection, "pump", _interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    list(stream)
+        # Nothing is left to cancel: that is what this call would say.
+        assert eventually(lambda: system.call("llm.cancel") == {"cancelled": 0}, 2)
+        with pytest.raises((errors.ECANCELED, errors.ETIMEOUT)):
+            stream.result()
+        assert system.generate(SAYS).text == SAYS
+
+
+def _interrupt(_: float) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("way", ["cancel", "cancel loop", "break", "close", "timeout"])
+def test_is_an_answer_that_no_task_reads_cancelled(shared: Machines, way: str) -> None:
+    async def read(system: AsyncSystem, *, some: bool = False) -> None:
+        async for _ in system.generate_stream(LONG, max_tokens=2000):
+            if some:
+                break
+
+    async def main() -> None:
+        async with asyncio.timeout(15), connect_async(home=shared.home.root) as system:
+            if way == "close":
+                system.generate_stream(LONG, max_tokens=2000).close()
+            elif way == "break":
+                await read(system, some=True)
+            elif way == "timeout":
+                with pytest.raises(errors.ETIMEOUT):
+                    await system.generate_stream(LONG, max_tokens=2000).result(0.2)
+            else:
+                work = read(system) if "loop" in way else system.generate(LONG, max_tokens=2000)
+                task = asyncio.create_task(work)
+                await asyncio.sleep(0.3)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            await asyncio.sleep(0.1)
+            assert await system.call("llm.cancel") == {"cancelled": 0}
+            assert (await system.generate(SAYS)).text == SAYS
+
+    asyncio.run(main())
+
+
+def test_may_a_wait_that_was_cancelled_be_taken_up_again(shared: Machines) -> None:
+    async def main() -> None:
+        async with connect_async(home=shared.home.root) as system:
+            started = await system.spawn(agent(), "word " * 40)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(started.wait(), 0.1)
+            assert (await started.wait(10)).code == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["threads", "tasks"])
+def test_do_programs_of_one_name_become_one_process(shared: Machines, kind: str) -> None:
+    pids: list[int | None] = []
+    name = f"fresh-{kind}"
+
+    def one() -> None:
+        with shared.program(name=name) as system:
+            pids.append(system.info().process.pid)
+
+    async def other() -> None:
+        async with connect_async(home=shared.home.root, name=name) as system:
+            pids.append((await system.info()).process.pid)
+
+    async def main() -> None:
+        await asyncio.gather(*(other() for _ in range(12)))
+
+    if kind == "tasks":
+        asyncio.run(main())
+    else:
+        threads = [threading.Thread(target=one) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert (len(pids), len(set(pids))) == (12, 1)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_is_a_name_that_is_a_path_refused(shared: Machines, kind: str) -> None:
+    for name in ("../x", "n" * 64, ""):
+        with pytest.raises(errors.EINVAL, match="can't be a program's name"):
+            _connected(shared.home, kind, name=name)
+    assert not (shared.home.root / "x").exists()
+
+
+def test_is_what_can_not_be_sent_no_raw_exception(shared: Machines) -> None:
+    with shared.program() as system:
+        for use in (
+            lambda: system.info(2**70),
+            lambda: system.generate("\udcff"),
+            lambda: system.spawn("/dev/zero"),
+        ):
+            with pytest.raises(errors.EINVAL):
+                use()
+
+
+def test_does_a_message_that_can_not_be_taken_in_fail_the_calls(
+    shared: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Any) -> None:
+        raise RuntimeError("odd")
+
+    async def main() -> None:
+        async with connect_async(home=shared.home.root) as system:
+            with monkeypatch.context() as patch:
+                patch.setattr(system._connection._exchange, "feed", broken)
+                with pytest.raises(errors.EPROTO):
+                    await asyncio.wait_for(system.info(), 3)
+            assert (await system.info()).process.pid == system.pid
+
+    asyncio.run(main())

@@ -23,7 +23,7 @@ class GenerateArgs(Model):
 
     messages: list[InputMessage] | None = Field(None, min_length=1, max_length=4096)
     append: bool = Field(False, description="prompt = context + messages; keep both")
-    model: ModelName | list[ModelName] | None = Field(
+    model: ModelName | Annotated[list[ModelName], Field(max_length=16)] | None = Field(
         None, description="default: the manifest's, else the system's default model"
     )
     sampling: Sampling | None = Field(None, description="default: the manifest's")

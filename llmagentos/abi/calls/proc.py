@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -14,7 +14,7 @@ MAX_SOURCE = 256 * 1024
 
 
 class SpawnArgs(Model):
-    manifest: str | dict[str, Any] | None = Field(
+    manifest: Annotated[str, Field(max_length=200)] | dict[str, Any] | None = Field(
         None, description="a manifest's name, or the document itself"
     )
     source: str | None = Field(None, max_length=MAX_SOURCE, description="a manifest as YAML text")

@@ -1,0 +1,79 @@
+"""Does ``llmos audit verify`` see every change of the log, at its ends too?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from llmagentos.abi.audit import GENESIS, chain_hash
+from shell.cli import main
+from shell.commands import audit
+
+LENGTH = 2500
+
+
+def _chain(numbers: Sequence[int]) -> list[dict[str, Any]]:
+    entries, previous = [], GENESIS
+    for seq in numbers:
+        hashed = chain_hash(previous, seq, 1.0, 1, "proc.kill", "denied", "")
+        entries.append({
+            "seq": seq, "time": 1.0, "pid": 1, "action": "proc.kill", "verdict": "denied",
+            "detail": "", "previous": previous, "hash": hashed,
+        })  # fmt: skip
+        previous = hashed
+    return entries
+
+
+class _System:
+    """A kernel with this log."""
+
+    def __init__(self, entries: list[dict[str, Any]], latest: int) -> None:
+        self._entries = entries
+        self._latest = latest
+
+    def __enter__(self) -> _System:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def call(self, name: str, *, since: int, limit: int) -> dict[str, Any]:
+        after = [entry for entry in self._entries if entry["seq"] > since]
+        return {"entries": after[:limit], "latest": self._latest}
+
+
+WHOLE = _chain(range(1, LENGTH + 1))
+
+
+@pytest.mark.parametrize(
+    ("entries", "latest", "broken"),
+    [
+        (WHOLE, LENGTH, None),
+        ([], 0, None),
+        (WHOLE[:-1], LENGTH, LENGTH),
+        (WHOLE[:1000], LENGTH, 1001),
+        (WHOLE, LENGTH - 1, LENGTH),
+        ([], LENGTH, 1),
+        (WHOLE[1:], LENGTH, 2),
+        (_chain(range(5, 9)), 8, 1),
+        ([*WHOLE[:9], *WHOLE[10:]], LENGTH, 11),
+    ],
+    ids=["whole", "none yet", "last one", "end", "added", "all", "first", "forged", "middle"],
+)
+def test_is_what_is_missing_found(
+    entries: list[dict[str, Any]],
+    latest: int,
+    broken: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(audit, "open_system", lambda: _System(entries, latest))
+    status = main(["audit", "verify"])
+    told = capsys.readouterr()
+    if broken is None:
+        assert (status, told.out) == (0, f"the audit log holds: {latest} entries, none changed\n")
+    else:
+        assert status == 1
+        assert f"entry {broken} " in told.err
