@@ -41,7 +41,7 @@ class Host:
     def __init__(self, home: Home, name: str, slots: int) -> None:
         self._agents: dict[int, _Running] = {}
         self._link = Link(home, name, slots, lambda: sorted(self._agents))
-        self._system = AsyncSystem(AsyncConnection(home.syscalls, home))
+        self._system = AsyncSystem(AsyncConnection(home.syscalls, home, withdraw=False))
 
     async def serve(self, parent: int | None) -> None:
         """Run until SIGTERM or SIGINT, or until ``parent`` is no longer this process's parent.

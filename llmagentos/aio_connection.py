@@ -30,9 +30,22 @@ from llmagentos.home import Home
 
 
 class AsyncConnection:
-    """A DEALER socket on the running event loop that repeats its calls after a reconnect."""
+    """A DEALER socket on the running event loop that repeats its calls after a reconnect.
 
-    def __init__(self, address: str, home: Home, patience: float = DEFAULT_PATIENCE) -> None:
+    ``withdraw``: an LLM call that nobody waits for any more is cancelled. An agent host does not
+    want that: when it lets go of an agent, the kernel has ended the agent's calls, or gives them
+    to another host.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        home: Home,
+        patience: float = DEFAULT_PATIENCE,
+        *,
+        withdraw: bool = True,
+    ) -> None:
+        self._withdraw = withdraw
         self._home = home
         self._patience = patience
         self._exchange = Exchange()
@@ -75,7 +88,7 @@ class AsyncConnection:
         """Stop a call that nobody waits for any more; False if its reply came before."""
         waiting = number in self._exchange
         frames = self._exchange.abandon(number)
-        if frames and self._up and os.getpid() == self._owner:
+        if frames and self._withdraw and self._up and os.getpid() == self._owner:
             # It may be the end of the program that lets go of a call.
             with suppress(zmq.ZMQError):
                 self._send(frames)

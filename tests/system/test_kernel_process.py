@@ -63,7 +63,8 @@ def test_does_sigterm_end_it_with_0_while_work_is_pending(
 ) -> None:
     with kernel.user() as user:
         calls = [user.generate_stream("word " * 500, max_tokens=500) for _ in range(6)]
-        assert next(iter(calls[0])) == "word "
+        pieces = iter(calls[0])
+        assert next(pieces) == "word "
         begun = time.monotonic()
         kernel.kernel.send_signal(signal.SIGTERM)
         assert kernel.kernel.wait(10) == 0
