@@ -7,6 +7,7 @@ It knows nothing about what a burst's answer is used for.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kernel.burst import Burst
@@ -221,14 +222,12 @@ class Scheduler:
         self, key: tuple[object, ...], demand: tuple[object, ...], burst: Burst, why: Decision
     ) -> None:
         """Nothing can start: say so in the process's placement, and don't wait for ever."""
-        burst.process.placement = Placement(
-            chosen=None, considered=why.considered, time=self._kernel.now
-        )
-        timers, config = self._kernel.timers, self._kernel.config
+        now, timers = self._kernel.now, self._kernel.timers
+        burst.process.placement = Placement(chosen=None, considered=why.considered, time=now)
         if why.outlook == "away":
-            self._away_since.setdefault(demand, self._kernel.now)
-            due = self._kernel.now + config.driver_patience
-            timers.set_once(key, due, lambda: self._give_up(demand))
+            self._away_since.setdefault(demand, now)
+            due = now + self._kernel.config.driver_patience
+            timers.set_once(key, due, partial(self._give_up, demand))
         elif why.outlook == "none":
             due = self._kernel.booted + self._boot_patience()
             timers.set(key, due, self._look_again)
@@ -247,8 +246,7 @@ class Scheduler:
         while queue is not None and (burst := queue.first()) is not None:
             due = max(burst.submitted, self._away_since.get(demand, now)) + patience
             if due > now:
-                again = lambda: self._give_up(demand)  # noqa: E731
-                self._kernel.timers.set(("patience", demand), due, again)
+                self._kernel.timers.set(("patience", demand), due, partial(self._give_up, demand))
                 return
             decision = decide(burst, self._kernel.registry.compute())
             names = ", ".join(f"{k}: {v}" for k, v in decision.considered.items())
