@@ -36,12 +36,13 @@ Every call there is, its arguments and its result, as maps of a message's body.
 argument that is not listed is refused with `EINVAL`. A result may get new fields in later
 versions, so a client ignores those that it does not know.
 
-**Needs** is what the caller must hold: *nothing* is open to every process, *tree* wants the
-target to be the caller or a descendant of it, *user* wants the user's key. **Draws on** names
+**Needs** is what the caller must hold, all of it: *nothing* is open to every process, *tree* wants
+the target to be the caller or a descendant of it, *below* a descendant, *holds* wants the caller
+to have what it gives, *user* wants the user's key. The rest are capabilities, with the values of
+arguments in place of `<names>`; a process's own space and mount, `self`, need none. **Draws on** names
 the limits that the call uses up. A call that **writes** has its reply kept, so that a repeat
 under the same id gets the first result. A call that **streams** may send parts of its answer
-before the reply. A **reserved** call has its name, but no kernel of this version serves it: it
-answers `ENOSYS`.
+before the reply.
 """
 
 FAMILIES: Final = {
@@ -195,9 +196,7 @@ def _contents() -> Iterator[str]:
 
 
 def _call(call: Syscall, reference: Reference) -> Iterator[str]:
-    yield f"{call.doc}" if call.args else f"*Reserved.* {call.doc}"
-    if call.args is None or call.result is None:
-        return
+    yield call.doc
     needs = {"self": "nothing", "tree": "tree", "user": "user"}.get(
         call.capability, f"`{call.capability}`"
     )

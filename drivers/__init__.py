@@ -1,6 +1,7 @@
-"""Compute drivers: programs that serve the kernel's LLM calls, one OS process each.
+"""Drivers: programs that do what the kernel orders, one OS process each.
 
-``host`` is the loop that every driver shares, ``engine`` what it asks of an engine; ``edge``
-runs a local model, ``scripted`` plays one for tests, ``models`` keeps the models on disk.
+``host`` is the loop that every driver shares. ``engine`` is what it asks of an engine that serves
+LLM calls: ``edge`` runs a local model, ``scripted`` plays one for tests. ``tool`` is what it asks
+of a tool: ``clock`` is the smallest driver that has some. ``models`` keeps the models on disk.
 They know the kernel only by its driver protocol (``llmagentos.abi.driver``).
 """

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from drivers.engine import Engine, EngineStats
+from drivers.faults import record, typed
 from llmagentos.abi.driver import BurstRef, Start, StepReport
-from llmagentos.abi.errors import EBUSY, EDRIVER, LLMOSError
-from llmagentos.abi.process import ErrorRecord
+from llmagentos.abi.errors import EBUSY, LLMOSError
 
 log = logging.getLogger("driver")
 
@@ -47,7 +47,7 @@ class Bursts:
         return self.engine.stats if self.engine is not None else None
 
     def take_reports(self) -> list[StepReport]:
-        """All since the last time; at most one of a burst's is unfinished."""
+        """All since the last time, in order."""
         taken, self._outbox = self._outbox, []
         return taken
 
@@ -61,7 +61,9 @@ class Bursts:
         with self._alone(order.burst):
             if self.engine is None:
                 raise EBUSY("the driver is still loading", hint="wait until it is ready")
-            self.engine.start(order)
+            said = self.engine.start(order)
+            if said is not None:
+                self._put(said)
 
     def steer(self, command: Literal["preempt", "resume", "cancel"], which: BurstRef) -> None:
         live = self._live.get(which.burst)
@@ -84,7 +86,7 @@ class Bursts:
             steps = self.engine.step()
         except Exception as error:
             log.exception("the engine failed in a step; its %d bursts fail", len(self._live))
-            self.fail_all(_driver_error(error))
+            self.fail_all(typed(error))
             return
         for step in steps:
             self._put(step)
@@ -129,22 +131,14 @@ class Bursts:
                 log.exception("burst %d failed", burst)
             live = self._live[burst]
             self._forget(burst)
-            reason = error if isinstance(error, LLMOSError) else _driver_error(error)
-            self._put(_failure(burst, live.attempt, live.index, reason))
+            self._put(_failure(burst, live.attempt, live.index, error))
 
 
-def _driver_error(error: Exception) -> EDRIVER:
-    lines = str(error).splitlines() or [""]
-    return EDRIVER(
-        f"the driver failed: {type(error).__name__}: {lines[0]}", hint="see the driver's log"
-    )
-
-
-def _failure(burst: int, attempt: int, index: int, error: LLMOSError) -> StepReport:
+def _failure(burst: int, attempt: int, index: int, error: Exception) -> StepReport:
     return StepReport(
         burst=burst,
         attempt=attempt,
         index=index,
         finish="error",
-        error=ErrorRecord.model_validate(error.to_wire()),
+        error=record(error),
     )

@@ -9,7 +9,7 @@ frames.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from llmagentos.abi.driver import ModelCard, Start, StepReport
 
@@ -35,8 +35,12 @@ class Engine(Protocol):
     @property
     def stats(self) -> EngineStats: ...
 
-    def start(self, order: Start) -> None:
-        """Take a burst in. ``EBUSY`` if every slot is taken, ``ECONTEXT`` if it cannot fit."""
+    def start(self, order: Start) -> StepReport | None:
+        """Take a burst in. ``EBUSY`` if every slot is taken, ``ECONTEXT`` if it cannot fit.
+
+        What can be said of it without a step is given back: the count of one that is to be held
+        (which needs no slot), or the end of one whose accepted tokens are the whole answer.
+        """
 
     def preempt(self, burst: int) -> None:
         """Hold it from the next token boundary on; its KV is kept, its slot is free."""
@@ -53,6 +57,15 @@ class Engine(Protocol):
     def step(self) -> list[StepReport]:
         """One step for all sequences together, and what each of them got: at most one report
         for a burst. What fails for one burst is reported for it, with an error."""
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """An engine that also makes vectors of texts."""
+
+    def embed(self, model: str, texts: Sequence[str]) -> tuple[list[list[float]], int]:
+        """A vector for each text, and how many tokens they were. Unlike the rest it is called
+        from other threads, several at once and beside a step; ``ENOENT`` for another model."""
 
 
 class Announce(Protocol):

@@ -1,9 +1,10 @@
-"""The host loop: a driver's life, the same for every engine.
+"""The host loop: a driver's life, the same for every engine and every set of tools.
 
 It registers first thing, so that the kernel knows of the driver while its engine is still
 being loaded (in a thread); it beats; it hands on the kernel's commands before each step and
-sends one report for all that a step gave. Only a load that fails, a refusal, a signal or the
-death of the parent end it. It knows nothing about models, tokens, or where the engine computes.
+sends one report for all that a step gave. Jobs run in threads beside it; their results leave
+from here. Only a load that fails, a refusal, a signal or the death of the parent end it. It
+knows nothing about models, tokens, tools, or where the engine computes.
 """
 
 from __future__ import annotations
@@ -14,16 +15,27 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from typing import Final, Literal, cast
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
 from drivers.bursts import Bursts
 from drivers.engine import Engine, Loader
+from drivers.faults import first_problem
+from drivers.jobs import Jobs
 from drivers.link import Link
 from drivers.pulse import Pulse
-from llmagentos.abi.driver import FROM_KERNEL, BurstRef, Registration, Report, Start, Welcome
+from drivers.tool import Tool
+from llmagentos.abi.driver import (
+    FROM_KERNEL,
+    BurstRef,
+    JobRef,
+    Registration,
+    Report,
+    Welcome,
+)
 from llmagentos.abi.errors import EDRIVER, EPROTO, LLMOSError
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.abi.wire import Message
@@ -34,25 +46,46 @@ log = logging.getLogger("driver")
 _CONNECT_SECONDS: Final = 1.0
 _NEVER: Final = float("-inf")
 
+Ref = TypeVar("Ref", BurstRef, JobRef)
+
 
 class Host:
     """One driver. ``run`` returns the exit status of its process."""
 
     def __init__(
-        self, home: Home, registration: Registration, load: Loader, *, parent: int | None = None
+        self,
+        home: Home,
+        registration: Registration,
+        load: Loader | None = None,
+        *,
+        tools: Sequence[Tool] = (),
+        parent: int | None = None,
     ) -> None:
-        """``parent``: the process id of who started us; when it is no more our parent we end."""
+        """Without ``load`` there is no engine, only ``tools``. ``parent``: the process id of who
+        started us; when it is no more our parent we end."""
         self._home = home
         self._registration = registration
         self._load = load
         self._parent = parent
         self._bursts = Bursts()
+        self._jobs = Jobs(tools, registration.slots, self._wake)
         self._pulse = Pulse()
         self._loaded: Engine | LLMOSError | None = None
         self._boot: int | None = None
         self._registered_at = _NEVER
         self._exit: int | None = None
         self._link: Link
+        self._commands: dict[str, Callable[[Any], None]] = {
+            "welcome": self._welcomed,
+            "refuse": self._refused,
+            "start": self._bursts.start,
+            "preempt": partial(self._bursts.steer, "preempt"),
+            "resume": partial(self._bursts.steer, "resume"),
+            "cancel": partial(self._bursts.steer, "cancel"),
+            "call": self._jobs.call,
+            "embed": self._jobs.embed,
+            "abort": self._jobs.abort,
+        }
 
     def run(self) -> int:
         self._link = Link(self._home.drivers, self._home.service_key())
@@ -60,8 +93,12 @@ class Host:
             with self._signals():
                 # Wait for the line, so that we are known before loading takes the machine.
                 self._link.wait_connected(_CONNECT_SECONDS)
+                if self._load is None:
+                    self._pulse.turn("ready")
                 self._register()
-                threading.Thread(target=self._load_engine, name="load", daemon=True).start()
+                if self._load is not None:
+                    work = partial(self._load_engine, self._load)
+                    threading.Thread(target=work, name="load", daemon=True).start()
                 while self._exit is None:
                     self._turn()
                 self._farewell()
@@ -75,12 +112,14 @@ class Host:
             log.info("ending: %s", reason)
             self._pulse.turn("failed" if status else "draining", reason)
             self._exit = status
-            self._link.wake()
+            self._wake()
 
     def _turn(self) -> None:
         """Commands first, then the beat, then one step: a cancel waits for one step at most."""
         for message in self._link.receive():
             self._obey(message)
+            if self._pulse.due_in == 0:
+                break  # taking in a hundred prompts must not look like death; the rest waits
         if self._loaded is not None:
             self._take_over(self._loaded)
         if self._parent is not None and os.getppid() != self._parent:
@@ -90,10 +129,11 @@ class Host:
         if self._registered_at == _NEVER:
             self._register()
         if self._pulse.due_in == 0:
-            self._link.send("beat", self._pulse.beat(self._bursts.stats))
+            self._link.send("beat", self._pulse.beat(self._bursts.stats, self._jobs.active))
+        self._report()  # what the commands brought about need not wait for a step
         if self._bursts.busy:
             self._bursts.step()
-        self._report()
+            self._report()
         if not self._bursts.busy:
             self._link.wait(self._pulse.due_in)
 
@@ -103,87 +143,90 @@ class Host:
         if message.kind == "who":
             self._forgotten()
             return
-        shape = FROM_KERNEL.get(message.kind)
-        if shape is None:
-            log.warning("the kernel sent %r, which no driver knows; ignored", message.kind)
+        obey = self._commands.get(message.kind)
+        if obey is None:
+            log.warning("the kernel sent %r, which is not for drivers; ignored", message.kind)
             return
         try:
-            body = shape.model_validate(message.body)
+            body = FROM_KERNEL[message.kind].model_validate(message.body)
         except ValidationError as error:
             self._reject(message, error)
             return
-        if isinstance(body, Welcome):
-            self._welcomed(body)
-        elif isinstance(body, ErrorRecord):
-            log.error("the kernel refuses this driver: %s; %s", body.message, body.hint)
-            self.stop("refused by the kernel", 1)
-        elif isinstance(body, Start):
-            self._bursts.start(body)
-        elif isinstance(body, BurstRef):
-            command = cast(Literal["preempt", "resume", "cancel"], message.kind)
-            self._bursts.steer(command, body)
-        else:
-            log.warning("the kernel sent %r, which is not for drivers; ignored", message.kind)
+        obey(body)
 
     def _reject(self, message: Message, error: ValidationError) -> None:
         log.warning("the kernel sent a bad %r, ignored: %s", message.kind, error)
-        if message.kind != "start":
-            return
-        # Somebody waits for this burst, so it must not vanish here, if we can tell which it is.
+        reason = EPROTO(f"the driver cannot read this {message.kind}: {first_problem(error)}")
+        # Somebody waits for this work, so it must not vanish here, if we can tell which it is.
         with contextlib.suppress(ValidationError):
-            which = BurstRef.model_validate({k: message.body.get(k) for k in BurstRef.model_fields})
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            reason = EPROTO(f"the driver cannot read this start: {place}: {first['msg']}")
-            self._bursts.fail(which.burst, which.attempt, reason)
+            if message.kind == "start":
+                which = _part(BurstRef, message.body)
+                self._bursts.fail(which.burst, which.attempt, reason)
+            elif message.kind in ("call", "embed"):
+                self._jobs.fail(_part(JobRef, message.body).job, reason)
 
     def _welcomed(self, welcome: Welcome) -> None:
         if self._boot not in (None, welcome.boot):
-            self._bursts.drop_all("the kernel has restarted")
+            self._drop_all("the kernel has restarted")
         self._boot, self._pulse.interval = welcome.boot, welcome.beat_interval
+
+    def _refused(self, error: ErrorRecord) -> None:
+        log.error("the kernel refuses this driver: %s; %s", error.message, error.hint)
+        self.stop("refused by the kernel", 1)
 
     def _forgotten(self) -> None:
         # Beats that were under way each bring a `who`; one registration answers them all.
         if time.monotonic() - self._registered_at > self._pulse.interval:
-            self._bursts.drop_all("the kernel does not know this driver")
+            self._drop_all("the kernel does not know this driver")
             self._register()
+
+    def _drop_all(self, why: str) -> None:
+        self._bursts.drop_all(why)
+        self._jobs.drop_all(why)
 
     # -- what the driver says -----------------------------------------------------------------
 
     def _register(self) -> None:
-        current = self._registration.model_copy(update={"state": self._pulse.state})
+        now = {"state": self._pulse.state, "tools": self._jobs.cards}
+        current = self._registration.model_copy(update=now)
         if self._link.send("register", current):
             self._registered_at = time.monotonic()
 
     def _report(self) -> None:
         steps = self._bursts.take_reports()
-        if steps and not self._link.send("report", Report(steps=steps)):
-            self._bursts.drop_all("the kernel is gone")
+        sent = not steps or self._link.send("report", Report(steps=steps))
+        for result in self._jobs.take_results():
+            sent = sent and self._link.send("result", result)
+        if not sent:
+            self._drop_all("the kernel is gone")
 
     def _farewell(self) -> None:
-        """Hand every burst back at once, rather than let the kernel find out by itself."""
-        self._bursts.fail_all(EDRIVER(f"the driver ended: {self._pulse.note}"))
+        """Hand all work back at once, rather than let the kernel find out by itself."""
+        ended = EDRIVER(f"the driver ended: {self._pulse.note}")
+        self._bursts.fail_all(ended)
+        self._jobs.fail_all(ended)
         self._report()
         self._link.send("beat", self._pulse.beat(None))
 
     # -- loading ------------------------------------------------------------------------------
 
-    def _load_engine(self) -> None:
+    def _load_engine(self, load: Loader) -> None:
         """In the loading thread: leaves an engine or an error for the loop to take over."""
         try:
-            self._loaded = self._load(self._announce)
+            self._loaded = load(self._announce)
         except LLMOSError as error:
             self._loaded = error
         except Exception as error:
             log.exception("loading failed")
             self._loaded = EDRIVER(f"loading failed: {type(error).__name__}: {error}")
-        with contextlib.suppress(OSError):  # the driver may have ended meanwhile
-            self._link.wake()
+        self._wake()
 
     def _announce(self, note: str, progress: float | None = None) -> None:
         self._pulse.announce(note, progress)
-        with contextlib.suppress(OSError):
-            self._link.wake()
+        self._wake()
+
+    def _wake(self) -> None:
+        self._link.wake()
 
     def _take_over(self, loaded: Engine | LLMOSError) -> None:
         self._loaded = None
@@ -192,7 +235,7 @@ class Host:
             self.stop(f"{loaded.message}; {loaded.hint}", 1)
             return
         cards = list(loaded.models)
-        self._bursts.engine = loaded
+        self._bursts.engine = self._jobs.engine = loaded
         self._registration = self._registration.model_copy(update={"models": cards})
         self._pulse.turn("ready", models=cards)
         log.info("ready: %s", ", ".join(card.name for card in cards))
@@ -213,3 +256,8 @@ class Host:
         finally:
             for number, handler in before:
                 signal.signal(number, handler)
+
+
+def _part(shape: type[Ref], body: dict[str, Any]) -> Ref:
+    """Which burst or job a message is about that can't be read as a whole."""
+    return shape.model_validate({key: body.get(key) for key in shape.model_fields})

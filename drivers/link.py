@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
+import socket
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -42,12 +42,13 @@ class Link:
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
         self._socket.setsockopt(zmq.LINGER, 1000)
         self._socket.connect(address)
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
+        # Sockets rather than a pipe: a number that is closed may be somebody else's file by then.
+        self._bell, self._button = socket.socketpair()
+        self._bell.setblocking(False)
+        self._button.setblocking(False)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
-        self._poller.register(self._wake_read, zmq.POLLIN)
+        self._poller.register(self._bell.fileno(), zmq.POLLIN)
 
     def send(self, kind: str, body: Model) -> bool:
         """False if the kernel is not there now; nothing is kept for later then."""
@@ -68,12 +69,12 @@ class Link:
     def wait(self, seconds: float) -> None:
         """Sleep until there is something to receive, somebody wakes us, or time is up."""
         ready = dict(self._poller.poll(max(0, round(seconds * 1000))))
-        if self._wake_read in ready:
-            os.read(self._wake_read, 4096)
+        if self._bell.fileno() in ready:
+            self._bell.recv(4096)
 
     def wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # full: then it wakes anyway
-            os.write(self._wake_write, b"\0")
+        with contextlib.suppress(OSError):  # full: then it wakes anyway; closed: nobody sleeps
+            self._button.send(b"\0")
 
     def receive(self) -> Iterator[Message]:
         """All that has arrived by now. What is no message is logged and ignored."""
@@ -90,5 +91,5 @@ class Link:
     def close(self) -> None:
         """What was sent still leaves, within a second."""
         self._socket.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._bell.close()
+        self._button.close()

@@ -10,23 +10,27 @@ import importlib.metadata
 import logging
 import os
 import sys
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
 from drivers.engine import Loader
+from drivers.faults import first_problem
 from drivers.host import Host
+from drivers.tool import Tool
 from llmagentos.abi.driver import Feature, Kind, ModelCard, Registration
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.home import Home
 
 
 def common_options(
-    program: str, description: str, *, name: str, slots: int
+    program: str, description: str, *, name: str, slots: int, model: bool = True
 ) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument("--name", default=name, help="the driver's identity (%(default)s)")
-    parser.add_argument("--model", required=True, help="the model that it offers")
-    parser.add_argument("--slots", type=int, default=slots, help="bursts at once (%(default)s)")
+    if model:
+        parser.add_argument("--model", required=True, help="the model that it offers")
+    parser.add_argument("--slots", type=int, default=slots, help="work at once (%(default)s)")
     parser.add_argument("--zone", default="device", help="where it computes (%(default)s)")
     parser.add_argument(
         "--label", action="append", default=[], help="a label that it may see; may be repeated"
@@ -42,9 +46,10 @@ def run_driver(
     options: argparse.Namespace,
     *,
     kind: Kind,
-    models: list[ModelCard],
-    features: list[Feature],
-    load: Loader,
+    models: Sequence[ModelCard] = (),
+    features: Sequence[Feature] = (),
+    load: Loader | None = None,
+    tools: Sequence[Tool] = (),
 ) -> int:
     """Run a driver from its parsed options; returns the exit status of the process."""
     parent = None if options.no_parent else os.getppid()
@@ -58,20 +63,19 @@ def run_driver(
         registration = Registration(
             name=options.name,
             kind=kind,
-            models=models,
+            models=list(models),
             slots=options.slots,
-            features=features,
+            features=list(features),
             zone=options.zone,
             labels=options.label,
             os_pid=os.getpid(),
             version=_version(),
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        log.critical("bad option %s: %s", ".".join(map(str, first["loc"])), first["msg"])
+        log.critical("bad option: %s", first_problem(error))
         return 2
     try:
-        return Host(Home.default(), registration, load, parent=parent).run()
+        return Host(Home.default(), registration, load, tools=tools, parent=parent).run()
     except LLMOSError as error:
         log.critical("%s; %s", error.message, error.hint)
         return error.exit_status

@@ -51,13 +51,13 @@ class Pulse:
         wait = _NEWS_INTERVAL if self._news else self.interval
         return max(0.0, self._last + min(wait, self.interval) - time.monotonic())
 
-    def beat(self, stats: EngineStats | None) -> Beat:
-        """What to send now; the next one is due an interval later."""
+    def beat(self, stats: EngineStats | None, jobs: int = 0) -> Beat:
+        """What to send now; the next one is due an interval later. ``jobs``: at work now."""
         beat = Beat(
             state=self.state,
             note=self.note[:500],
             progress=self.progress,
-            active=stats.active if stats else 0,
+            active=jobs + (stats.active if stats else 0),
             kv_bytes=stats.kv_bytes if stats else 0,
             models=self._models,
         )

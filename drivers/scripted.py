@@ -1,13 +1,18 @@
 """An engine without a model, for tests of the kernel and its schedulers ONLY.
 
 It answers with a fixed script, or says the last user message back, a word per token and a
-token per step for every sequence; the same order always gets the same answer. It can be told
-to misbehave. A token's number is its word's place in the answer, "tokens" of a prompt are its
-words, and stop strings are ignored: nothing here says anything about a real model.
+token per step for every sequence; the same order always gets the same answer. Without a delay
+it is as fast as the protocol: for measuring what is not the model. It can be told to misbehave.
+A token's number is its word's place in the answer, "tokens" of a text are its words, stop strings
+are ignored, and texts that share words have vectors near each other: nothing here says anything
+about a real model.
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import math
 import os
 import re
 import signal
@@ -17,11 +22,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from drivers.engine import Announce, EngineStats
+from drivers.faults import first_problem
 from drivers.options import common_options, run_driver
-from llmagentos.abi.driver import ModelCard, Start, StepReport
+from llmagentos.abi.driver import Feature, Finish, ModelCard, Price, Start, StepReport
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT
 
+DIMENSIONS = 32
 KV_PER_TOKEN = 1000
 """Bytes that it claims to hold for a token, so that accounts have something to count."""
 
@@ -37,29 +46,73 @@ class Misbehaviour:
 
 @dataclass(slots=True)
 class _Answer:
+    """``read``: its prompt was, as far as anything is read here."""
+
     order: Start
     words: list[str]
     prompt_tokens: int
     index: int
-    reported: bool = False
+    counted: bool = False
+    read: bool = False
+    limit: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.limit = min(len(self.words), self.order.sampling.max_tokens)
+
+    @property
+    def ended(self) -> bool:
+        return self.index >= self.limit
+
+    @property
+    def kv_bytes(self) -> int:
+        return (self.prompt_tokens + self.index) * KV_PER_TOKEN if self.read else 0
+
+    def speak(self, seconds: float) -> StepReport:
+        """The next word, if there is one. Reading the prompt takes no longer than a word."""
+        start, first = self.index, not self.read
+        spoken = self.words[start : min(start + 1, self.limit)]
+        self.index += len(spoken)
+        self.read = True
+        return self.report(
+            start, spoken, prefill=seconds if first else 0.0, decode=0.0 if first else seconds
+        )
+
+    def report(
+        self, start: int, spoken: list[str], *, prefill: float = 0.0, decode: float = 0.0
+    ) -> StepReport:
+        first, self.counted = not self.counted, True
+        reason: Finish = "stop" if self.limit == len(self.words) else "length"
+        return StepReport(
+            burst=self.order.burst,
+            attempt=self.order.attempt,
+            index=start,
+            tokens=[start] if spoken else [],
+            text="".join(spoken),
+            prompt_tokens=self.prompt_tokens if first else None,
+            prefill_seconds=prefill,
+            decode_seconds=decode,
+            finish=reason if self.ended else None,
+        )
 
 
 @dataclass(slots=True)
 class ScriptedEngine:
-    """``delay``: seconds that a step takes. ``script``: the answer; None: an echo."""
+    """``delay``: seconds that a step takes. ``script``: the answer; None: an echo. ``embedder``:
+    the card of its other model, which makes vectors."""
 
     card: ModelCard
     slots: int
     script: str | None = None
     delay: float = 0.0
     misbehaviour: Misbehaviour = field(default_factory=Misbehaviour)
+    embedder: ModelCard | None = None
     _running: dict[int, _Answer] = field(default_factory=dict)
     _held: dict[int, _Answer] = field(default_factory=dict)
     _spoken: int = 0
 
     @property
     def models(self) -> Sequence[ModelCard]:
-        return [self.card]
+        return [self.card] if self.embedder is None else [self.card, self.embedder]
 
     @property
     def busy(self) -> bool:
@@ -68,17 +121,17 @@ class ScriptedEngine:
     @property
     def stats(self) -> EngineStats:
         kept = [*self._running.values(), *self._held.values()]
-        tokens = sum(answer.prompt_tokens + answer.index for answer in kept)
-        return EngineStats(len(self._running), tokens * KV_PER_TOKEN)
+        return EngineStats(len(self._running), sum(answer.kv_bytes for answer in kept))
 
-    def start(self, order: Start) -> None:
+    def start(self, order: Start) -> StepReport | None:
         if order.model != self.card.name:
             raise ENOENT(
                 f"this driver has no model {order.model!r}", hint=f"it has {self.card.name}"
             )
         if not order.messages:
             raise EINVAL("there is no message to answer", hint="append one to the context first")
-        self._check_slot()
+        if not order.hold:
+            self._check_slot()
         prompt = sum(len(message.content.split()) for message in order.messages)
         limit = min(self.card.context_length, order.context_tokens or self.card.context_length)
         if prompt + order.sampling.max_tokens > limit:
@@ -89,7 +142,14 @@ class ScriptedEngine:
             )
         asked = next((m.content for m in reversed(order.messages) if m.role == "user"), "")
         words = re.findall(r"\S+\s*", asked if self.script is None else self.script)
-        self._running[order.burst] = _Answer(order, words, prompt, len(order.accepted))
+        answer = _Answer(order, words, prompt, len(order.accepted))
+        if order.accepted and answer.ended:
+            return answer.report(answer.index, [])
+        if order.hold:
+            self._held[order.burst] = answer
+            return answer.report(answer.index, [])
+        self._running[order.burst] = answer
+        return None
 
     def preempt(self, burst: int) -> None:
         if burst in self._running:
@@ -115,28 +175,17 @@ class ScriptedEngine:
         self._misbehave()
         return [_nonsense(report) for report in reports] if self.misbehaviour.garbage else reports
 
+    def embed(self, model: str, texts: Sequence[str]) -> tuple[list[list[float]], int]:
+        if self.embedder is None or model != self.embedder.name:
+            raise ENOENT(f"this driver has no model {model!r} that embeds", hint="see --embeds")
+        return [_vector(text) for text in texts], sum(len(text.split()) for text in texts)
+
     def _speak(self, burst: int) -> StepReport:
-        answer = self._running[burst]
-        order, index = answer.order, answer.index
-        limit = min(len(answer.words), order.sampling.max_tokens)
-        spoken = answer.words[index : min(index + 1, limit)]
-        answer.index += len(spoken)
-        self._spoken += len(spoken)
-        first, answer.reported = not answer.reported, True
-        ended = answer.index >= limit
-        if ended:
+        report = self._running[burst].speak(self.delay)
+        self._spoken += len(report.tokens)
+        if report.finish is not None:
             del self._running[burst]
-        return StepReport(
-            burst=burst,
-            attempt=order.attempt,
-            index=index,
-            tokens=[index] if spoken else [],
-            text="".join(spoken),
-            prompt_tokens=answer.prompt_tokens if first else None,
-            prefill_seconds=self.delay if first else 0.0,
-            decode_seconds=0.0 if first else self.delay,
-            finish=("stop" if limit == len(answer.words) else "length") if ended else None,
-        )
+        return report
 
     def _check_slot(self) -> None:
         if len(self._running) >= self.slots:
@@ -148,6 +197,16 @@ class ScriptedEngine:
             os.kill(os.getpid(), signal.SIGKILL)
         while plan.hang_after is not None and self._spoken >= plan.hang_after:
             time.sleep(1.0)
+
+
+def _vector(text: str) -> list[float]:
+    """The mean direction of its words' hashes."""
+    total = [0] * DIMENSIONS
+    for word in text.lower().split() or [""]:
+        digest = hashlib.blake2b(word.encode(), digest_size=DIMENSIONS).digest()
+        total = [old + 2 * byte - 255 for old, byte in zip(total, digest, strict=True)]
+    length = math.hypot(*total)
+    return [number / length for number in total]
 
 
 def _nonsense(report: StepReport) -> StepReport:
@@ -164,21 +223,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--load-delay", type=float, default=0.0, help="seconds of loading")
     parser.add_argument("--context-length", type=int, default=8192)
     parser.add_argument("--kind", choices=["edge", "cloud", "node"], default="edge")
+    parser.add_argument("--price-prompt", type=float, default=0.0, help="for a million tokens")
+    parser.add_argument("--price-completion", type=float, default=0.0, help="the same")
+    parser.add_argument("--no-price", action="store_true", help="leave the price unknown")
+    parser.add_argument("--embeds", action="store_true", help="offer a model for vectors too")
+    parser.add_argument("--embed-model", default="scripted-embed", help="its name (%(default)s)")
     parser.add_argument("--hang-after", type=int, metavar="N", help="hang after N tokens")
     parser.add_argument("--die-after", type=int, metavar="N", help="SIGKILL after N tokens")
     parser.add_argument("--garbage", action="store_true", help="report nonsense")
     options = parser.parse_args(argv)
-    card = ModelCard(name=options.model, context_length=options.context_length, dtype="words")
+    features: list[Feature] = ["preempt", "resume_tokens", "count"]
+    try:
+        card, embedder = _cards(options)
+    except ValidationError as error:
+        parser.error(f"bad option: {first_problem(error)}")
+    if embedder is not None:
+        features.append("embed")
 
     def load(announce: Announce) -> ScriptedEngine:
         announce("pretending to load", 0.5)
         time.sleep(options.load_delay)
         plan = Misbehaviour(options.hang_after, options.die_after, options.garbage)
-        return ScriptedEngine(card, options.slots, options.script, options.delay, plan)
+        return ScriptedEngine(card, options.slots, options.script, options.delay, plan, embedder)
 
-    return run_driver(
-        options, kind=options.kind, models=[card], features=["preempt", "resume_tokens"], load=load
+    models = [card] if embedder is None else [card, embedder]
+    return run_driver(options, kind=options.kind, models=models, features=features, load=load)
+
+
+def _cards(options: argparse.Namespace) -> tuple[ModelCard, ModelCard | None]:
+    """The model that speaks, and perhaps one that makes vectors; both cost the same."""
+    price = None
+    if not options.no_price:
+        price = Price(prompt=options.price_prompt, completion=options.price_completion)
+    card = ModelCard(
+        name=options.model,
+        context_length=options.context_length,
+        dtype="words",
+        price=price,
+        kv_bytes_per_token=KV_PER_TOKEN,
     )
+    if not options.embeds:
+        return card, None
+    update = {"name": options.embed_model, "embeds": True, "kv_bytes_per_token": 0}
+    return card, ModelCard.model_validate(card.model_dump() | update)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import gc
 import logging
 import os
 import secrets
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 
 from kernel.config import Config
+from kernel.policies import POLICIES
 from llmagentos import __version__
 from llmagentos.abi.errors import EAUTH, ENOSPC, LLMOSError
 from llmagentos.abi.manifest import DEFAULT_MODEL
@@ -56,6 +58,7 @@ def serve(home: Home, config: Config, durability: str) -> None:
     from kernel.boot import boot
     from kernel.catalog import Catalog
     from kernel.config import Services
+    from kernel.crashpoints import reach
     from kernel.machine import Machine
     from kernel.server import Server
     from kernel.store import Store
@@ -67,6 +70,9 @@ def serve(home: Home, config: Config, durability: str) -> None:
     services = Services(
         catalog=Catalog([home.manifests, shipped]),
         history=store,
+        memory=store.memory,
+        files=store.files,
+        mail=store.mail,
         mint=lambda: secrets.token_hex(32),
         user_key=_key(home.user_key_file),
         service_key=_key(home.service_key_file),
@@ -77,7 +83,15 @@ def serve(home: Home, config: Config, durability: str) -> None:
     machine = Machine(config, services)
     server = Server(home, machine, store)
     now = server.clock.now()
-    server.serve(boot(machine, store.load(now), now))
+    snapshot = store.load()
+    reach("at-boot-after-load")
+    booted = boot(machine, snapshot, now)
+    # What is here now stays: the collector need not look at it again and again. And it comes
+    # more rarely, since little of what a call makes is in a cycle.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    server.serve(booted)
     store.close()
 
 
@@ -85,6 +99,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m kernel", description=__doc__)
     parser.add_argument("--default-model", default=DEFAULT_MODEL)
     parser.add_argument("--durability", choices=["normal", "full"], default="normal")
+    parser.add_argument("--policy", choices=list(POLICIES), default="fair", help="of scheduling")
     parser.add_argument("--log-level", default="INFO")
     options = parser.parse_args()
     logging.basicConfig(
@@ -99,7 +114,8 @@ def main() -> int:
         if lock is None:
             print(f"another kernel serves {home.root}", file=sys.stderr)
             return _OTHER_KERNEL
-        serve(home, Config(default_model=options.default_model), options.durability)
+        config = Config(default_model=options.default_model, policy=options.policy)
+        serve(home, config, options.durability)
     except LLMOSError as error:
         print(f"kernel: {error}\nhint: {error.hint}", file=sys.stderr)
         return _DISK_FULL if isinstance(error, ENOSPC) else 1

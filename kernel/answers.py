@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel import ledger
+from kernel import budget
 from kernel.burst import Burst
 from kernel.calls import Call
 from kernel.effects import Send
-from kernel.table import payers, token_lines, turn_lines
+from kernel.ledger import chain
 from llmagentos.abi.calls.llm import GenerateResult, StreamBody
-from llmagentos.abi.errors import EQUOTA, LLMOSError
-from llmagentos.abi.wire import Message
+from llmagentos.abi.errors import LLMOSError
+from llmagentos.abi.wire import Message, encode
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -24,35 +24,6 @@ if TYPE_CHECKING:
 class Answers:
     def __init__(self, kernel: Machine) -> None:
         self._kernel = kernel
-
-    def reserve(self, burst: Burst) -> None:
-        """Set aside what the burst may use at most, as far as that is known before its prompt
-        has been counted. Raises ``EQUOTA``."""
-        process = burst.process
-        ledger.reserve("turns", 1, turn_lines(process))
-        try:
-            ledger.reserve("tokens", burst.sampling.max_tokens, token_lines(process))
-        except EQUOTA:
-            ledger.settle(1, 0, turn_lines(process))
-            raise
-        burst.reserved = burst.sampling.max_tokens
-
-    def release(self, burst: Burst) -> None:
-        """The burst was not admitted."""
-        process = burst.process
-        ledger.settle(1, 0, turn_lines(process))
-        ledger.settle(burst.reserved, 0, token_lines(process))
-
-    def counted(self, burst: Burst, tokens: int) -> None:
-        """The driver has counted the prompt, or counted more of it than another did: reserve
-        these tokens too, or end the burst."""
-        lines = token_lines(burst.process)
-        try:
-            ledger.reserve("tokens", tokens, lines)
-        except EQUOTA as error:
-            self._kernel.scheduler.fail(burst, error)
-        else:
-            burst.reserved += tokens
 
     def text(self, burst: Burst, before: int) -> None:
         """New text came: pass it on."""
@@ -118,16 +89,15 @@ class Answers:
     def _charge(self, burst: Burst, *, turn: bool = True) -> None:
         process = burst.process
         process.bursts.discard(burst)
-        used = burst.prompt_tokens + len(burst.tokens)
-        ledger.settle(burst.reserved, used, token_lines(process))
-        ledger.settle(1, 1 if burst.started and turn else 0, turn_lines(process))
+        turn = turn and burst.started is not None
+        budget.settle(burst, self._kernel.now, turn=turn)
         if burst.started:
             usage = burst.usage()
             process.usage += usage if turn else usage.model_copy(update={"turns": 0})
-        for account in payers(process):
-            self._kernel.changed(account)
+        for one in chain(process):
+            self._kernel.changed(one)
 
     def _stream(self, call: Call, burst: Burst, offset: int, text: str) -> None:
         body = StreamBody(burst=burst.number, offset=offset, text=text).model_dump()
-        message = Message("stream", call.id, call.spec.name, body=body)
-        self._kernel.effects.sends.append(Send(call.peer, message))
+        frames = encode(Message("stream", call.id, call.spec.name, body=body))
+        self._kernel.effects.sends.append(Send(call.peer, frames))

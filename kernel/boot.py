@@ -5,7 +5,10 @@ It knows nothing about how that state is kept on disk.
 
 from __future__ import annotations
 
-from kernel import lifecycle
+from typing import Any
+
+from kernel import ledger, lifecycle
+from kernel.connections import SHARED
 from kernel.effects import Effects, Put
 from kernel.machine import Machine
 from kernel.process import Process
@@ -15,6 +18,10 @@ from llmagentos.abi.process import INIT
 _BURSTS_A_BOOT = 1 << 32
 """Burst ids start anew with each boot, and must never repeat: a driver may still hold one of
 before."""
+
+
+_SHELL_REPLIES_KEPT = 86400.0
+"""Seconds that replies to shells, which have no process, outlive a boot."""
 
 
 def boot(kernel: Machine, snapshot: Snapshot, now: float) -> Effects:
@@ -34,10 +41,22 @@ def boot(kernel: Machine, snapshot: Snapshot, now: float) -> Effects:
         kernel.changed(init)
     kernel.table.next_pid = max(kernel.table.next_pid, snapshot.next_pid)
     kernel.registry.drained.update(snapshot.drained)
-    for row in snapshot.replays:
-        kernel.replays.restore(row["scope"], row["id"], row["name"], row["reply"])
+    for owner, what, amount in snapshot.held:
+        process = kernel.table.find(owner)
+        if process is not None:
+            ledger.settle(process, what, 0, amount)
+
+    def wanted(scope: str, moment: float) -> bool:
+        if scope.startswith(SHARED):
+            return now - moment < _SHELL_REPLIES_KEPT
+        return kernel.table.of_session(scope) is not None
+
+    for turn, packed in snapshot.replays:
+        kernel.replays.restore(turn, packed, wanted)
+    kernel.mail.restore(snapshot.mail, snapshot.topics)
     for process in list(kernel.table):
         _revive(kernel, process)
+    kernel.approvals.restore(snapshot.approvals)
     kernel.connections.expect_back()
     kernel.timers.set("claims", now + kernel.config.claim_patience, kernel.hosts.end_claims)
     kernel.journal.event(
@@ -50,16 +69,20 @@ def boot(kernel: Machine, snapshot: Snapshot, now: float) -> Effects:
 def _restore_processes(kernel: Machine, snapshot: Snapshot) -> None:
     nodes = nodes_from(snapshot.messages)
     found = {row["pid"]: row for row in snapshot.processes}
+    manifests = kernel.manifests.restore(snapshot.manifests)
     processes = {
-        pid: process_from(
-            {**row, "head": None, "checkpoints": "{}"} if row["reaped"] else row, nodes
-        )
+        pid: process_from(_bare(row) if row["reaped"] else row, nodes, manifests)
         for pid, row in sorted(found.items())
     }
     for pid, process in processes.items():
         process.payer = processes.get(found[pid]["payer"] or 0)
         if not process.reaped:
             kernel.table.add(process)
+
+
+def _bare(row: dict[str, Any]) -> dict[str, Any]:
+    """Of a process that was collected, only the accounts are needed."""
+    return {**row, "head": None, "born": None, "checkpoints": "{}", "manifest": None}
 
 
 def _revive(kernel: Machine, process: Process) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from llmagentos.abi.driver import ChatMessage, Finish, StepReport
+from kernel import ledger
+from llmagentos.abi.driver import ChatMessage, Finish, Price, StepReport
 from llmagentos.abi.errors import EPROTO
 from llmagentos.abi.manifest import Sampling
 from llmagentos.abi.process import Usage
 
 if TYPE_CHECKING:
     from kernel.calls import Call
+    from kernel.demand import Demand
     from kernel.process import Process
 
 
@@ -35,30 +37,88 @@ class Burst:
     append: bool
     added: int
     """How many of ``messages``, from the end, are not in the context yet."""
+    admitted: float
     submitted: float
+    """When it began to wait, this time."""
+    approved: bool = False
+    """Somebody has said yes to a model that must be asked for."""
     state: Literal["queued", "running", "held"] = "queued"
-    queue: tuple[object, ...] = ()
+    labels: tuple[str, ...] = ()
+    """Of what its prompt holds."""
+    bytes: int = 0
+    """Of its prompt's texts."""
+    demand: Demand | None = None
+    """What it waits for, while it is queued."""
     attempt: int = 0
     model: str = ""
     driver: str | None = None
     kept: bool = False
+    counting: bool = False
+    """Its driver holds it until its prompt is counted and paid for."""
+    slot_since: float = 0.0
+    ran_from: int = 0
+    """How many tokens it had when it got its slot."""
     started: float | None = None
     tokens: list[int] = field(default_factory=list)
     text: str = ""
     prompt_tokens: int = 0
-    reserved: int = 0
+    reserved: dict[str, int] = field(default_factory=dict)
+    price: Price | None = None
+    """Of the model, on the driver that it is on."""
+    moved_at: int = 0
+    """How many tokens it brought to that driver."""
+    sunk_cost: int = 0
+    """What it cost on drivers that it was on before, in billionths."""
     queue_seconds: float = 0.0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
     finish: Finish | None = None
 
     @property
-    def demand(self) -> tuple[object, ...]:
-        """What a driver must offer for it; bursts with the same demand share a queue."""
-        process, pinned = self.process, self.driver if self.kept else None
-        prefer = process.spec.placement.prefer
-        rules = tuple((*r.allow, "", *r.ask, "", *r.deny) for r in process.rights)
-        return self.models, process.places, prefer, process.labels, rules, pinned
+    def tree(self) -> int:
+        """The pid of the root of its process's tree: what the fair policy is fair to."""
+        return self.process.tree
+
+    @property
+    def weight(self) -> float:
+        return self.process.weight
+
+    @property
+    def priority(self) -> int:
+        return self.process.priority
+
+    @property
+    def due(self) -> float | None:
+        """When its process is to be done."""
+        return self.process.due
+
+    @property
+    def estimate(self) -> int:
+        """About how many tokens its prompt has, as long as nobody has counted them."""
+        return self.bytes // 4 + 8 * len(self.messages)
+
+    @property
+    def prompt_bound(self) -> int:
+        """The most tokens that its prompt can come to: no token stands for less than a byte, and
+        a template puts a few around each message."""
+        return self.bytes + 16 * len(self.messages) + 64
+
+    @property
+    def cost(self) -> int:
+        """What it cost up to now, in billionths of a currency unit."""
+        return self.cost_of(self.prompt_tokens, len(self.tokens))
+
+    def cost_of(self, prompt: int, tokens: int) -> int:
+        """What it costs with so many tokens in all. What it brings from another driver is read
+        like its prompt."""
+        if self.price is None:
+            return self.sunk_cost
+        read, made = prompt + self.moved_at, max(0, tokens - self.moved_at)
+        return (
+            self.sunk_cost
+            + ledger.price(self.price.prompt, read)
+            + ledger.price(self.price.completion, made)
+        )
 
     def accept(self, step: StepReport) -> bool:
         """Take in a report; False if it was heard before or is of an earlier attempt. Raises
@@ -77,8 +137,6 @@ class Burst:
             )
         self.tokens += step.tokens
         self.text += step.text
-        if step.prompt_tokens is not None:
-            self.prompt_tokens = max(self.prompt_tokens, step.prompt_tokens)
         self.prefill_seconds += step.prefill_seconds
         self.decode_seconds += step.decode_seconds
         self.finish = step.finish
@@ -89,6 +147,7 @@ class Burst:
             prompt_tokens=self.prompt_tokens,
             completion_tokens=len(self.tokens),
             turns=1,
+            money=self.cost / ledger.MONEY,
             queue_seconds=round(self.queue_seconds, 6),
             prefill_seconds=round(self.prefill_seconds, 6),
             decode_seconds=round(self.decode_seconds, 6),

@@ -1,15 +1,16 @@
-"""Calls: one syscall on its way through the kernel, and the replies that are kept for repeats.
+"""Calls: one syscall on its way through the kernel, and what its handler may come back with.
 
 It knows nothing about what any call does.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kernel.effects import Delete, Put, Row
+from llmagentos.abi.model import Model
+from llmagentos.abi.process import Reason
 from llmagentos.abi.syscalls import Syscall
 
 if TYPE_CHECKING:
@@ -27,10 +28,20 @@ class Call:
     spec: Syscall
     process: Process
     scope: str
+    buffers: tuple[bytes, ...] = ()
     stream: bool = False
     reap: bool = True
     awaited: Process | None = None
     burst: Burst | None = None
+    waits: Reason | None = None
+    """What its process is WAITING for, as long as this call is open; None: that follows from
+    elsewhere."""
+    on_close: Callable[[], None] | None = None
+    """Takes the call off the lists of whoever was to answer it."""
+    deferred: bool = False
+    """It is on the lists of calls in flight."""
+    approved: bool = False
+    """Somebody has said yes to it."""
     done: bool = False
 
 
@@ -41,40 +52,9 @@ class Deferred:
 DEFERRED = Deferred()
 
 
-class Kept(NamedTuple):
-    """A reply, and the call that it is the reply to."""
+@dataclass(frozen=True, slots=True)
+class Buffered:
+    """A result with raw buffers beside it."""
 
-    name: str
-    reply: dict[str, Any]
-
-
-@dataclass(slots=True)
-class Replays:
-    """The replies of the last calls of each scope that wrote something: a repeated id gets the
-    first reply again, and takes no second effect."""
-
-    most: int
-    _replies: dict[str, OrderedDict[int, Kept]] = field(default_factory=dict)
-
-    def restore(self, scope: str, id: int, name: str, reply: dict[str, Any]) -> None:
-        self._replies.setdefault(scope, OrderedDict())[id] = Kept(name, reply)
-
-    def find(self, scope: str, id: int) -> Kept | None:
-        replies = self._replies.get(scope)
-        return replies.get(id) if replies else None
-
-    def keep(self, call: Call, reply: dict[str, Any], now: float) -> list[Row]:
-        scope, id, name = call.scope, call.id, call.spec.name
-        replies = self._replies.setdefault(scope, OrderedDict())
-        replies[id] = Kept(name, reply)
-        row = {"scope": scope, "id": id, "name": name, "reply": reply, "time": now}
-        rows: list[Row] = [Put("replays", row)]
-        if len(replies) > self.most:
-            old, _ = replies.popitem(last=False)
-            rows.append(Delete("replays", {"scope": scope, "id": old}))
-        return rows
-
-    def forget(self, scope: str) -> list[Row]:
-        if self._replies.pop(scope, None) is None:
-            return []
-        return [Delete("replays", {"scope": scope})]
+    result: Model
+    buffers: tuple[bytes, ...]

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llmagentos.abi.driver import BEAT_INTERVAL, MISSED_BEATS
+from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.manifest import DEFAULT_MODEL, Manifest
 from llmagentos.abi.process import ProcessInfo
 from llmagentos.abi.wire import REPLAYS_KEPT
+
+if TYPE_CHECKING:
+    from kernel.files import FileStore
+    from kernel.mail import MailStore
+    from kernel.memory import MemoryStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,8 @@ class Config:
     """Counts, and seconds."""
 
     default_model: str = DEFAULT_MODEL
+    policy: str = "fair"
+    """Of scheduling: a name in ``kernel.policies.POLICIES``."""
     queue_limit: int = 4096
     driver_patience: float = 60.0
     """How long a burst waits for a driver that is away to come back."""
@@ -33,9 +41,31 @@ class Config:
     """A driver that was silent for so long is taken for dead."""
     attempts: int = 3
     """How many drivers may die under a burst before it fails."""
+    approval_patience: float = 86_400.0
+    """How long a question waits for somebody to decide it; then it is a no."""
+    calls_open: int = 4096
+    """Calls of one process that may wait for their replies."""
     events_kept: int = 20_000
     zombies_kept: int = 1000
+    processes_kept: int = 10_000
+    """Collected processes in the history, with their contexts."""
+    audit_kept: int = 1_000_000
+    versions_kept: int = 100
+    """Versions of one file."""
+    publications_kept: int = 1000
+    """Messages of one topic."""
+    topics_kept: int = 10_000
+    mailbox: int = 1000
+    """Messages in a mailbox whose process has no limit of its own."""
     replays_kept: int = REPLAYS_KEPT
+
+
+class StoreFailed(Exception):
+    """The state can't be read or written: the machine must not go on. ``error`` says why."""
+
+    def __init__(self, error: LLMOSError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Catalog(Protocol):
@@ -66,6 +96,12 @@ class History(Protocol):
     def audit(self, since: int, limit: int) -> list[dict[str, Any]]:
         """Audit entries with a greater seq than ``since``, oldest first."""
 
+    def replies(self, turn: int) -> bytes | None:
+        """The packed replies of one turn."""
+
+    def retire(self, kept: int) -> list[int]:
+        """Forget all but the last so many collected processes; the pids that are gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -74,6 +110,9 @@ class Services:
 
     catalog: Catalog
     history: History
+    memory: MemoryStore
+    files: FileStore
+    mail: MailStore
     mint: Callable[[], str]
     user_key: str
     service_key: str

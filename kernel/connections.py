@@ -84,7 +84,7 @@ class Connections:
                     lifecycle.signal(kernel, one, "KILL")
             if not process.reaped:
                 lifecycle.reap(kernel, process)
-        kernel.effects.rows += kernel.replays.forget(self.user_scope(peer))
+        kernel.replays.forget(self.user_scope(peer))
 
     def expect_back(self) -> None:
         """After a boot: what is attached to a connection that doesn't come back ends."""

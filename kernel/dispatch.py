@@ -7,19 +7,22 @@ It knows nothing about what any call does: the handlers are in ``syscalls/``.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from kernel import rights
-from kernel.calls import Call, Deferred
+from kernel.calls import Buffered, Call, Deferred
+from kernel.config import StoreFailed
 from kernel.connections import SHARED
 from kernel.effects import Send
 from kernel.process import Process
+from kernel.replays import Kept
 from kernel.syscalls import HANDLERS
 from kernel.table import digest
-from llmagentos.abi import errors
+from llmagentos.abi import errors, wire
 from llmagentos.abi.calls.sys import PingResult
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import ErrorRecord
@@ -35,53 +38,79 @@ class Dispatch:
         self._kernel = kernel
         self.served = 0
         self._calls: dict[tuple[str, int], Call] = {}
-        self._current: Call | None = None
 
     def call(self, peer: bytes, message: Message) -> None:
         """The one path of every syscall."""
         self.served += 1
-        self._kernel.connections.heard(peer)
+        kernel = self._kernel
+        kernel.connections.heard(peer)
         caller: Process | None = None
-        call: Call | None = None
         try:
             if message.name == "sys.ping" and not message.session:
-                result = PingResult(
-                    time=self._kernel.now, uptime=self._kernel.now - self._kernel.booted
-                )
-                self._reply(peer, message.id, message.name, _ok(result))
+                self._ping(peer, message)
                 return
             caller, scope = self._authenticate(peer, message)
             if self._repeated(peer, scope, message):
                 return
             spec = _spec(message)
             args = _arguments(spec, message.body)
-            rights.check(self._kernel.table, caller, spec, args, self._kernel.config.default_model)
-            call = self._open(peer, message, spec, caller, scope)
-            outcome = HANDLERS[spec.name](self._kernel, call, args)
-        except errors.LLMOSError as error:
-            if isinstance(error, errors.DeniedError):
-                pid = caller.pid if caller else 0
-                self._kernel.journal.audit(
-                    self._kernel.now, pid, message.name[:64], error.code, error.message
+            question = rights.check(kernel, caller, spec, args)
+            if len(caller.calls) >= kernel.config.calls_open:
+                raise errors.EBUSY(
+                    f"process {caller.pid} waits for the replies to {len(caller.calls)} calls, "
+                    f"the most it may",
+                    hint="wait for some of them",
                 )
-            self._drop(call)
-            self._reply(peer, message.id, message.name, _failed(error))
+        except errors.LLMOSError as error:
+            self._refused(caller, message.name, error)
+            kernel.effects.sends.append(_reply(peer, message.id, message.name, _failed(error)))
+            return
+        call = Call(peer, message.id, spec, caller, scope, message.buffers)
+        if question and not kernel.approvals.allows(call, question, args):
+            self._run(call, kernel.approvals.park, question, args)
+        else:
+            self.proceed(call, args)
+
+    def proceed(self, call: Call, args: Any) -> None:
+        """Rights are settled: carry the call out."""
+        self._run(call, HANDLERS[call.spec.name], args)
+
+    def _run(self, call: Call, handler: Callable[..., Any], *args: Any) -> None:
+        try:
+            outcome = handler(self._kernel, call, *args)
+        except StoreFailed:
+            raise
+        except errors.LLMOSError as error:
+            self._refused(call.process, call.spec.name, error)
+            self.refuse(call, error)
         except Exception as error:
             # A bug in a handler must not take the kernel, and everybody else, down with it.
-            self._drop(call)
+            name = call.spec.name
             self._kernel.journal.event(
-                self._kernel.now, "kernel.bug", caller.pid if caller else None,
-                call=message.name, error=f"{type(error).__name__}: {error}"[:500],
+                self._kernel.now, "kernel.bug", call.process.pid,
+                call=name, error=f"{type(error).__name__}: {error}"[:500],
             )  # fmt: skip
             bug = errors.EIO(
-                f"{message.name} failed inside the kernel: {type(error).__name__}",
+                f"{name} failed inside the kernel: {type(error).__name__}",
                 hint="this is a bug; llmos events shows it as kernel.bug",
             )
-            self._reply(peer, message.id, message.name, _failed(bug))
+            self.refuse(call, bug)
         else:
-            if not isinstance(outcome, Deferred):
+            if isinstance(outcome, Deferred):
+                self._defer(call)
+            else:
                 self.complete(call, outcome)
-        self._current = None
+
+    def _ping(self, peer: bytes, message: Message) -> None:
+        now = self._kernel.now
+        result = PingResult(time=now, uptime=now - self._kernel.booted)
+        reply = _reply(peer, message.id, message.name, _ok(result))
+        self._kernel.effects.sends.append(reply)
+
+    def _refused(self, caller: Process | None, name: str, error: errors.LLMOSError) -> None:
+        if isinstance(error, errors.DeniedError):
+            pid = caller.pid if caller else 0
+            self._kernel.journal.audit(self._kernel.now, pid, name[:64], error.code, error.message)
 
     def _authenticate(self, peer: bytes, message: Message) -> tuple[Process, str]:
         """Whose call it is, and the scope in which its id is unique."""
@@ -91,23 +120,22 @@ class Dispatch:
                 "the call carries no session",
                 hint="the user's key is in LLMOS_HOME/user.key; proc.adopt gives a session",
             )
+        process = self._kernel.table.of_session(hashed := digest(token))
+        if process is not None:
+            return process, hashed
         if hmac.compare_digest(token.encode(), self._kernel.services.user_key.encode()):
             return self._kernel.table.init, self._kernel.connections.user_scope(peer)
-        process = self._kernel.table.of_session(hashed := digest(token))
-        if process is None:
-            raise errors.EAUTH(
-                "the session is unknown, or its process has ended",
-                hint="connect again to get a new one",
-            )
-        return process, hashed
+        raise errors.EAUTH(
+            "the session is unknown, or its process has ended",
+            hint="connect again to get a new one",
+        )
 
     def _repeated(self, peer: bytes, scope: str, message: Message) -> bool:
         """Whether this call was heard before; then the first one answers for it."""
         kept = self._kernel.replays.find(scope, message.id)
         if kept is not None:
             _check_same(message, kept.name)
-            reply = Message("reply", message.id, kept.name, body=kept.reply)
-            self._kernel.effects.sends.append(Send(peer, reply))
+            self._kernel.effects.sends.append(_reply(peer, message.id, kept.name, kept.body))
             return True
         running = self._calls.get((scope, message.id))
         if running is None:
@@ -120,40 +148,54 @@ class Dispatch:
                 self._kernel.answers.so_far(running, burst)
         return True
 
-    def _open(
-        self, peer: bytes, message: Message, spec: Syscall, caller: Process, scope: str
-    ) -> Call:
-        call = Call(peer, message.id, spec, caller, scope)
-        self._calls[scope, message.id] = call
-        self._current = call
-        caller.calls.add(call)
+    def _defer(self, call: Call) -> None:
+        """The reply comes later: put the call on the lists of calls in flight."""
+        if call.done:
+            return
+        call.deferred = True
+        self._calls[call.scope, call.id] = call
+        call.process.calls.add(call)
         self._kernel.connections.opened(call)
-        return call
+        if call.waits:
+            self._kernel.settle(call.process, f"it waits for {call.spec.name}")
 
     # -- replies -----------------------------------------------------------------------------
 
-    def complete(self, call: Call, result: Model) -> None:
+    def complete(self, call: Call, result: Model | Buffered) -> None:
         """The call succeeded."""
-        body = _ok(result)
+        buffers: tuple[bytes, ...] = ()
+        if isinstance(result, Buffered):
+            body, buffers = _ok(result.result), result.buffers
+        else:
+            body = _ok(result)
+        if len(body) > wire.MAX_BODY:
+            # The receiver would refuse it. A call that wrote has taken effect all the same.
+            body = _failed(_too_large(len(body)))
         if self._close(call):
             if call.spec.writes:
                 self._keep(call, body)
-            self._answer(call, body)
+            self._answer(call, body, buffers)
 
     def refuse(self, call: Call, error: errors.LLMOSError, *, keep: bool = False) -> None:
         """The call failed. ``keep``: a repeat of it gets the same error, not a second try."""
-        body = _failed(error)
         if self._close(call):
+            body = _failed(error)
             if keep:
                 self._keep(call, body)
             self._answer(call, body)
+
+    def expire(self, call: Call, seconds: float, error: Callable[[], errors.LLMOSError]) -> None:
+        """Refuse the call with this error if it is still open after so long."""
+        self._kernel.timers.set(
+            ("call", call), self._kernel.now + seconds, lambda: self.refuse(call, error())
+        )
 
     def cancel_calls(
         self, process: Process, error: errors.LLMOSError, *, void: bool = False
     ) -> int:
         """End all calls in flight of a process with this error; how many there were. ``void``:
         they will be made again."""
-        calls = [call for call in process.calls if call is not self._current]
+        calls = list(process.calls)
         for call in calls:
             self.cancel_burst(call, void=void)
             self.refuse(call, error)
@@ -179,40 +221,38 @@ class Dispatch:
         self._kernel.effects.sends += process.held
         process.held = []
 
-    def _keep(self, call: Call, body: dict[str, Any]) -> None:
+    def _keep(self, call: Call, body: bytes) -> None:
         """For a repeat of the call."""
         lasting = call.scope == call.process.session or call.scope.startswith(SHARED)
         if call.process.alive and lasting:
-            rows = self._kernel.replays.keep(call, body, self._kernel.now)
-            self._kernel.effects.rows += rows
+            kept = Kept(call.scope, call.id, call.spec.name, body, self._kernel.now)
+            self._kernel.replays.keep(kept)
 
-    def _answer(self, call: Call, body: dict[str, Any]) -> None:
-        send = Send(call.peer, Message("reply", call.id, call.spec.name, body=body))
+    def _answer(self, call: Call, body: bytes, buffers: tuple[bytes, ...] = ()) -> None:
+        send = _reply(call.peer, call.id, call.spec.name, body, buffers)
         if call.process.stopped:
             call.process.held.append(send)
         else:
             self._kernel.effects.sends.append(send)
-
-    def _reply(self, peer: bytes, id: int, name: str, body: dict[str, Any]) -> None:
-        self._kernel.effects.sends.append(Send(peer, Message("reply", id, name, body=body)))
-
-    def _drop(self, call: Call | None) -> None:
-        if call is not None:
-            self._close(call)
 
     def _close(self, call: Call) -> bool:
         """Take a call off every list that it is on; False if that was done before."""
         if call.done:
             return False
         call.done = True
-        del self._calls[call.scope, call.id]
-        call.process.calls.discard(call)
-        self._kernel.connections.closed(call)
-        if call.awaited is not None:
-            self._kernel.timers.cancel(("wait", call))
-            call.awaited.watchers.discard(call)
-            self._kernel.settle(call.process, f"its wait for process {call.awaited.pid} is over")
+        if call.on_close is not None:
+            call.on_close()
+        if call.deferred:
+            del self._calls[call.scope, call.id]
+            call.process.calls.discard(call)
+            self._kernel.connections.closed(call)
+            self._kernel.timers.cancel(("call", call))
+            if call.waits:
+                self._kernel.settle(call.process, f"its {call.spec.name} is over")
         return True
+
+
+_VALIDATE: Final[dict[str, Callable[[Any], Any]]] = {}
 
 
 def _check_same(message: Message, name: str) -> None:
@@ -225,27 +265,27 @@ def _check_same(message: Message, name: str) -> None:
 
 
 def _spec(message: Message) -> Syscall:
-    name = message.name
     if message.kind != "call":
         raise errors.EPROTO(f"a client says no {message.kind!r}", hint="see docs/wire.md")
-    spec = TABLE.get(name)
+    spec = TABLE.get(message.name)
     if spec is None:
-        near = get_close_matches(name[:64], TABLE, 1)
+        near = get_close_matches(message.name[:64], TABLE, 1)
         raise errors.EINVAL(
-            f"there is no call {name[:64]!r}",
+            f"there is no call {message.name[:64]!r}",
             hint=f"did you mean {near[0]}?" if near else "docs/syscalls.md lists them",
-        )
-    if spec.args is None:
-        raise errors.ENOSYS(
-            f"{name} is not implemented yet", hint="docs/syscalls.md says which calls are"
         )
     return spec
 
 
 def _arguments(spec: Syscall, body: dict[str, Any]) -> Any:
-    assert spec.args is not None
+    validate = _VALIDATE.get(spec.name)
+    if validate is None:
+        # The model's own validator, without the convenience around it, which costs as much as the
+        # validation. It is built when it is first needed.
+        spec.args.model_rebuild()
+        validate = _VALIDATE[spec.name] = spec.args.__pydantic_validator__.validate_python
     try:
-        return spec.args.model_validate(body)
+        return validate(body)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
         first = problems[0]
@@ -257,9 +297,22 @@ def _arguments(spec: Syscall, body: dict[str, Any]) -> Any:
         ) from None
 
 
-def _ok(result: Model) -> dict[str, Any]:
-    return {"ok": True, "result": result.model_dump(mode="json")}
+def _ok(result: Model) -> bytes:
+    dumped = result.__pydantic_serializer__.to_python(result, mode="json")
+    return wire.pack({"ok": True, "result": dumped})
 
 
-def _failed(error: errors.LLMOSError) -> dict[str, Any]:
-    return {"ok": False, "error": ErrorRecord(**error.to_wire()).model_dump(mode="json")}
+def _failed(error: errors.LLMOSError) -> bytes:
+    record = ErrorRecord(**error.to_wire())
+    return wire.pack({"ok": False, "error": record.model_dump(mode="json")})
+
+
+def _too_large(size: int) -> errors.EQUOTA:
+    return errors.EQUOTA(
+        f"the result takes {size:,} bytes; the most is {wire.MAX_BODY:,}",
+        hint="ask for less of it",
+    )
+
+
+def _reply(peer: bytes, id: int, name: str, body: bytes, buffers: tuple[bytes, ...] = ()) -> Send:
+    return Send(peer, [wire.header("reply", id, name), body, *buffers])

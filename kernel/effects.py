@@ -7,7 +7,7 @@ rows are committed, then the messages leave. It knows nothing about how either i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmagentos.abi.model import Model
 from llmagentos.abi.wire import Message
@@ -58,12 +58,11 @@ class Tick:
 Input = FromClient | FromDriver | ClientHere | ClientGone | DriverGone | Tick
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
-    """A reply or a piece of a stream, to a client."""
+class Send(NamedTuple):
+    """A reply or a piece of a stream, to a client, as the frames of its message."""
 
     peer: bytes
-    message: Message
+    frames: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +74,14 @@ class Command:
     body: Model | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """Insert a row, or replace the one with the same key."""
 
     table: str
     row: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     """Delete the rows whose columns have these values."""
 
     table: str

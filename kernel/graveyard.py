@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 1000
 
+_BLOCK = 256
+"""How many are buried before the history is looked through for what is too old."""
+
 
 class Graveyard:
     def __init__(self, kernel: Machine) -> None:
         self._kernel = kernel
         self._zombies: OrderedDict[int, Process] = OrderedDict()
         self._reaped: OrderedDict[int, ProcessInfo] = OrderedDict()
+        self._buried = 0
 
     def add_zombie(self, process: Process) -> None:
         """Nobody waits for it now. The oldest of too many are collected unseen."""
@@ -41,6 +45,10 @@ class Graveyard:
         self._reaped[process.pid] = process.info()
         while len(self._reaped) > _REMEMBERED:
             self._reaped.popitem(last=False)
+        self._buried += 1
+        if self._buried % _BLOCK == 0:
+            kept = max(_REMEMBERED, self._kernel.config.processes_kept)
+            self._kernel.services.history.retire(kept)
 
     def find(self, pid: int) -> ProcessInfo | None:
         """A process that was collected."""

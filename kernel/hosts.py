@@ -5,6 +5,7 @@ It knows nothing about what a host does with an agent, nor about bursts.
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING
 
 from kernel.process import Process
@@ -23,6 +24,8 @@ class Hosts:
     def __init__(self, kernel: Machine) -> None:
         self._kernel = kernel
         self._homeless: dict[int, Process] = {}
+        self._order: list[int] = []
+        """A heap of pids, some of which may have a host by now."""
         self._claimable: set[int] = set()
 
     def add(self, process: Process, *, claimable: bool = False) -> None:
@@ -30,6 +33,8 @@ class Hosts:
         self._homeless[process.pid] = process
         if claimable:
             self._claimable.add(process.pid)
+        else:
+            heapq.heappush(self._order, process.pid)
 
     def discard(self, process: Process) -> None:
         self._homeless.pop(process.pid, None)
@@ -40,6 +45,8 @@ class Hosts:
 
     def end_claims(self) -> None:
         """Whatever no host has claimed by now is assigned anew."""
+        for pid in self._claimable:
+            heapq.heappush(self._order, pid)
         self._claimable.clear()
 
     def joined(self, host: Driver) -> None:
@@ -62,20 +69,21 @@ class Hosts:
             # What the dead host still had in flight must not take effect beside its successor.
             self._kernel.calls.drop_calls(process, "its host died", void=True)
             self._kernel.forget_session(process)
-            self._homeless[pid] = process
+            self.add(process)
             self._kernel.settle(process, f"host {host.name} is away")
         host.pids.clear()
 
     def place(self) -> None:
         """Give every agent a host, as far as there is room. Called at the end of every input."""
-        if not self._homeless or not any(host.free for host in self._kernel.registry.hosts()):
-            return
-        for pid in sorted(self._homeless.keys() - self._claimable):
+        while self._order:
+            if self._order[0] not in self._homeless:
+                heapq.heappop(self._order)
+                continue
             hosts = [host for host in self._kernel.registry.hosts() if host.free]
             if not hosts:
                 return
             host = max(hosts, key=lambda host: (host.free, host.name))
-            self._assign(host, self._homeless.pop(pid))
+            self._assign(host, self._homeless.pop(heapq.heappop(self._order)))
 
     def signal(self, process: Process, signal: Signal) -> None:
         host = self._kernel.registry.named(process.host)

@@ -5,12 +5,15 @@ It knows nothing about messages on the wire, nor about which driver or host does
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
+from kernel import restarts
 from kernel.context import Node
 from kernel.effects import Put
 from kernel.limits import tighter
 from kernel.process import Process, described
+from kernel.rules import Rules, of_manifest
 from llmagentos.abi.errors import ECANCELED, EPERM, EQUOTA, LLMOSError
 from llmagentos.abi.manifest import AgentSpec, Manifest, Place
 from llmagentos.abi.process import (
@@ -40,33 +43,40 @@ def begin(
     limits: Limits | None = None,
     attached: bytes = b"",
     head: Node | None = None,
+    rules: Rules | None = None,
+    origin: int | None = None,
 ) -> Process:
-    """A new child of ``parent``. Raises ``EQUOTA`` when it may have no more children."""
-    allowed = parent.limits.children
-    if allowed is not None:
-        living = sum(1 for pid in parent.children if kernel.table.get(pid).alive)
-        if living >= allowed:
-            raise EQUOTA(
-                f"process {parent.pid} has {living} children, and may have {allowed}",
-                hint="wait for one of them to end",
-            )
+    """A new child of ``parent``. Raises ``EQUOTA`` when it may have no more children. ``rules``:
+    those of a program; an agent has its manifest's. ``origin``: of whom it is a fork."""
+    _check_children(kernel, parent)
+    manifest_hash = None
+    if manifest is not None:
+        manifest_hash, manifest, rows = kernel.manifests.keep(manifest)
+        kernel.effects.rows += rows
     spec = manifest.spec if manifest else None
+    own = of_manifest(spec) if spec else rules
+    pid = kernel.table.new_pid()
     process = Process(
-        pid=kernel.table.new_pid(),
+        pid=pid,
         ppid=parent.pid,
         name=name,
         kind=kind,
         started=kernel.now,
         manifest=manifest,
+        manifest_hash=manifest_hash,
         priority=_priority(parent, spec),
         labels=tuple(sorted({*(spec.labels if spec else ()), *parent.labels})),
         limits=tighter(spec.limits if spec else None, limits, parent.limits),
-        rights=(*parent.rights, spec.capabilities) if spec else parent.rights,
+        rights=(*parent.rights, own) if own else parent.rights,
         places=_places(parent, spec),
         payer=parent,
+        tree=pid if parent.pid == INIT else parent.tree,
+        weight=spec.schedule.weight if spec and parent.pid == INIT else parent.weight,
+        due=_due(kernel, parent, spec),
         attached=attached,
         head=head,
         context_tokens=parent.context_tokens if head else 0,
+        origin=origin,
     )
     kernel.table.add(process)
     if attached:
@@ -84,6 +94,24 @@ def begin(
     else:
         kernel.settle(process, "it was adopted")
     return process
+
+
+def _check_children(kernel: Machine, parent: Process) -> None:
+    allowed = parent.limits.children
+    if allowed is None:
+        return
+    living = sum(1 for pid in parent.children if kernel.table.get(pid).alive)
+    if living >= allowed:
+        raise EQUOTA(
+            f"process {parent.pid} has {living} children, and may have {allowed}",
+            hint="wait for one of them to end",
+        )
+
+
+def _due(kernel: Machine, parent: Process, spec: AgentSpec | None) -> float | None:
+    """When it should be done: by its own manifest, or as soon as its parent."""
+    own = kernel.now + spec.schedule.deadline if spec and spec.schedule.deadline else None
+    return min((due for due in (own, parent.due) if due is not None), default=None)
 
 
 def _priority(parent: Process, spec: AgentSpec | None) -> int:
@@ -146,12 +174,17 @@ def watch_term(kernel: Machine, process: Process) -> None:
 def taint(kernel: Machine, reader: Process, source: Process) -> None:
     """Labels follow the data: who reads of a labelled process is labelled. The user alone may see
     all of it and stay as he is."""
-    fresh = set(source.labels) - set(reader.labels)
+    label(kernel, reader, source.labels, f"process {source.pid}")
+
+
+def label(kernel: Machine, reader: Process, labels: Iterable[str], source: str) -> None:
+    """It has read data with these labels."""
+    fresh = set(labels) - set(reader.labels)
     if not fresh or reader.pid == INIT:
         return
     reader.labels = tuple(sorted({*reader.labels, *fresh}))
     kernel.journal.event(
-        kernel.now, "proc.labelled", reader.pid, labels=sorted(fresh), source=source.pid
+        kernel.now, "proc.labelled", reader.pid, labels=sorted(fresh), source=source
     )
     kernel.changed(reader)
 
@@ -177,8 +210,9 @@ def _state(kernel: Machine, process: Process) -> tuple[State, Reason | None]:
         return ("WAITING", "driver") if process.hosted_before else ("NEW", None)
     if process.bursts and all(map(kernel.scheduler.waits_for_driver, process.bursts)):
         return "WAITING", "driver"
-    if not process.bursts and any(call.awaited for call in process.calls):
-        return "WAITING", "child"
+    if not process.bursts:
+        waits = next((call.waits for call in process.calls if call.waits), None)
+        return ("WAITING", waits) if waits else ("READY", None)
     return "READY", None
 
 
@@ -231,11 +265,24 @@ def end(
     if process.terminate_by is not None and by is None:
         by = "TERM"  # it was asked to end, and has
     record = error if isinstance(error, ErrorRecord | None) else ErrorRecord(**error.to_wire())
+    why = f"signal {by}" if by else f"exit {code}"
+    if record is not None:
+        why += f": {record.code}"
+    again = by is None and restarts.wanted(kernel, process, code)
+    if again and restarts.loops(kernel, process):
+        again, record, code = False, restarts.failure(process, why), code or 1
+        why = f"exit {code}: {record.code}"
     process.stopped = False
     kernel.calls.release_replies(process)
     kernel.calls.drop_calls(process, "the process ended")
     if not own:
         kernel.hosts.signal(process, "KILL")
+    kernel.forget_session(process)
+    kernel.hosts.discard(process)
+    process.host = None
+    if again:
+        restarts.restart(kernel, process, why)
+        return
     for key in ("wall", "term"):
         kernel.timers.cancel((key, process.pid))
     process.ended = kernel.now
@@ -250,16 +297,12 @@ def end(
         started=process.started,
         ended=kernel.now,
     )
-    kernel.forget_session(process)
     kernel.table.unname(process)
-    kernel.hosts.discard(process)
-    process.host = None
+    kernel.approvals.withdraw(process)
+    kernel.mail.close(process)
     for pid in sorted(process.children):
         kernel.table.move(kernel.table.get(pid), kernel.table.init)
         kernel.changed(kernel.table.get(pid))
-    why = f"signal {by}" if by else f"exit {code}"
-    if record is not None:
-        why += f": {record.code}"
     settle(kernel, process, why)
     kernel.journal.event(
         kernel.now, "proc.exited", process.pid, code=code, signal=by,
@@ -269,7 +312,10 @@ def end(
 
 
 def reap(kernel: Machine, process: Process) -> None:
-    """Its exit record was collected: it leaves the table, and stays in the history."""
+    """Its exit record was collected: it leaves the table, and stays in the history. What it had to
+    itself goes."""
+    kernel.memory.forget(process)
+    kernel.files.forget(process)
     kernel.table.remove(process)
     kernel.connections.detach(process)
     kernel.graveyard.bury(process)

@@ -15,7 +15,9 @@ def tighter(*several: Limits | None) -> Limits:
     for name in Limits.model_fields:
         given = [value for one in several if one if (value := getattr(one, name)) is not None]
         fields[name] = min(given) if given else None
-    return Limits(**fields)
+    made = Limits(**fields)
+    # Most processes have the very limits of their parents: thousands of them share one record.
+    return next((one for one in several if one == made and one is not None), made)
 
 
 def lowered(old: Limits, new: Limits) -> Limits:

@@ -1,17 +1,16 @@
-"""The machine: the kernel's whole state, and what one input does to it.
+"""The machine: the kernel's whole state, and what an input does to it.
 
-One input and the time go in, effects come out. It reads no clock, opens no socket and no
-file, and draws no random number: all of that is handed in. It holds the parts together and
-collects what they lead to; what happens is in the parts.
+Inputs and the time go in, effects come out, for as many inputs together as one commit is to
+serve. It reads no clock, opens no socket and no file, and draws no random number: all of that
+is handed in. It holds the parts together and collects what they lead to; what happens is in the
+parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from kernel import context, lifecycle
 from kernel.answers import Answers
-from kernel.calls import Replays
+from kernel.approvals import Approvals
 from kernel.config import Config, Services
 from kernel.connections import Connections
 from kernel.context import Node
@@ -28,15 +27,20 @@ from kernel.effects import (
     Put,
     Tick,
 )
+from kernel.files import Files
 from kernel.graveyard import Graveyard
 from kernel.hosts import Hosts
+from kernel.jobs import Jobs
 from kernel.journal import Journal
-from kernel.policies import Policy
-from kernel.policies.fifo import Fifo
+from kernel.mail import Mail
+from kernel.manifests import Manifests
+from kernel.memory import Memory
+from kernel.policies import POLICIES, Policy
 from kernel.port import Port
 from kernel.process import Process
 from kernel.records import message_row, process_row
 from kernel.registry import Driver, Registry
+from kernel.replays import Replays
 from kernel.scheduler import Scheduler
 from kernel.table import Table
 from kernel.timers import Timers
@@ -45,9 +49,7 @@ from llmagentos.abi.process import Role
 
 
 class Machine:
-    def __init__(
-        self, config: Config, services: Services, policy: Callable[[], Policy] = Fifo
-    ) -> None:
+    def __init__(self, config: Config, services: Services, policy: Policy | None = None) -> None:
         self.config = config
         self.services = services
         self.now = 0.0
@@ -59,26 +61,38 @@ class Machine:
         self.timers = Timers()
         self.table = Table()
         self.registry = Registry()
-        self.scheduler = Scheduler(self, policy)
+        self.scheduler = Scheduler(self, policy or POLICIES[config.policy]())
         self.hosts = Hosts(self)
         self.port = Port(self)
+        self.jobs = Jobs(self)
         self.answers = Answers(self)
         self.calls = Dispatch(self)
-        self.replays = Replays(config.replays_kept)
+        self.replays = Replays(config.replays_kept, services.history.replies)
         self.connections = Connections(self)
+        self.approvals = Approvals(self)
+        self.memory = Memory(self)
+        self.files = Files(self)
+        self.mail = Mail(self)
         self.graveyard = Graveyard(self)
+        self.manifests = Manifests()
         self._changed: dict[int, Process] = {}
         self._unsettled: dict[int, tuple[Process, str]] = {}
 
     @property
     def effects(self) -> Effects:
-        """What the input at hand has led to so far."""
+        """What the turn at hand has led to so far."""
         return self.journal.effects
 
     # -- inputs ------------------------------------------------------------------------------
 
     def handle(self, event: Input, now: float) -> Effects:
-        """What this input leads to. ``now`` is in seconds since 1970, and never goes back."""
+        """What this input leads to: a turn with one input only."""
+        self.apply(event, now)
+        return self.flush()
+
+    def apply(self, event: Input, now: float) -> None:
+        """Take in one input. ``now`` is in seconds since 1970, and never goes back. Raises
+        ``StoreFailed``: then the machine is of no use any more."""
         self.now = now
         match event:
             case FromClient(peer, message):
@@ -94,18 +108,22 @@ class Machine:
             case Tick():
                 for action in self.timers.due(now):
                     action()
-        return self.flush()
 
     def flush(self) -> Effects:
-        """Let what can go on go on, and hand out the effects."""
+        """The end of a turn: let what can go on go on, and hand out all that the inputs since the
+        last one have led to."""
         self.hosts.place()
+        self.jobs.dispatch()
         self.scheduler.dispatch()
+        self.jobs.dispatch()
         for process, why in self._unsettled.values():
             lifecycle.settle(self, process, why)
         self._unsettled.clear()
+        rows = self.effects.rows
         for process in self._changed.values():
-            self.effects.rows.append(Put("processes", process_row(process)))
+            rows.append(Put("processes", process_row(process)))
         self._changed.clear()
+        rows += self.replays.flush()
         effects, self.journal.effects = self.journal.effects, Effects()
         return effects
 
@@ -155,5 +173,5 @@ class Machine:
 
     def forget_session(self, process: Process) -> None:
         if process.session:
-            self.effects.rows += self.replays.forget(process.session)
+            self.replays.forget(process.session)
         self.table.revoke(process)

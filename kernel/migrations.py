@@ -6,6 +6,9 @@ what the rows mean.
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 from sqlite_utils import Database, Migrations
 
 MIGRATIONS = Migrations("kernel")
@@ -89,3 +92,161 @@ def _first(db: Database) -> None:
         pk="seq",
         strict=True,
     )
+
+
+@MIGRATIONS(name="0002_accounts")
+def _accounts(db: Database) -> None:
+    """Every resource has its account, a manifest is kept once for all processes that run it, and
+    rights say what manifests imply."""
+    db.table("manifests").create({"hash": str, "text": str}, pk="hash", strict=True)
+    for name, kind in (
+        ("spent", "TEXT"), ("minute", "TEXT"), ("tree", "INTEGER"), ("weight", "REAL"),
+        ("due", "REAL"), ("born", "INTEGER"), ("origin", "INTEGER"), ("restarts", "TEXT"),
+        ("failures", "TEXT"),
+    ):  # fmt: skip
+        db.execute(f"ALTER TABLE processes ADD COLUMN {name} {kind}")
+    for row in list(db.table("processes").rows):
+        manifest = row["manifest"]
+        spec = json.loads(manifest)["spec"] if manifest else {}
+        models = spec.get("model", [])
+        implied = [f"llm:{m}@*" for m in ([models] if isinstance(models, str) else models)]
+        rights = [
+            {**rules, "allow": [*rules["allow"], *implied], "approved": []}
+            for rules in json.loads(row["rights"])
+        ]
+        digest = hashlib.sha256(manifest.encode()).hexdigest() if manifest else None
+        if digest:
+            db.table("manifests").insert({"hash": digest, "text": manifest}, ignore=True)
+        spent = {"tokens": row["tokens_spent"], "turns": row["turns_spent"]}
+        changes = {
+            "manifest": digest, "rights": json.dumps(rights), "spent": json.dumps(spent),
+            "tree": 1, "weight": 1.0, "restarts": "[]", "failures": "[]",
+        }  # fmt: skip
+        db.table("processes").update(row["pid"], changes)
+    for name in ("tokens_spent", "turns_spent"):
+        db.execute(f"ALTER TABLE processes DROP COLUMN {name}")
+    # Only of the few rows that are looked for, so that the others' changes cost nothing there.
+    db.execute("DROP INDEX IF EXISTS idx_processes_reaped_ended")
+    db.execute("CREATE INDEX processes_past ON processes (ended) WHERE reaped = 1")
+    db.execute("CREATE INDEX processes_origin ON processes (origin) WHERE origin IS NOT NULL")
+
+
+@MIGRATIONS(name="0003_replays_by_turn")
+def _replays_by_turn(db: Database) -> None:
+    """The replies of a turn in one row. Those of before go: they were for repeats of calls that
+    were in flight when the kernel was stopped."""
+    db.table("replays").drop()
+    db.table("replays").create({"turn": int, "replies": bytes}, pk="turn", strict=True)
+
+
+@MIGRATIONS(name="0004_memory")
+def _memory(db: Database) -> None:
+    """Rows of memory and an index of their words; the ids in it that are no longer rows, and the
+    spaces whose rows are still to be deleted."""
+    db.table("memory").create(
+        {
+            "id": int,
+            "space": str,
+            "key": str,
+            "labels": str,
+            "owner": int,
+            "created": float,
+            "updated": float,
+            "expires": float,
+            "bytes": int,
+            "value": str,
+        },
+        pk="id",
+        strict=True,
+    )
+    db.table("memory").create_index(["space", "key"], unique=True)
+    db.execute("CREATE INDEX memory_expires ON memory (expires) WHERE expires IS NOT NULL")
+    db.execute("CREATE INDEX memory_owner ON memory (owner) WHERE owner IS NOT NULL")
+    db.execute("CREATE VIRTUAL TABLE memory_words USING fts5 (words, room, tokenize='porter')")
+    # In which space it is says nothing about how well a row fits.
+    db.execute("INSERT INTO memory_words (memory_words, rank) VALUES ('rank', 'bm25(1.0, 0.0)')")
+    db.table("memory_stale").create({"id": int}, pk="id", strict=True)
+    db.table("memory_dropped").create({"space": str}, pk="space", strict=True)
+
+
+@MIGRATIONS(name="0005_files")
+def _files(db: Database) -> None:
+    """Every version of every file; ``live`` marks the newest, unless it is a deletion. Each content
+    once, and between which paths there is something still to be deleted."""
+    db.table("files").create(
+        {
+            "path": str,
+            "version": int,
+            "live": int,
+            "hash": str,
+            "size": int,
+            "labels": str,
+            "owner": int,
+            "time": float,
+            "deleted": int,
+        },
+        pk=("path", "version"),
+        strict=True,
+    )
+    db.table("files").create_index(["hash"])
+    db.execute("CREATE UNIQUE INDEX files_live ON files (path) WHERE live = 1")
+    db.execute("CREATE INDEX files_owner ON files (owner) WHERE owner IS NOT NULL")
+    db.table("contents").create({"hash": str, "data": bytes}, pk="hash", strict=True)
+    db.table("files_dropped").create({"low": str, "high": str}, pk="low", strict=True)
+
+
+@MIGRATIONS(name="0006_mail")
+def _mail(db: Database) -> None:
+    # AUTOINCREMENT: no letter ever has the id of one that was taken out.
+    db.execute(
+        """
+        CREATE TABLE mail (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, pid INTEGER, sender INTEGER, time REAL,
+            bytes INTEGER, labels TEXT, body TEXT
+        ) STRICT
+        """
+    )
+    db.table("mail").create_index(["pid", "id"])
+    db.table("publications").create(
+        {
+            "topic": str,
+            "seq": int,
+            "sender": int,
+            "time": float,
+            "bytes": int,
+            "labels": str,
+            "body": str,
+        },
+        pk=("topic", "seq"),
+        strict=True,
+    )
+
+
+@MIGRATIONS(name="0007_approvals")
+def _approvals(db: Database) -> None:
+    db.table("approvals").create(
+        {
+            "id": int,
+            "pid": int,
+            "name": str,
+            "call": str,
+            "capability": str,
+            "arguments": str,
+            "buffers": str,
+            "labels": str,
+            "hash": str,
+            "reason": str,
+            "status": str,
+            "created": float,
+            "expires": float,
+            "decided": float,
+            "by": int,
+            "always": int,
+            "note": str,
+            "heard": int,
+        },
+        pk="id",
+        strict=True,
+    )
+    db.table("approvals").create_index(["status"])
+    db.table("approvals").create_index(["pid"])

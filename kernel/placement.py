@@ -1,4 +1,4 @@
-"""Placement: which driver a burst goes to, and why not to the others. Pure functions.
+"""Placement: which drivers a burst may go to, and to which of them it goes. Pure functions.
 
 Hard rules first (labels, then what the manifest allows), then health, then room, then
 preference and load. It knows nothing about queues.
@@ -8,41 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from kernel.burst import Burst
+from kernel.demand import Demand
 from kernel.registry import Driver
-from kernel.rights import may_use
+from kernel.rules import Verdict
 from llmagentos.abi.driver import PLACES
-from llmagentos.abi.errors import EDRIVER, ENODRIVER, LLMOSError
+from llmagentos.abi.errors import EBUDGET, EDRIVER, ENODRIVER, LLMOSError
 
-Outlook = Literal["placed", "slot", "loading", "away", "none"]
+Outlook = Literal["slot", "loading", "away", "none"]
 """``slot``: as soon as one is free. ``loading``: a driver for it is getting ready. ``away``:
 the only drivers for it are down. ``none``: no driver that we know of would take it."""
+
+_UNPRICED: Final = "has no price for it, and the money of the process is limited"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``considered``: each driver's name, and the verdict on it."""
+    """``drivers``: those that run it as soon as they have a slot, all with ``model``.
+    ``considered``: the name of each of the others, and what stands against it."""
 
     outlook: Outlook
-    driver: Driver | None
+    drivers: tuple[Driver, ...]
     model: str
     considered: dict[str, str]
 
 
-def decide(burst: Burst, drivers: Iterable[Driver]) -> Decision:
-    """The best driver that can take the burst now."""
+def decide(demand: Demand, drivers: Iterable[Driver]) -> Decision:
+    """Who may run bursts of this demand, as things stand."""
     considered: dict[str, str] = {}
     able: list[tuple[Driver, int]] = []
     for driver in drivers:
-        objection = _objection(burst, driver)
+        objection = _objection(demand, driver)
         if objection:
             considered[driver.name] = objection
         else:
-            rank = next(i for i, model in enumerate(burst.models) if _fits(burst, model, driver))
+            rank = next(i for i, m in enumerate(demand.models) if not _unfit(demand, m, driver))
             able.append((driver, rank))
-    up = [(driver, rank) for driver, rank in able if _takes(burst, driver)]
+    up = [(driver, rank) for driver, rank in able if _takes(demand, driver)]
     if not up:
         for driver, _ in able:
             considered[driver.name] = "is draining" if driver.drained else _condition(driver)
@@ -50,32 +53,39 @@ def decide(burst: Burst, drivers: Iterable[Driver]) -> Decision:
         if able:
             loading = any(driver.up and driver.state == "loading" for driver, _ in able)
             outlook = "loading" if loading else "away"
-        return Decision(outlook, None, burst.models[0], considered)
+        return Decision(outlook, (), demand.models[0], considered)
     # The best model that any driver has up is worth waiting for: a full driver is no reason to
     # answer with a lesser model.
     best = min(rank for _, rank in up)
-    free: list[Driver] = []
     for driver, rank in up:
         if rank > best:
-            considered[driver.name] = f"offers only {burst.models[rank]}, which is less wanted"
-        elif driver.load >= driver.card.slots:
-            considered[driver.name] = f"all of its {driver.card.slots} slots are taken"
-        else:
-            free.append(driver)
-    if not free:
-        return Decision("slot", None, burst.models[best], considered)
-    chosen = min(free, key=lambda driver: _cost(burst, driver))
-    for driver in free:
-        load = f"{driver.load} of {driver.card.slots} slots taken"
-        considered[driver.name] = f"chosen: {load}" if driver is chosen else f"ranked lower: {load}"
-    return Decision("placed", chosen, burst.models[best], considered)
+            considered[driver.name] = f"offers only {demand.models[rank]}, which is less wanted"
+    chosen = tuple(driver for driver, rank in up if rank == best)
+    return Decision("slot", chosen, demand.models[best], considered)
 
 
-def refusal(burst: Burst, decision: Decision, drivers: Iterable[Driver]) -> LLMOSError:
-    """Why nothing that we know of will ever run the burst."""
+def choose(demand: Demand, decision: Decision) -> tuple[Driver | None, dict[str, str]]:
+    """The best driver that has room now, and the verdict on each."""
+    considered = dict(decision.considered)
+    free = [driver for driver in decision.drivers if driver.room]
+    chosen = min(free, key=lambda driver: _cost(demand, driver), default=None)
+    for driver in decision.drivers:
+        slots = driver.card.slots
+        if driver not in free:
+            considered[driver.name] = f"all of its {slots} slots are taken"
+            continue
+        verdict = "chosen" if driver is chosen else "ranked lower"
+        considered[driver.name] = f"{verdict}: {driver.load} of {slots} slots taken"
+    return chosen, considered
+
+
+def refusal(
+    demand: Demand, decision: Decision, drivers: Iterable[Driver], tokens: int
+) -> LLMOSError:
+    """Why nothing that we know of will ever run a burst that has so many tokens already."""
     offered = sorted({card.name for driver in drivers for card in driver.card.models})
-    wanted = " or ".join(burst.models)
-    if not set(burst.models) & set(offered):
+    wanted = " or ".join(demand.models)
+    if not set(demand.models) & set(offered):
         known = ", ".join(offered) if offered else "none: no driver has registered"
         return ENODRIVER(
             f"no driver offers the model {wanted}",
@@ -84,49 +94,79 @@ def refusal(burst: Burst, decision: Decision, drivers: Iterable[Driver]) -> LLMO
         )
     reasons = "; ".join(f"{name} {why}" for name, why in decision.considered.items())
     detail = dict(decision.considered)
-    if burst.tokens:
-        message = f"its driver died after {len(burst.tokens)} tokens, and no other can go on"
+    if tokens:
+        message = f"its driver died after {tokens} tokens, and no other can go on"
         return EDRIVER(message, hint=reasons, detail=detail)
+    if _UNPRICED in decision.considered.values():
+        return EBUDGET(
+            f"{wanted} has no known price, so it is refused where money is limited",
+            hint=reasons,
+            detail=detail,
+        )
     return ENODRIVER(f"no driver may run {wanted} for this process", hint=reasons, detail=detail)
 
 
-def _objection(burst: Burst, driver: Driver) -> str:
-    """Why this driver may never have this burst; "" if it may."""
-    if burst.kept and driver.name != burst.driver:
-        return f"its KV is kept on {burst.driver}"
-    unseen = sorted(set(burst.process.labels) - set(driver.card.labels))
-    if unseen:
-        return f"may not see data labelled {', '.join(unseen)}"
-    if "private" in burst.process.labels and driver.card.zone != "device":
-        return "is not on this device, which private data never leaves"
+def _objection(demand: Demand, driver: Driver) -> str:
+    """Why this driver may never have such a burst; "" if it may."""
+    if demand.pinned is not None and driver.name != demand.pinned:
+        return f"its KV is kept on {demand.pinned}"
+    hidden = unseen(demand.labels, driver)
+    if hidden:
+        return hidden
     place = PLACES.get(driver.card.kind)
-    allowed = burst.process.places
-    if place is None or place not in allowed:
-        return f"is {driver.card.kind}; the manifest allows {', '.join(allowed)}"
-    if not any(driver.offers(model) for model in burst.models):
-        return f"does not offer {' or '.join(burst.models)}"
-    if not any(_fits(burst, model, driver) for model in burst.models):
-        return "is denied by the capabilities of the process, or of one above it"
-    if burst.tokens and not burst.kept and "resume_tokens" not in driver.card.features:
-        return f"can't go on from {len(burst.tokens)} tokens of another driver"
+    if place is None or place not in demand.places:
+        return f"is {driver.card.kind}; the manifest allows {', '.join(demand.places)}"
+    if not any(driver.model(model) for model in demand.models):
+        return f"does not offer {' or '.join(demand.models)}"
+    unfit = [_unfit(demand, model, driver) for model in demand.models]
+    if all(unfit):
+        return next((why for why in unfit if why != _NOT_OFFERED), unfit[0])
+    if demand.resumes and "resume_tokens" not in driver.card.features:
+        return "can't go on from tokens of another driver"
     return ""
 
 
-def _fits(burst: Burst, model: str, driver: Driver) -> bool:
-    return driver.offers(model) and may_use(burst.process, model, driver.name)
+def unseen(labels: Iterable[str], driver: Driver) -> str:
+    """Why data with these labels may not go to this driver; "" if it may."""
+    hidden = sorted(set(labels) - set(driver.card.labels))
+    if hidden:
+        return f"may not see data labelled {', '.join(hidden)}"
+    if "private" in labels and driver.card.zone != "device":
+        return "is not on this device, which private data never leaves"
+    return ""
 
 
-def _takes(burst: Burst, driver: Driver) -> bool:
-    """Whether it takes the burst as soon as there is room. One that drains finishes what it has
-    begun, so it takes back a burst whose KV it keeps."""
-    return driver.usable or (burst.kept and driver.up and driver.state == "ready")
+_NOT_OFFERED: Final = "does not offer it"
+
+
+def _unfit(demand: Demand, model: str, driver: Driver) -> str:
+    card = driver.model(model)
+    if card is None or card.embeds:
+        return _NOT_OFFERED
+    said = _verdict(demand, f"llm:{model}@{driver.name}")
+    if said == "deny" or (said == "ask" and not demand.approved):
+        return "is denied by the capabilities of the process, or of one above it"
+    if demand.priced and card.price is None:
+        return _UNPRICED
+    return ""
+
+
+def _verdict(demand: Demand, capability: str) -> Verdict:
+    said = {rules.says(capability) for rules in demand.rights}
+    return "deny" if "deny" in said else "ask" if "ask" in said else "allow"
+
+
+def _takes(demand: Demand, driver: Driver) -> bool:
+    """Whether it takes such a burst as soon as there is room. One that drains finishes what it
+    has begun, so it takes back a burst whose KV it keeps."""
+    kept = demand.pinned == driver.name
+    return driver.usable or (kept and driver.up and driver.state == "ready")
 
 
 def _condition(driver: Driver) -> str:
     return f"is {driver.state}" + (f": {driver.note}" if driver.note else "")
 
 
-def _cost(burst: Burst, driver: Driver) -> tuple[bool, float, str]:
-    prefer = burst.process.spec.placement.prefer
-    unwanted = prefer is not None and PLACES.get(driver.card.kind) != prefer
+def _cost(demand: Demand, driver: Driver) -> tuple[bool, float, str]:
+    unwanted = demand.prefer is not None and PLACES.get(driver.card.kind) != demand.prefer
     return unwanted, driver.load / driver.card.slots, driver.name

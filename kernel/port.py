@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from kernel.effects import Command
 from kernel.registry import Driver
-from llmagentos.abi.driver import Beat, Registration, Report, Welcome
+from llmagentos.abi.driver import Beat, JobResult, Registration, Report, Welcome
 from llmagentos.abi.errors import EAUTH, EBUSY, EPROTO, LLMOSError
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.abi.wire import Message
@@ -37,6 +37,9 @@ class Port:
                 self._beat(driver, Beat.model_validate(message.body))
             elif message.kind == "report":
                 self._report(driver, Report.model_validate(message.body))
+            elif message.kind == "result":
+                driver.heard = self._kernel.now
+                self._kernel.jobs.result(driver, JobResult.model_validate(message.body))
             else:
                 raise EPROTO(f"a driver says no {message.kind!r}")
         except ValidationError as error:
@@ -78,6 +81,7 @@ class Port:
             kernel.hosts.joined(driver)
         else:
             kernel.scheduler.driver_changed()
+            kernel.jobs.driver_changed()
 
     def _beat(self, driver: Driver, beat: Beat) -> None:
         kernel = self._kernel
@@ -88,6 +92,7 @@ class Port:
         )
         if not driver.is_host:
             kernel.scheduler.driver_changed()
+            kernel.jobs.driver_changed()
 
     def _report(self, driver: Driver, report: Report) -> None:
         driver.heard = self._kernel.now
@@ -125,3 +130,4 @@ class Port:
             kernel.hosts.lost(driver)
         else:
             kernel.scheduler.driver_lost(driver)
+            kernel.jobs.driver_lost(driver)

@@ -5,43 +5,51 @@ It knows which columns there are, and nothing about SQL.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import Any, Final
 
 from kernel import context
 from kernel.context import Node
-from kernel.ledger import Account
+from kernel.ledger import SPENT, Account
 from kernel.process import Process
-from llmagentos.abi.manifest import Capabilities, Manifest
+from kernel.rate import Window
+from kernel.rules import Rules
+from llmagentos.abi.manifest import Manifest
 from llmagentos.abi.process import ExitRecord, Limits, Usage
 
 
 @dataclass(slots=True)
 class Snapshot:
     """The state as it was last committed. ``boot`` counts this boot too. ``processes`` has those
-    that were collected as well, as far as others draw on their budgets."""
+    that were collected as well, as far as others draw on their budgets. ``held``: owner, resource
+    and amount of what lies in memory and files. ``mail``, ``topics`` and ``approvals`` are rows
+    without their bodies."""
 
     boot: int = 1
     next_pid: int = 1
     processes: list[dict[str, Any]] = field(default_factory=list)
+    manifests: dict[str, str] = field(default_factory=dict)
     messages: list[dict[str, Any]] = field(default_factory=list)
-    replays: list[dict[str, Any]] = field(default_factory=list)
+    replays: list[tuple[int, bytes]] = field(default_factory=list)
     last_message: int = 0
     event_seq: int = 0
     event_oldest: int = 1
     audit_seq: int = 0
     audit_hash: str = ""
     drained: list[str] = field(default_factory=list)
+    held: list[tuple[int, str, int]] = field(default_factory=list)
+    mail: list[dict[str, Any]] = field(default_factory=list)
+    topics: list[dict[str, Any]] = field(default_factory=list)
+    approvals: list[dict[str, Any]] = field(default_factory=list)
 
 
-def _json(process: Process, name: str) -> str | None:
-    """A field as JSON. What never or hardly ever changes is dumped once, not with each row."""
-    value = getattr(process, name)
-    known = process.dumped.get(name)
-    if known is None or known[0] is not value:
-        known = process.dumped[name] = (value, value.model_dump_json())
-    return known[1]
+def manifest_text(manifest: Manifest) -> tuple[str, str]:
+    """A manifest's name in the table of manifests, and its text there."""
+    text = manifest.model_dump_json()
+    return hashlib.sha256(text.encode()).hexdigest(), text
 
 
 def process_row(process: Process) -> dict[str, Any]:
@@ -52,27 +60,38 @@ def process_row(process: Process) -> dict[str, Any]:
         "kind": process.kind,
         "state": process.state,
         "reason": process.reason,
-        "manifest": _json(process, "manifest") if process.manifest else None,
+        "manifest": process.manifest_hash,
         "session": process.session,
         "priority": process.priority,
-        "labels": json.dumps(process.labels),
-        "rights": json.dumps([rules.model_dump() for rules in process.rights]),
-        "places": json.dumps(process.places),
+        "labels": _list(process.labels),
+        "rights": _rights(process.rights),
+        "places": _list(process.places),
         "payer": process.payer.pid if process.payer else None,
+        "tree": process.tree,
+        "weight": process.weight,
+        "due": process.due,
         "deadline": process.deadline,
         "terminate_by": process.terminate_by,
-        "limits": _json(process, "limits"),
+        "limits": _limits(process.limits),
         "usage": process.usage.model_dump_json(exclude_defaults=True),
-        "tokens_spent": process.tokens.spent,
-        "turns_spent": process.turns.spent,
+        "spent": json.dumps(
+            {name: one.spent for name, one in process.accounts.items() if name in SPENT}
+        ),
+        "minute": json.dumps(process.minute.slices) if process.minute else None,
         "head": process.head.id if process.head else None,
+        "born": process.born.id if process.born else None,
+        "origin": process.origin,
         "context_tokens": process.context_tokens,
         "checkpoints": json.dumps(
             {name: node.id if node else 0 for name, node in process.checkpoints.items()}
-        ),
+        )
+        if process.checkpoints
+        else "{}",
         "attached": process.attached.hex(),
         "stopped": int(process.stopped),
         "hosted": int(process.hosted_before),
+        "restarts": _list(process.restarts),
+        "failures": _list(process.failures),
         "model": process.model,
         "driver": process.driver,
         "started": process.started,
@@ -82,28 +101,64 @@ def process_row(process: Process) -> dict[str, Any]:
     }
 
 
-def process_from(row: dict[str, Any], nodes: dict[int, Node]) -> Process:
+@lru_cache(maxsize=4096)
+def _list(values: tuple[str | float, ...]) -> str:
+    return json.dumps(values)
+
+
+@lru_cache(maxsize=4096)
+def _rights(rights: tuple[Rules, ...]) -> str:
+    return json.dumps([asdict(rules) for rules in rights])
+
+
+_LIMITS: Final[dict[int, tuple[Limits, str]]] = {}
+"""Limits as JSON, by identity: thousands of processes share a few records."""
+
+
+def _limits(limits: Limits) -> str:
+    known = _LIMITS.get(id(limits))
+    if known is None or known[0] is not limits:
+        if len(_LIMITS) > 4096:
+            _LIMITS.clear()
+        known = _LIMITS[id(limits)] = (limits, limits.model_dump_json(exclude_none=True))
+    return known[1]
+
+
+def process_from(
+    row: dict[str, Any], nodes: dict[int, Node], manifests: dict[str, Manifest]
+) -> Process:
     return Process(
         pid=row["pid"],
         ppid=row["ppid"],
         name=row["name"],
         kind=row["kind"],
         started=row["started"],
-        manifest=Manifest.model_validate_json(row["manifest"]) if row["manifest"] else None,
+        manifest=manifests[row["manifest"]] if row["manifest"] else None,
+        manifest_hash=row["manifest"],
         session=row["session"],
         state=row["state"],
         reason=row["reason"],
         priority=row["priority"],
         labels=tuple(json.loads(row["labels"])),
-        rights=tuple(Capabilities.model_validate(rules) for rules in json.loads(row["rights"])),
+        rights=tuple(
+            Rules(**{name: tuple(globs) for name, globs in rules.items()})
+            for rules in json.loads(row["rights"])
+        ),
         places=tuple(json.loads(row["places"])),
+        tree=row["tree"],
+        weight=row["weight"],
+        due=row["due"],
         deadline=row["deadline"],
         terminate_by=row["terminate_by"],
         limits=Limits.model_validate_json(row["limits"]),
         usage=Usage.model_validate_json(row["usage"]),
-        tokens=Account(spent=row["tokens_spent"]),
-        turns=Account(spent=row["turns_spent"]),
+        accounts={name: Account(spent=n) for name, n in json.loads(row["spent"]).items()},
+        minute=Window({int(n): amount for n, amount in json.loads(row["minute"]).items()})
+        if row["minute"]
+        else None,
         head=nodes[row["head"]] if row["head"] else None,
+        born=nodes[row["born"]] if row["born"] else None,
+        origin=row["origin"],
         context_tokens=row["context_tokens"],
         checkpoints={
             name: nodes[id] if id else None for name, id in json.loads(row["checkpoints"]).items()
@@ -112,6 +167,8 @@ def process_from(row: dict[str, Any], nodes: dict[int, Node]) -> Process:
         stopped=bool(row["stopped"]),
         reaped=bool(row["reaped"]),
         hosted_before=bool(row["hosted"]),
+        restarts=tuple(json.loads(row["restarts"])),
+        failures=tuple(json.loads(row["failures"])),
         model=row["model"],
         driver=row["driver"],
         ended=row["ended"],
@@ -119,9 +176,10 @@ def process_from(row: dict[str, Any], nodes: dict[int, Node]) -> Process:
     )
 
 
-def past_process(row: dict[str, Any]) -> Process:
+def past_process(row: dict[str, Any], manifests: dict[str, Manifest]) -> Process:
     """A process that was collected, without its context."""
-    return process_from({**row, "head": None, "checkpoints": "{}"}, {})
+    bare = {**row, "head": None, "born": None, "checkpoints": "{}"}
+    return process_from(bare, {}, manifests)
 
 
 def message_row(node: Node, pid: int) -> dict[str, Any]:

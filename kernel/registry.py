@@ -12,7 +12,14 @@ from typing import Literal
 
 from kernel.burst import Burst
 from llmagentos.abi.calls.drv import DriverInfo
-from llmagentos.abi.driver import Beat, DriverState, Registration
+from llmagentos.abi.driver import (
+    PLACES,
+    Beat,
+    DriverState,
+    ModelCard,
+    Registration,
+    ToolCard,
+)
 
 _RATE_WINDOW = 10.0
 
@@ -29,6 +36,9 @@ class Driver:
     progress: float | None = None
     drained: bool = False
     running: set[Burst] = field(default_factory=set)
+    jobs: set[int] = field(default_factory=set)
+    """Calls of tools, and embeddings, that are on it."""
+    tools: dict[str, ToolCard] = field(default_factory=dict)
     pids: set[int] = field(default_factory=set)
     bursts: int = 0
     tokens: int = 0
@@ -50,7 +60,7 @@ class Driver:
 
     @property
     def load(self) -> int:
-        return len(self.pids) if self.is_host else len(self.running)
+        return len(self.pids) if self.is_host else len(self.running) + len(self.jobs)
 
     @property
     def usable(self) -> bool:
@@ -58,12 +68,21 @@ class Driver:
         return self.up and self.state == "ready" and not self.drained
 
     @property
-    def free(self) -> int:
-        """Slots that can take work now."""
-        return max(0, self.card.slots - self.load) if self.usable else 0
+    def room(self) -> int:
+        """Slots that can take up work now, also what it has kept though it is drained."""
+        ready = self.up and self.state == "ready"
+        return max(0, self.card.slots - self.load) if ready else 0
 
-    def offers(self, model: str) -> bool:
-        return any(card.name == model for card in self.card.models)
+    @property
+    def free(self) -> int:
+        """Slots that can take new work now."""
+        return self.room if self.usable else 0
+
+    def model(self, name: str) -> ModelCard | None:
+        return next((card for card in self.card.models if card.name == name), None)
+
+    def tool(self, name: str) -> ToolCard | None:
+        return self.tools.get(name)
 
     def count(self, tokens: int, now: float) -> None:
         """Take note of tokens that it made, for its rate."""
@@ -116,7 +135,7 @@ class Registry:
 
     def compute(self) -> list[Driver]:
         """Those that run bursts."""
-        return [driver for driver in self if not driver.is_host]
+        return [driver for driver in self if driver.card.kind in PLACES]
 
     def hosts(self) -> list[Driver]:
         return [driver for driver in self if driver.is_host]
@@ -129,6 +148,7 @@ class Registry:
             driver = Driver(card, peer, card.state, now)
             self._by_name[card.name] = driver
         driver.card, driver.peer, driver.state, driver.heard = card, peer, card.state, now
+        driver.tools = {tool.name: tool for tool in card.tools}
         driver.note, driver.progress = "", None
         driver.drained = card.name in self.drained
         self._by_peer[peer] = driver

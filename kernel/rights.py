@@ -1,97 +1,306 @@
 """Rights: the one check that every call passes before its handler runs.
 
-It reads the ``capability`` column of the table of syscalls. It knows nothing about what the
+The ``capability`` column of the table of syscalls is compiled into checks once, so that no
+handler needs to check anything and no call can be forgotten. It knows nothing about what the
 call will do.
 """
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-from typing import Any
+import json
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from kernel.process import Process
-from kernel.table import Table
+from kernel.reach import below, beyond, check_below, not_yours, related
+from kernel.rules import Verdict, bare, expanded, written
+from llmagentos.abi.calls.fs import mount_of
+from llmagentos.abi.calls.mem import OWN
 from llmagentos.abi.errors import EPERM
 from llmagentos.abi.process import INIT
-from llmagentos.abi.syscalls import Syscall
+from llmagentos.abi.syscalls import TABLE, Syscall
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
+
+Asked = tuple[str, ...]
+"""Capabilities that somebody must say yes to first; mostly none."""
+
+Check = Callable[["Machine", Process, Any], Asked]
+"""Raises ``EPERM``."""
+
+_MOST_WORK: Final = 1 << 26
+"""Letters times globs that one call may be checked against: about a tenth of a second."""
 
 
-def check(table: Table, caller: Process, call: Syscall, args: Any, default: str) -> None:
-    """Raises ``EPERM`` unless ``caller`` may make this call with these arguments. ``default``:
-    the model that is meant where none is named."""
-    for capability in call.capability.split():
-        if capability == "user" and caller.pid != INIT:
-            raise EPERM(
-                f"{call.name} is for the user only", hint="use the user's key, not a session"
-            )
-        if capability == "tree":
-            _check_target(table, caller, call, args)
-        elif capability == "proc:spawn":
-            _check_capability(caller, "proc:spawn", granted=caller.manifest is None)
-        elif capability.startswith("llm:"):
-            named = getattr(args, "model", None) or (
-                caller.spec.models if caller.manifest else default
-            )
-            for model in [named] if isinstance(named, str) else named:
-                check_model(caller, model)
+def check(kernel: Machine, caller: Process, call: Syscall, args: Any) -> Asked:
+    """Raises ``EPERM`` unless ``caller`` may make this call with these arguments, or may once
+    somebody has approved it: then the capabilities to ask for are returned."""
+    asked: Asked = ()
+    if caller.pid != INIT:
+        for one in _CHECKS[call.name]:
+            asked += one(kernel, caller, args)
+    return asked
+
+
+def verdict(process: Process, capability: str, also: tuple[str, ...] = ()) -> Verdict:
+    """What its rules, and those of every ancestor at its birth, say: the strictest of them.
+    ``also``: other ways to write the same."""
+    found: Verdict = "allow"
+    if process.pid == INIT:
+        return found
+    for rules in process.rights:
+        said = rules.says(capability, also)
+        if said == "deny":
+            return said
+        if said == "ask":
+            found = said
+    return found
+
+
+def may(kernel: Machine, process: Process, capability: str) -> Verdict:
+    """As ``verdict``, and with what follows from where it stands in the tree."""
+    mail = _MAIL.fullmatch(capability)
+    if mail and process.pid != INIT:
+        pid = int(mail[1])
+        if related(kernel, process, pid):
+            return "allow"
+        if not beyond(kernel, process, pid, capability):
+            return "deny"
+    return verdict(process, capability)
+
+
+def may_give(kernel: Machine, giver: Process, capability: str) -> bool:
+    """Whether it may let somebody have this and not be asked any more: it has that itself."""
+    free = not any(rules.may_ask(capability) for rules in giver.rights)
+    return giver.pid == INIT or (free and may(kernel, giver, capability) == "allow")
 
 
 def check_model(process: Process, model: str) -> None:
-    """Raises ``EPERM`` unless the process may use this model on some driver."""
-    own = process.manifest is None or model in process.spec.models
-    _check_capability(process, f"llm:{model}@*", granted=own)
+    """Raises ``EPERM`` unless the process may use this model on some driver. On which ones,
+    placement looks at."""
+    _check_some(process, f"llm:{model}", "@*")
 
 
-def may_use(process: Process, model: str, driver: str) -> bool:
-    """Whether its rules let it use this model on this driver."""
-    capability = f"llm:{model}@{driver}"
-    own = process.manifest is None or model in process.spec.models
-    for rules in process.rights:
-        if _matches(rules.deny, capability) or _matches(rules.ask, capability):
-            return False
-    return own or all(_matches(rules.allow, capability) for rules in process.rights)
+def check_tool(process: Process, tool: str) -> None:
+    """Raises ``EPERM`` unless the process may call this tool with some arguments."""
+    _check_some(process, f"tool:{tool}", "(*)")
 
 
-def _matches(globs: list[str], capability: str) -> bool:
-    return any(fnmatchcase(capability, glob) for glob in globs)
-
-
-def _check_target(table: Table, caller: Process, call: Syscall, args: Any) -> None:
-    pid = getattr(args, "pid", None) or getattr(args, "tree", None)
-    if pid is None or caller.pid == INIT:
+def _check_some(process: Process, name: str, rest: str) -> None:
+    if process.pid == INIT:
         return
-    target = table.get(pid)
-    if not table.within(target, caller):
-        raise EPERM(
-            f"process {caller.pid} may not use {call.name} on process {pid}",
-            hint="a process acts on itself and its descendants only",
-            detail={"caller": caller.pid, "target": pid},
-        )
+    if any(rules.denies_all(name, rest) for rules in process.rights):
+        raise denied(process, name)
 
 
-def _check_capability(caller: Process, capability: str, *, granted: bool) -> None:
-    """Deny wins over ask, ask over allow; and the rules of every ancestor bind as its own do."""
-    remedy = f"allow it in the manifest: capabilities: {{allow: ['{capability}']}}"
-    for rules in caller.rights:
-        if _matches(rules.deny, capability):
-            raise EPERM(f"{capability} is denied to {caller.name}, or to one above it")
-        if _matches(rules.ask, capability):
-            raise EPERM(f"{capability} needs an approval, and there is nobody to ask", hint=remedy)
-    if granted:
+def _judge(process: Process, capability: str, also: tuple[str, ...] = ()) -> Asked:
+    said = verdict(process, capability, also)
+    if said == "deny":
+        raise denied(process, capability, also)
+    return (capability,) if said == "ask" else ()
+
+
+def denied(process: Process, capability: str, also: tuple[str, ...] = ()) -> EPERM:
+    # Never the arguments: the message goes into the audit log.
+    name = bare(capability)
+    shown = name if name == capability or name[:5] != "tool:" else f"{name}(…)"
+    shown = shown if len(shown) <= 200 else shown[:200] + "…"
+    hint = f"allow it in the manifest: capabilities: {{allow: ['{name[:100]}']}}"
+    message = f"{process.name} has no capability {shown}"
+    for rules in reversed(process.rights):
+        own = rules is process.rights[-1]
+        if rules.denies(capability, also):
+            whose = process.name if own else f"a process above {process.name}"
+            message = f"{shown} is denied to {whose}"
+            hint = "its manifest denies it, or it was revoked; deny wins over allow"
+        elif rules.says(capability, also) != "deny":
+            continue
+        elif not own:
+            message = f"a process above {process.name} has no capability {shown}"
+        break
+    return EPERM(message, hint=hint, detail={"capability": name[:200]})
+
+
+# -- the checks that the table names ---------------------------------------------------------
+
+
+def _user(spec: Syscall) -> Check:
+    def check(kernel: Machine, caller: Process, args: Any) -> Asked:
+        raise EPERM(f"{spec.name} is for the user only", hint="use the user's key, not a session")
+
+    return check
+
+
+def _tree(spec: Syscall) -> Check:
+    field = "pid" if "pid" in spec.args.model_fields else "tree"
+
+    def check(kernel: Machine, caller: Process, args: Any) -> Asked:
+        pid = getattr(args, field)
+        if pid is not None and pid != caller.pid:
+            check_below(kernel, caller, spec.name, pid)
+        return ()
+
+    def check_list(kernel: Machine, caller: Process, args: Any) -> Asked:
+        if args.approval is not None:
+            _check_approval(kernel, caller, args.approval, own=True)
+        return check(kernel, caller, args)
+
+    def check_revoke(kernel: Machine, caller: Process, args: Any) -> Asked:
+        if args.labels:
+            raise EPERM("only the user may declassify", hint="use the user's key, not a session")
+        return check(kernel, caller, args)
+
+    special = {"cap.list": check_list, "cap.revoke": check_revoke}
+    return special.get(spec.name, check)
+
+
+def _below(spec: Syscall) -> Check:
+    def check(kernel: Machine, caller: Process, args: Any) -> Asked:
+        if args.pid == caller.pid:
+            raise EPERM(
+                f"process {caller.pid} may not use {spec.name} for itself",
+                hint="the user or a process above it can",
+            )
+        check_below(kernel, caller, spec.name, args.pid)
+        return ()
+
+    def check_decide(kernel: Machine, caller: Process, args: Any) -> Asked:
+        _check_approval(kernel, caller, args.approval, own=False)
+        return ()
+
+    return check_decide if spec.name == "cap.decide" else check
+
+
+def _check_approval(kernel: Machine, caller: Process, id: int, *, own: bool) -> None:
+    """The same answer whether there is such an approval or not."""
+    asker = kernel.approvals.asker(id)
+    if asker is not None and (own or asker != caller.pid) and below(kernel, caller, asker):
         return
-    # Of a rule that names a driver, any driver will do here; placement looks at which.
-    if not all(_allows(rules.allow, capability) for rules in caller.rights):
-        raise EPERM(f"{caller.name} has no capability {capability}", hint=remedy)
-
-
-def _allows(globs: list[str], capability: str) -> bool:
-    wanted, _, _ = capability.partition("@")
-    return any(
-        fnmatchcase(capability, glob) or ("@" in capability and _model_part(glob, wanted))
-        for glob in globs
+    raise EPERM(
+        f"approval {id} is not one that process {caller.pid} may {'see' if own else 'decide'}",
+        hint="the user, or a process above the one that asks, can",
     )
 
 
-def _model_part(glob: str, wanted: str) -> bool:
-    model, at, _ = glob.partition("@")
-    return bool(at) and fnmatchcase(wanted, model)
+def _holds(spec: Syscall) -> Check:
+    """Nobody gives what he has not."""
+
+    def check(kernel: Machine, caller: Process, args: Any) -> Asked:
+        for glob in expanded(tuple(args.allow)):
+            if not all(rules.covers(glob) for rules in caller.rights):
+                raise denied(caller, glob)
+        return ()
+
+    return check
+
+
+def _llm(spec: Syscall) -> Check:
+    def check(kernel: Machine, caller: Process, args: Any) -> Asked:
+        named = args.model or (caller.spec.models if caller.manifest else ())
+        models = [named] if isinstance(named, str) else named or [kernel.config.default_model]
+        for model in models:
+            check_model(caller, model)
+        return tuple(f"llm:{model}@*" for model in models if _asks(kernel, caller, model))
+
+    return check
+
+
+def _asks(kernel: Machine, process: Process, model: str) -> bool:
+    """Whether no driver that offers the model may have its bursts before somebody says yes."""
+    if not any(rules.ask for rules in process.rights):
+        return False
+    offers = [driver.name for driver in kernel.registry if driver.model(model)]
+    said = {verdict(process, f"llm:{model}@{name}") for name in offers or ("*",)}
+    return "ask" in said and "allow" not in said
+
+
+def _mem(mode: str) -> Callable[[Syscall], Check]:
+    def check(kernel: Machine, caller: Process, args: Any) -> Asked:
+        return () if args.space == OWN else _judge(caller, f"mem:{args.space}:{mode}")
+
+    return lambda spec: check
+
+
+def _fs(mode: str) -> Callable[[Syscall], Check]:
+    def check(kernel: Machine, caller: Process, args: Any) -> Asked:
+        mount = mount_of(args.path)
+        return () if mount in (OWN, "") else _judge(caller, f"fs:/{mount}:{mode}")
+
+    return lambda spec: check
+
+
+_MAIL: Final = re.compile(r"ipc:mail/([0-9]{1,16}):w")
+
+
+def _mail(spec: Syscall) -> Check:
+    def check(kernel: Machine, caller: Process, args: Any) -> Asked:
+        capability = f"ipc:mail/{args.pid}:w"
+        if related(kernel, caller, args.pid):
+            return ()
+        if not beyond(kernel, caller, args.pid, capability):
+            raise not_yours(caller, spec.name, args.pid)
+        return _judge(caller, capability)
+
+    return check
+
+
+def _topic(mode: str) -> Callable[[Syscall], Check]:
+    def check(kernel: Machine, caller: Process, args: Any) -> Asked:
+        return _judge(caller, f"ipc:topic/{args.topic}:{mode}")
+
+    return lambda spec: check
+
+
+def _tool(spec: Syscall) -> Check:
+    def check(kernel: Machine, caller: Process, args: Any) -> Asked:
+        if not caller.rights:
+            return ()
+        canonical = json.dumps(args.arguments, sort_keys=True, ensure_ascii=False)
+        capability, also = written(args.name, args.arguments, canonical)
+        _check_work(caller, also)
+        return _judge(caller, capability, also)
+
+    return check
+
+
+def _check_work(process: Process, texts: tuple[str, ...]) -> None:
+    """Long arguments against many rules would hold up everybody else."""
+    letters = sum(len(text) + 100 for text in texts)
+    if letters > 20_000 and letters * sum(r.cost for r in process.rights) > _MOST_WORK:
+        raise EPERM(
+            f"the arguments are too long to be checked against the rules of {process.name}",
+            hint="shorten them, or use fewer globs with wildcards",
+        )
+
+
+def _plain(capability: str) -> Callable[[Syscall], Check]:
+    def check(kernel: Machine, caller: Process, args: Any) -> Asked:
+        return _judge(caller, capability)
+
+    return lambda spec: check
+
+
+_KINDS: Final[dict[str, Callable[[Syscall], Check]]] = {
+    "user": _user,
+    "tree": _tree,
+    "below": _below,
+    "holds": _holds,
+    "llm:<model>@<driver>": _llm,
+    "mem:<space>:r": _mem("r"),
+    "mem:<space>:w": _mem("w"),
+    "fs:<mount>:r": _fs("r"),
+    "fs:<mount>:w": _fs("w"),
+    "ipc:mail/<pid>:w": _mail,
+    "ipc:topic/<topic>:r": _topic("r"),
+    "ipc:topic/<topic>:w": _topic("w"),
+    "tool:<name>(<arguments>)": _tool,
+    "proc:spawn": _plain("proc:spawn"),
+    "cap:decide": _plain("cap:decide"),
+}
+
+_CHECKS: Final[dict[str, tuple[Check, ...]]] = {
+    spec.name: tuple(_KINDS[word](spec) for word in spec.capability.split() if word != "self")
+    for spec in TABLE.values()
+}

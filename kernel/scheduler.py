@@ -1,45 +1,44 @@
-"""The scheduler: admits bursts, decides whose are in the drivers' slots, and moves them when a
-driver dies or a process is stopped.
+"""The scheduler: admits bursts, gives them slots, takes the slots away again at token boundaries,
+and moves bursts when a driver dies or a process is stopped.
 
-It knows nothing about what a burst's answer is used for.
+In which order is the policy's affair, on which driver is placement's. It knows nothing about
+what a burst's answer is used for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from kernel.burst import Burst
-from kernel.placement import Decision, Outlook, decide, refusal
+from kernel.demand import demand_of
+from kernel.patience import Patience
+from kernel.placement import choose, decide, refusal
 from kernel.policies import Policy
 from kernel.registry import Driver
-from llmagentos.abi.driver import BurstRef, Start, StepReport
+from kernel.slots import Slots
+from kernel.waiting import Wait, Waiting
+from llmagentos.abi.driver import StepReport
 from llmagentos.abi.errors import BY_CODE, EBUSY, EDRIVER, LLMOSError
 from llmagentos.abi.process import Placement
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
-
-_BOOT_SETTLING = 2.0
-"""Seconds after a boot in which drivers announce themselves one after the other."""
+    from kernel.process import Process
 
 
 class Scheduler:
-    """Bursts with the same demand share a queue, so one that has to wait for its driver never
-    stands in the way of one that need not."""
-
-    def __init__(self, kernel: Machine, policy: Callable[[], Policy]) -> None:
+    def __init__(self, kernel: Machine, policy: Policy) -> None:
         self._kernel = kernel
         self._policy = policy
-        self._queues: dict[tuple[object, ...], Policy] = {}
-        self._outlooks: dict[tuple[object, ...], Outlook] = {}
-        """What each queue that can't move waits for."""
-        self._away_since: dict[tuple[object, ...], float] = {}
+        self._waiting = Waiting(policy)
+        self._patience = Patience(kernel, self._waiting)
+        self._slots = Slots(kernel)
         self._bursts: dict[int, Burst] = {}
-        self._changed = False
         self.queued = 0
-        self.running = 0
+
+    @property
+    def running(self) -> int:
+        return self._slots.running
 
     # -- what the rest of the kernel asks for ------------------------------------------------
 
@@ -48,16 +47,25 @@ class Scheduler:
         that we know of could ever run it."""
         limit = self._kernel.config.queue_limit
         if self.queued >= limit:
+            estimate = self.estimate(self.queued + 1)
             raise EBUSY(
                 f"the queue is full: {self.queued} bursts wait for a slot",
-                hint="try again later",
-                detail={"position": self.queued + 1},
+                hint=f"try again in about {estimate:.0f} s" if estimate else "try again later",
+                detail={"position": self.queued + 1, "estimate": estimate},
             )
-        decision = decide(burst, self._kernel.registry.compute())
-        if decision.outlook == "none" and not self._booting():
-            raise refusal(burst, decision, self._kernel.registry.compute())
+        demand = demand_of(burst)
+        if self._waiting.find(demand) is None:
+            decision = decide(demand, self._kernel.registry.compute())
+            if decision.outlook == "none" and not self._patience.booting:
+                raise refusal(demand, decision, self._kernel.registry.compute(), 0)
         self._bursts[burst.id] = burst
         self._enqueue(burst)
+
+    def estimate(self, position: int) -> float:
+        """Seconds until the burst at this place in the queue has a slot, as things go now;
+        0.0: nobody knows yet."""
+        slots = sum(d.card.slots for d in self._kernel.registry.compute() if d.usable)
+        return round(position * self._slots.mean_seconds / slots, 1) if slots else 0.0
 
     def cancel(self, burst: Burst) -> None:
         """Forget a burst, wherever it is; the driver stops it before its next step."""
@@ -65,11 +73,12 @@ class Scheduler:
             return
         if burst.state == "queued":
             self._dequeue(burst)
-        driver = self._kernel.registry.named(burst.driver)
-        if driver is not None and (burst.state == "running" or burst.kept):
-            self._kernel.command(driver, "cancel", _ref(burst))
-        if driver is not None:
-            self._vacate(burst, driver)
+        self._slots.cancel(burst)
+        self._policy.end(burst, self._kernel.now)
+
+    def fail(self, burst: Burst, error: LLMOSError) -> None:
+        self.cancel(burst)
+        self._kernel.answers.failed(burst, error)
 
     def hold(self, burst: Burst) -> None:
         """STOP: no further token; what it has is kept."""
@@ -77,19 +86,26 @@ class Scheduler:
         if burst.state == "queued":
             self._dequeue(burst)
         elif burst.state == "running" and driver is not None:
-            if "preempt" in driver.card.features:
-                self._kernel.command(driver, "preempt", _ref(burst))
-                burst.kept = True
-            else:
-                # Its tokens are kept here, and are prefilled again when it goes on.
-                self._kernel.command(driver, "cancel", _ref(burst))
-            self._vacate(burst, driver)
+            self._slots.preempt(burst, driver)
         burst.state = "held"
 
     def release(self, burst: Burst) -> None:
         """CONT: back into the queue."""
         if burst.state == "held":
             self._enqueue(burst)
+
+    def reorder(self, process: Process) -> None:
+        """Its priority or its rights are not what they were: its bursts find their places anew."""
+        for burst in process.bursts:
+            if burst.state == "queued":
+                since = burst.submitted
+                self._dequeue(burst)
+                self._enqueue(burst, since)
+
+    def waits_for_driver(self, burst: Burst) -> bool:
+        """Whether it is not only a slot that it waits for."""
+        wait = self._waiting.find(burst.demand)
+        return wait is not None and wait.decision.outlook != "slot"
 
     # -- what drivers say --------------------------------------------------------------------
 
@@ -98,15 +114,18 @@ class Scheduler:
         burst = self._bursts.get(step.burst)
         if burst is None or burst.driver != driver.name or step.attempt != burst.attempt:
             return  # it was cancelled, or moved elsewhere, while the report was on its way
-        counted = burst.prompt_tokens
-        before = len(burst.text)
+        known, before = burst.prompt_tokens, len(burst.text)
         if not burst.accept(step):
             return
-        driver.count(len(step.tokens), self._kernel.now)
-        if burst.prompt_tokens > counted:
-            self._kernel.answers.counted(burst, burst.prompt_tokens - counted)
-        if self._bursts.get(burst.id) is not burst:
-            return  # its prompt was more than its process may use
+        now = self._kernel.now
+        driver.count(len(step.tokens), now)
+        if step.prompt_tokens is not None:
+            try:
+                self._slots.counted(burst, step.prompt_tokens, driver)
+            except LLMOSError as error:
+                self.fail(burst, error)
+                return
+        self._policy.serve(burst, burst.prompt_tokens - known, len(step.tokens), now)
         if len(burst.text) > before:
             self._kernel.answers.text(burst, before)
         if step.finish == "error":
@@ -115,14 +134,42 @@ class Scheduler:
             message = record.message if record else f"driver {driver.name} gave no reason"
             self.fail(burst, kind(message, hint=record.hint if record else ""))
         elif step.finish is not None:
-            driver.bursts += 1
             self._finish(burst, driver)
-            self._kernel.answers.done(burst)
+        elif burst.state == "running" and self._quantum_over(burst, driver):
+            self._slots.preempt(burst, driver)
+            self._enqueue(burst)
+
+    def _finish(self, burst: Burst, driver: Driver) -> None:
+        del self._bursts[burst.id]
+        if burst.state == "queued":
+            # It was kept, and its last token came while it waited for its slot.
+            self._dequeue(burst)
+        self._slots.vacate(burst, driver)
+        self._policy.end(burst, self._kernel.now)
+        driver.bursts += 1
+        self._kernel.answers.done(burst)
+
+    def _quantum_over(self, burst: Burst, driver: Driver) -> bool:
+        """Whether it has had its quantum, and the policy gives its slot to another."""
+        quantum = self._policy.quantum
+        if not quantum or len(burst.tokens) - burst.ran_from < quantum:
+            return False
+        if driver.room or "preempt" not in driver.card.features:
+            return False
+        now = self._kernel.now
+        waiting = self._waiting.queue(driver).first(now)
+        return waiting is not None and self._policy.yields(burst, waiting, now)
 
     def driver_changed(self) -> None:
         """A driver came, got ready, went or was released: look at all that waits again."""
-        self._changed = True
-        self.dispatch()
+        drivers = self._kernel.registry.compute()
+        for wait in self._waiting:
+            self._waiting.redirect(wait, decide(wait.demand, drivers))
+            for burst in wait.bursts:
+                _explain(wait, burst, self._kernel.now)
+            self._patience.watch(wait)
+        for driver in drivers:
+            self.freed(driver)
         for burst in self._bursts.values():
             self._kernel.settle(burst.process, "the drivers changed")
 
@@ -133,8 +180,8 @@ class Scheduler:
             was_running = burst.state == "running"
             if burst.state == "queued":
                 self._dequeue(burst)
-            self._vacate(burst, driver)
-            burst.kept = False
+            self._slots.vacate(burst, driver)
+            self._slots.leave(burst)
             if was_running and burst.attempt >= self._kernel.config.attempts:
                 error = EDRIVER(
                     f"driver {driver.name} died under this burst, the "
@@ -146,154 +193,64 @@ class Scheduler:
                 self._enqueue(burst)
         self.driver_changed()
 
-    # -- moving bursts -----------------------------------------------------------------------
+    # -- queues and slots --------------------------------------------------------------------
+
+    def freed(self, driver: Driver) -> None:
+        """It may have a slot for somebody."""
+        self._slots.freed[driver.name] = None
 
     def dispatch(self) -> None:
-        """Start all that can start. Called once at the end of every input."""
-        while self._changed:
-            self._changed = False
-            for demand in list(self._queues):
-                self._dispatch_queue(demand, self._queues[demand])
-
-    def _dispatch_queue(self, demand: tuple[object, ...], queue: Policy) -> None:
-        """Start what can start of one queue, the policy's order kept."""
-        key = ("patience", demand)
-        while (burst := queue.first()) is not None:
-            decision = decide(burst, self._kernel.registry.compute())
-            if decision.driver is not None:
-                self._start(burst, decision.driver, decision)
+        """Start all that can start. Called once at the end of every turn."""
+        freed = self._slots.freed
+        while freed:
+            name = next(iter(freed))
+            del freed[name]
+            driver = self._kernel.registry.named(name)
+            if driver is None:
                 continue
-            if decision.outlook == "none" and not self._booting():
-                self.fail(burst, refusal(burst, decision, self._kernel.registry.compute()))
-                continue
-            self._outlooks[demand] = decision.outlook
-            self._wait(key, demand, burst, decision)
-            return
-        self._kernel.timers.cancel(key)
-        del self._queues[demand]
-        self._outlooks.pop(demand, None)
-        self._away_since.pop(demand, None)
+            queue = self._waiting.queue(driver)
+            while driver.room and (burst := queue.first(self._kernel.now)) is not None:
+                self._start(burst)
 
-    def waits_for_driver(self, burst: Burst) -> bool:
-        """Whether it is not only a slot that it waits for."""
-        return burst.state == "queued" and self._outlooks.get(burst.queue, "slot") != "slot"
-
-    def fail(self, burst: Burst, error: LLMOSError) -> None:
-        self.cancel(burst)
-        self._kernel.answers.failed(burst, error)
-
-    def _start(self, burst: Burst, driver: Driver, decision: Decision) -> None:
+    def _start(self, burst: Burst) -> None:
+        """Give it a slot of the best driver that has one for it."""
+        now, wait = self._kernel.now, self._waiting.find(burst.demand)
+        assert wait is not None
+        driver, considered = choose(wait.demand, wait.decision)
+        assert driver is not None
         self._dequeue(burst)
-        now = self._kernel.now
-        burst.queue_seconds += now - burst.submitted
-        burst.state = "running"
-        driver.running.add(burst)
-        self.running += 1
-        process = burst.process
-        process.model, process.driver = decision.model, driver.name
-        process.placement = Placement(chosen=driver.name, considered=decision.considered, time=now)
-        if burst.kept:
-            burst.kept = False
-            self._kernel.command(driver, "resume", _ref(burst))
-        else:
-            burst.attempt += 1
-            burst.driver, burst.model = driver.name, decision.model
-            burst.started = burst.started or now
-            self._kernel.command(driver, "start", self._start_command(burst))
-        self._kernel.journal.event(
-            now, "burst.started", process.pid, burst=burst.id, driver=driver.name,
-            model=burst.model, attempt=burst.attempt, tokens=len(burst.tokens),
-        )  # fmt: skip
-        self._kernel.settle(process, f"burst {burst.id} started on {driver.name}")
-
-    def _start_command(self, burst: Burst) -> Start:
-        return Start(
-            burst=burst.id,
-            attempt=burst.attempt,
-            pid=burst.process.pid,
-            model=burst.model,
-            messages=list(burst.messages),
-            sampling=burst.sampling,
-            context_tokens=burst.process.limits.context_tokens,
-            accepted=burst.tokens,
-        )
-
-    def _wait(
-        self, key: tuple[object, ...], demand: tuple[object, ...], burst: Burst, why: Decision
-    ) -> None:
-        """Nothing can start: say so in the process's placement, and don't wait for ever."""
-        now, timers = self._kernel.now, self._kernel.timers
-        burst.process.placement = Placement(chosen=None, considered=why.considered, time=now)
-        if why.outlook == "away":
-            self._away_since.setdefault(demand, now)
-            due = now + self._kernel.config.driver_patience
-            timers.set_once(key, due, partial(self._give_up, demand))
-        elif why.outlook == "none":
-            due = self._kernel.booted + self._boot_patience()
-            timers.set(key, due, self._look_again)
-        else:
-            timers.cancel(key)
-        if why.outlook != "away":
-            self._away_since.pop(demand, None)
-
-    def _look_again(self) -> None:
-        self._changed = True
-
-    def _give_up(self, demand: tuple[object, ...]) -> None:
-        """Fail what has waited for its driver for long enough, and come back for the rest."""
-        queue = self._queues.get(demand)
-        patience, now = self._kernel.config.driver_patience, self._kernel.now
-        while queue is not None and (burst := queue.first()) is not None:
-            due = max(burst.submitted, self._away_since.get(demand, now)) + patience
-            if due > now:
-                self._kernel.timers.set(("patience", demand), due, partial(self._give_up, demand))
-                return
-            decision = decide(burst, self._kernel.registry.compute())
-            names = ", ".join(f"{k}: {v}" for k, v in decision.considered.items())
-            error = EDRIVER(
-                f"no driver for {' or '.join(burst.models)} came back within {patience:g} s",
-                hint=f"look at llmos status and the drivers' logs ({names})",
-            )
+        burst.process.placement = Placement(chosen=driver.name, considered=considered, time=now)
+        try:
+            self._slots.start(burst, driver, wait.decision.model)
+        except LLMOSError as error:
             self.fail(burst, error)
-        self._changed = True
+        else:
+            self._policy.start(burst, now)
 
-    def _enqueue(self, burst: Burst) -> None:
+    def _enqueue(self, burst: Burst, since: float | None = None) -> None:
+        now = self._kernel.now
         burst.state = "queued"
-        burst.submitted = self._kernel.now
+        burst.submitted = now if since is None else since
         # Remembered, since what the process may do can change while its burst is queued.
-        burst.queue = burst.demand
-        if burst.queue not in self._queues:
-            self._queues[burst.queue] = self._policy()
-        self._queues[burst.queue].push(burst)
+        demand = demand_of(burst)
+        wait = self._waiting.find(demand)
+        if wait is None:
+            wait = self._waiting.open(demand, decide(demand, self._kernel.registry.compute()))
+        self._waiting.add(wait, burst, now)
         self.queued += 1
-        self._changed = True
+        for driver in wait.decision.drivers:
+            self.freed(driver)
+        if wait.decision.outlook != "slot":
+            _explain(wait, burst, now)
+            self._patience.watch(wait)
 
     def _dequeue(self, burst: Burst) -> None:
-        queue = self._queues.get(burst.queue)
-        if queue is not None:
-            queue.remove(burst)
+        gone = self._waiting.remove(burst, self._kernel.now)
         self.queued -= 1
-
-    def _vacate(self, burst: Burst, driver: Driver) -> None:
-        if burst in driver.running:
-            driver.running.discard(burst)
-            self.running -= 1
-            self._changed = True
-
-    def _finish(self, burst: Burst, driver: Driver) -> None:
-        del self._bursts[burst.id]
-        if burst.state == "queued":
-            # It was kept, and its last token came while it waited for its slot.
-            self._dequeue(burst)
-        self._vacate(burst, driver)
-
-    def _booting(self) -> bool:
-        return self._kernel.now < self._kernel.booted + self._boot_patience()
-
-    def _boot_patience(self) -> float:
-        known = self._kernel.registry.compute()
-        return _BOOT_SETTLING if known else self._kernel.config.boot_patience
+        if gone is not None:
+            self._patience.forget(gone)
 
 
-def _ref(burst: Burst) -> BurstRef:
-    return BurstRef(burst=burst.id, attempt=burst.attempt)
+def _explain(wait: Wait, burst: Burst, now: float) -> None:
+    considered = wait.decision.considered
+    burst.process.placement = Placement(chosen=None, considered=considered, time=now)

@@ -11,10 +11,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import zmq
 
+from kernel.config import StoreFailed
+from kernel.crashpoints import reach
 from kernel.door import Door
 from kernel.effects import (
     ClientGone,
@@ -31,7 +33,7 @@ from kernel.effects import (
 from kernel.machine import Machine
 from kernel.store import Store
 from llmagentos.abi import wire
-from llmagentos.abi.errors import EQUOTA, LLMOSError
+from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.home import Home
 
@@ -88,10 +90,18 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._asked_to_stop)
         try:
-            self._carry_out(booted)
-            while not self._stop:
-                self._poller.poll(self._patience())
-                self._carry_out(self._turn())
+            effects = booted
+            try:
+                self._carry_out(effects)
+                while not self._stop:
+                    ready = dict(self._poller.poll(self._patience()))
+                    effects = self._machine.effects
+                    reach("before-apply")
+                    effects = self._turn(ready)
+                    self._carry_out(effects)
+            except StoreFailed as failed:
+                self._abort(effects, failed.error)
+                raise failed.error from failed
         finally:
             signal.set_wakeup_fd(-1)
             self._close()
@@ -101,67 +111,75 @@ class Server:
 
     def _patience(self) -> int:
         """Milliseconds until something is due."""
-        moments = [self._machine.timers.next_due(), *(
-            door.next_due(self._clock.now()) for door in (self._clients, self._drivers)
-        )]  # fmt: skip
-        due = min((moment for moment in moments if moment is not None), default=None)
+        now = self._clock.now()
+        due = self._machine.timers.next_due()
+        for door in (self._clients, self._drivers):
+            moment = door.next_due(now)
+            if moment is not None and (due is None or moment < due):
+                due = moment
         if due is None:
             return 1000
-        return max(0, min(1000, int((due - self._clock.now()) * 1000) + 1))
+        return max(0, min(1000, int((due - now) * 1000) + 1))
 
-    def _turn(self) -> Effects:
+    def _turn(self, ready: dict[Any, int]) -> Effects:
         """Apply what is ready. Drivers first: their reports free slots."""
-        now = self._clock.now()
-        effects = Effects()
-        for peer, frames in self._arrived(self._drivers, now):
+        now, machine = self._clock.now(), self._machine
+        for peer, frames in self._arrived(self._drivers, ready, now):
             if frames == _PROBE:
                 continue
             try:
                 event: Input = FromDriver(peer, wire.decode(frames))
             except wire.MalformedError as error:
                 body = ErrorRecord(**error.to_wire())
-                effects.commands.append(Command(peer, "refuse", body))
+                machine.effects.commands.append(Command(peer, "refuse", body))
                 event = DriverGone(peer)
-            self._apply(event, now, effects)
+            machine.apply(event, now)
         for peer in self._drivers.gone(now):
-            self._apply(DriverGone(peer), now, effects)
-        for peer, frames in self._arrived(self._clients, now):
+            machine.apply(DriverGone(peer), now)
+        for peer, frames in self._arrived(self._clients, ready, now):
             if frames == _PROBE:
-                self._apply(ClientHere(peer), now, effects)
+                machine.apply(ClientHere(peer), now)
                 continue
             try:
                 message = wire.decode(frames)
             except wire.MalformedError as error:
-                failure = {"ok": False, "error": error.to_wire()}
-                reply = wire.Message("reply", error.id, body=failure)
-                effects.sends.append(Send(peer, reply))
+                machine.effects.sends.append(Send(peer, _refusal(error.id, error)))
             else:
-                self._apply(FromClient(peer, message), now, effects)
+                machine.apply(FromClient(peer, message), now)
         for peer in self._clients.gone(now):
-            self._apply(ClientGone(peer), now, effects)
-        self._apply(Tick(), now, effects)
+            machine.apply(ClientGone(peer), now)
+        due = machine.timers.next_due()
+        if due is not None and due <= now:
+            machine.apply(Tick(), now)
         for door in (self._drivers, self._clients):
             door.flush()
-        return effects
+        return machine.flush()
 
-    def _arrived(self, door: Door, now: float) -> Iterator[tuple[bytes, list[bytes]]]:
+    def _arrived(
+        self, door: Door, ready: dict[Any, int], now: float
+    ) -> Iterator[tuple[bytes, list[bytes]]]:
         """What has come through a door, as much of it as one turn takes."""
-        door.watch(now)
-        for _ in range(_TURN):
+        if door.monitor in ready:
+            door.watch(now)
+        if door.socket not in ready:
+            return
+        for number in range(_TURN):
             received = door.receive(now)
             if received is None:
                 return
             yield received
-
-    def _apply(self, event: Input, now: float, effects: Effects) -> None:
-        effects.extend(self._machine.handle(event, now))
+            if number == 0 and not door.pending:
+                return
 
     def _carry_out(self, effects: Effects) -> None:
         """Commit, then let the replies, commands and events leave."""
-        if effects.rows or effects.events:
-            self._commit(effects)
-        for send in effects.sends:
-            if not self._clients.send(send.peer, _frames(send.message)):
+        self._store.commit(effects.rows, effects.events)
+        reach("after-commit")
+        half = len(effects.sends) // 2
+        for number, send in enumerate(effects.sends):
+            if number and number == half:
+                reach("mid-send")
+            if not self._clients.send(send.peer, send.frames):
                 self._deaf(send.peer)
         for command in effects.commands:
             body = command.body.model_dump(mode="json") if command.body else {}
@@ -172,19 +190,16 @@ class Server:
                 self._carry_out(self._machine.handle(gone, self._clock.now()))
         for event in effects.events:
             self._events.send_multipart([event["type"].encode(), wire.pack(event)])
+        reach("after-send")
         self._stop = self._stop or effects.stop
 
-    def _commit(self, effects: Effects) -> None:
-        try:
-            self._store.commit(effects.rows, effects.events)
-        except LLMOSError as error:
-            _log.critical("%s", error)
-            body = {"ok": False, "error": error.to_wire()}
-            for send in effects.sends:
-                if send.message.kind == "reply":
-                    reply = wire.Message("reply", send.message.id, body=body)
-                    self._clients.send(send.peer, wire.encode(reply))
-            raise
+    def _abort(self, effects: Effects, error: LLMOSError) -> None:
+        """The state can't be written: nobody may take what was done for done."""
+        _log.critical("%s", error)
+        for send in effects.sends:
+            message = wire.decode(send.frames)
+            if message.kind == "reply":
+                self._clients.send(send.peer, _refusal(message.id, error))
 
     def _deaf(self, peer: bytes) -> None:
         """A client that takes in nothing any more is treated as gone: what is done for it would
@@ -202,15 +217,5 @@ class Server:
         os.close(self._wake_write)
 
 
-def _frames(message: wire.Message) -> list[bytes]:
-    """The frames of a reply or a piece of a stream; of an error, if it is too large for one
-    message, since the receiver would refuse it."""
-    frames = wire.encode(message)
-    if len(frames[1]) <= wire.MAX_BODY:
-        return frames
-    error = EQUOTA(
-        f"the result takes {len(frames[1]):,} bytes; the most is {wire.MAX_BODY:,}",
-        hint="ask for less of it",
-    )
-    failure = {"ok": False, "error": error.to_wire()}
-    return wire.encode(wire.Message("reply", message.id, body=failure))
+def _refusal(id: int, error: LLMOSError) -> list[bytes]:
+    return wire.encode(wire.Message("reply", id, body={"ok": False, "error": error.to_wire()}))

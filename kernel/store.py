@@ -7,43 +7,59 @@ about what their rows mean to the machine.
 
 from __future__ import annotations
 
-import errno
 import json
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-import msgpack
 from sqlite_utils import Database
 
+from kernel.config import StoreFailed
+from kernel.crashpoints import reach
 from kernel.effects import Delete, Put, Row
+from kernel.file_table import FileTable
+from kernel.mail_table import MailTable
+from kernel.memory_table import MemoryTable
 from kernel.migrations import MIGRATIONS
 from kernel.records import Snapshot, past_process
-from llmagentos.abi.errors import EIO, ENOSPC
+from kernel.rows import failure
+from llmagentos.abi.manifest import Manifest
 from llmagentos.abi.process import ProcessInfo
 
-_REPLAY_KEPT = 86400.0
-"""Seconds that replies to shells, which have no process, outlive a boot."""
+
+_WAL_PAGES: Final = 8000
+"""Pages of 4 KB in the write-ahead log before they are carried over."""
+
+_EVENT: Final = "INSERT INTO events (seq, time, type, pid, data) VALUES (?, ?, ?, ?, ?)"
 
 
 class Store:
     def __init__(self, path: Path, durability: Literal["normal", "full"] = "normal") -> None:
         try:
             connection = sqlite3.connect(path)
+            # Nobody else works on it while we live (there is a lock for that), so SQLite need not
+            # ask the system for locks with every commit.
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
             connection.execute("PRAGMA busy_timeout=2000")
+            # A checkpoint waits for the disk: rarely, and then with much to do.
+            connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
             db = Database(connection, execute_plugins=False)
-            MIGRATIONS.apply(db)
+            with db.tracer(lambda *_: reach("during-migration")):
+                MIGRATIONS.apply(db)
         except (sqlite3.Error, OSError) as error:
-            raise _failure(error, path) from None
+            raise failure(error, path) from None
         self._path = path
         self._connection = connection
         self._columns = {
             table.name: [column.name for column in table.columns] for table in db.tables
         }
         self._statements: dict[str, str] = {}
+        self.memory = MemoryTable(connection)
+        self.files = FileTable(connection)
+        self.mail = MailTable(connection)
 
     def close(self) -> None:
         self._connection.close()
@@ -51,37 +67,36 @@ class Store:
     # -- writing -----------------------------------------------------------------------------
 
     def commit(self, rows: Iterable[Row], events: Iterable[dict[str, Any]]) -> None:
-        """All of it or nothing. Raises ``ENOSPC`` or ``EIO``; then nothing was written."""
+        """These rows, and all that was written to memory, files and mail since the last commit:
+        all of it or nothing. Raises ``StoreFailed``; then nothing was written."""
         connection = self._connection
+        reach("after-apply")
         try:
             for row in rows:
                 if isinstance(row, Put):
-                    connection.execute(self._put(row.table), self._values(row))
+                    columns = self._columns[row.table]
+                    connection.execute(self._put(row.table), [row.row[name] for name in columns])
                 else:
                     self._delete(row)
             connection.executemany(
                 "INSERT INTO events (seq, time, type, pid, data) VALUES (?, ?, ?, ?, ?)",
                 [(e["seq"], e["time"], e["type"], e["pid"], json.dumps(e["data"])) for e in events],
             )
+            reach("before-commit")
             connection.commit()
         except sqlite3.Error as error:
             connection.rollback()
-            raise _failure(error, self._path) from error
+            raise StoreFailed(failure(error, self._path)) from error
 
     def _put(self, table: str) -> str:
         statement = self._statements.get(table)
         if statement is None:
             columns = self._columns[table]
             marks = ", ".join("?" * len(columns))
-            names = ", ".join(columns)
+            names = ", ".join(f'"{name}"' for name in columns)
             statement = f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})"
             self._statements[table] = statement
         return statement
-
-    def _values(self, row: Put) -> list[Any]:
-        if row.table == "replays":
-            row.row["reply"] = msgpack.packb(row.row["reply"])
-        return [row.row[column] for column in self._columns[row.table]]
 
     def _delete(self, row: Delete) -> None:
         # A column that ends in "<" asks for all below the value.
@@ -92,18 +107,20 @@ class Store:
 
     # -- reading -----------------------------------------------------------------------------
 
-    def load(self, now: float) -> Snapshot:
+    def load(self) -> Snapshot:
         """The state as it was last committed. Raises ``EIO`` if it can't be read."""
         try:
-            return self._load(now)
-        except sqlite3.Error as error:
-            raise _failure(error, self._path) from None
+            return self._load()
+        except (sqlite3.Error, StoreFailed) as error:
+            raise failure(error, self._path) from None
 
-    def _load(self, now: float) -> Snapshot:
+    def _load(self) -> Snapshot:
         meta = {row["key"]: row["value"] for row in self._rows("SELECT key, value FROM meta")}
         with self._connection:
+            # What only pruned processes were made of.
             self._connection.execute(
-                "DELETE FROM replays WHERE scope LIKE 'user:%' AND time < ?", [now - _REPLAY_KEPT]
+                "DELETE FROM manifests WHERE hash NOT IN "
+                "(SELECT manifest FROM processes WHERE manifest IS NOT NULL)"
             )
         last_audit = self._rows("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
         bounds = self._rows("SELECT min(seq) AS oldest, max(seq) AS latest FROM events")[0]
@@ -112,11 +129,16 @@ class Store:
             next_pid=meta.get("next_pid", 1),
             processes=self._processes(),
             messages=self._messages(),
-            replays=[
-                {**row, "reply": msgpack.unpackb(row["reply"])}
+            manifests={
+                row["hash"]: row["text"]
                 for row in self._rows(
-                    "SELECT scope, id, name, reply FROM replays ORDER BY time, id"
+                    "SELECT hash, text FROM manifests WHERE hash IN "
+                    "(SELECT manifest FROM processes WHERE reaped = 0)"
                 )
+            },
+            replays=[
+                (row["turn"], row["replies"])
+                for row in self._rows("SELECT turn, replies FROM replays ORDER BY turn")
             ],
             last_message=self._rows("SELECT coalesce(max(id), 0) AS n FROM messages")[0]["n"],
             event_seq=bounds["latest"] or 0,
@@ -125,6 +147,10 @@ class Store:
             audit_seq=max(meta.get("audit_seq", 0), last_audit[0]["seq"] if last_audit else 0),
             audit_hash=last_audit[0]["hash"] if last_audit else "",
             drained=[key[8:] for key, on in meta.items() if key.startswith("drained:") and on],
+            held=[*self.memory.held(), *self.files.held()],
+            mail=self.mail.waiting(),
+            topics=self.mail.topics(),
+            approvals=self._rows("SELECT * FROM approvals ORDER BY id"),
         )
 
     def _processes(self) -> list[dict[str, Any]]:
@@ -146,6 +172,8 @@ class Store:
             """
             WITH RECURSIVE reached(id) AS (
                 SELECT head FROM processes WHERE reaped = 0 AND head IS NOT NULL
+                UNION
+                SELECT born FROM processes WHERE reaped = 0 AND born IS NOT NULL
                 UNION
                 SELECT mark.value FROM processes, json_each(processes.checkpoints) AS mark
                     WHERE reaped = 0 AND mark.value > 0
@@ -173,13 +201,34 @@ class Store:
 
     def process(self, pid: int) -> ProcessInfo | None:
         rows = self._rows("SELECT * FROM processes WHERE pid = ? AND reaped = 1", pid)
-        return past_process(rows[0]).info() if rows else None
+        return self._past(rows[0]) if rows else None
 
     def processes(self, count: int) -> list[ProcessInfo]:
         rows = self._rows(
             "SELECT * FROM processes WHERE reaped = 1 ORDER BY ended DESC LIMIT ?", count
         )
-        return [past_process(row).info() for row in rows]
+        return [self._past(row) for row in rows]
+
+    def _past(self, row: dict[str, Any]) -> ProcessInfo:
+        found = self._rows("SELECT hash, text FROM manifests WHERE hash = ?", row["manifest"])
+        manifests = {one["hash"]: Manifest.model_validate_json(one["text"]) for one in found}
+        return past_process(row, manifests).info()
+
+    def replies(self, turn: int) -> bytes | None:
+        rows = self._rows("SELECT replies FROM replays WHERE turn = ?", turn)
+        return rows[0]["replies"] if rows else None
+
+    def retire(self, kept: int) -> list[int]:
+        """One of whom there is a fork, or who pays for others, stays as long as those do."""
+        rows = self._rows("SELECT payer, origin FROM processes")
+        needed = {row["payer"] for row in rows} | {row["origin"] for row in rows}
+        past = self._rows("SELECT pid FROM processes WHERE reaped = 1 ORDER BY ended DESC")
+        pids = [row["pid"] for row in past[kept:] if row["pid"] not in needed]
+        for table in ("messages", "approvals", "processes"):
+            self._connection.executemany(
+                f"DELETE FROM {table} WHERE pid = ?", [(pid,) for pid in pids]
+            )
+        return pids
 
     def events(self, since: int, limit: int, pid: int | None) -> list[dict[str, Any]]:
         where = "seq > ?" if pid is None else "seq > ? AND pid = ?"
@@ -196,13 +245,3 @@ class Store:
         cursor = self._connection.execute(query, values)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
-
-
-def _failure(error: Exception, path: Path) -> ENOSPC | EIO:
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or "disk is full" in str(error):
-        return ENOSPC(
-            f"the disk is full: {path} can't be written",
-            hint="make room; the system goes on from its last committed step",
-        )
-    return EIO(f"{path} can't be used: {error}", hint="move it away to start with a new state")

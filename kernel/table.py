@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from kernel.ledger import Line
 from kernel.process import Process
 from llmagentos.abi.errors import ESRCH
 from llmagentos.abi.process import INIT
@@ -115,22 +114,3 @@ class Table:
         while step is not None:
             yield step
             step = self._processes.get(step.ppid)
-
-
-def payers(process: Process) -> Iterator[Process]:
-    """It, and all on whose budgets it draws. Not its ancestors: an orphan has another parent
-    than before, but not another budget."""
-    step: Process | None = process
-    while step is not None:
-        yield step
-        step = step.payer
-
-
-def token_lines(process: Process) -> list[Line]:
-    """Its account of tokens and those of its payers."""
-    return [Line(p.pid, p.tokens, p.limits.tokens) for p in payers(process)]
-
-
-def turn_lines(process: Process) -> list[Line]:
-    """Its account of LLM calls and those of its payers."""
-    return [Line(p.pid, p.turns, p.limits.turns) for p in payers(process)]

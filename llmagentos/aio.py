@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from llmagentos.abi import errors
+from llmagentos.abi.calls.fs import FileInfo
 from llmagentos.abi.calls.llm import GenerateResult
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import ExitRecord, Limits, ProcessDetail, ProcessInfo, Signal
@@ -70,9 +71,18 @@ class AsyncSystem:
         """Make any syscall; the result as a map. ``within``: seconds to wait for it."""
         return await self.open(name, args, **more).result(within)
 
-    def open(self, name: str, args: Mapping[str, Any] | None = None, /, **more: Any) -> AsyncStream:
-        """Make any syscall without waiting for its reply."""
-        return self._connection.open(name, {**(args or {}), **arguments(**more)}, self.session)
+    def open(
+        self,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        /,
+        *,
+        buffers: Sequence[bytes] = (),
+        **more: Any,
+    ) -> AsyncStream:
+        """Make any syscall without waiting for its reply. ``buffers``: raw bytes beside it."""
+        given = {**(args or {}), **arguments(**more)}
+        return self._connection.open(name, given, self.session, buffers)
 
     async def spawn(
         self,
@@ -130,10 +140,30 @@ class AsyncSystem:
         )
         return self.open("llm.generate", args)
 
+    async def read_file(
+        self, path: str, *, version: int | None = None, pid: int | None = None
+    ) -> bytes:
+        """A file's content; by default the newest, of one's own files."""
+        read = self.open("fs.read", path=path, version=version, pid=pid)
+        await read.result()
+        return b"".join(read.buffers)
+
+    async def write_file(self, path: str, content: bytes | str, **more: Any) -> FileInfo:
+        """A new version of a file. ``more``: ``pid``, ``labels`` and ``expect``, the version that
+        is to be the newest so far."""
+        data = content.encode() if isinstance(content, str) else content
+        write = self.open("fs.write", path=path, buffers=[data], **more)
+        return FileInfo.model_validate(await write.result())
+
     async def processes(self, tree: int | None = None) -> list[ProcessInfo]:
-        """The process table."""
-        rows = (await self.call("proc.list", tree=tree))["processes"]
-        return [ProcessInfo.model_validate(row) for row in rows]
+        """The process table, by pid."""
+        found: list[ProcessInfo] = []
+        after: int | None = 0
+        while after is not None:
+            page = await self.call("proc.list", tree=tree, after=after)
+            found += [ProcessInfo.model_validate(row) for row in page["processes"]]
+            after = page["next"]
+        return found
 
     async def info(self, pid: int | None = None) -> ProcessDetail:
         """All about one process; by default about oneself."""

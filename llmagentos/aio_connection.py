@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -66,12 +66,16 @@ class AsyncConnection:
         for task in self._tasks:
             task.add_done_callback(self._ended)
 
-    def open(self, name: str, args: Mapping[str, Any], session: str) -> AsyncStream:
+    def open(
+        self, name: str, args: Mapping[str, Any], session: str, buffers: Sequence[bytes] = ()
+    ) -> AsyncStream:
         check_usable(self._owner, closed=self._closed)
         if self._broken is not None:
             raise self._broken
         stream = AsyncStream(self, name)
-        stream.number, frames = self._exchange.open(name, args, session, stream.inbox.put_nowait)
+        stream.number, frames = self._exchange.open(
+            name, args, session, stream.inbox.put_nowait, buffers
+        )
         if self._up:
             self._send(frames)
         elif self._lost:
@@ -191,6 +195,11 @@ class AsyncStream:
             raise
         if self._given_up is not None:
             raise self._given_up
+
+    @property
+    def buffers(self) -> tuple[bytes, ...]:
+        """What raw buffers came beside the result."""
+        return self._reply.buffers if self._reply else ()
 
     async def result(self, within: float | None = None) -> dict[str, Any]:
         """Wait for the reply; raises the error that it carries, or ``ETIMEOUT``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -79,10 +79,14 @@ class Connection:
         self._down_since: float | None = time.monotonic()
         self._socket.connect(address)
 
-    def open(self, name: str, args: Mapping[str, Any], session: str) -> Stream:
+    def open(
+        self, name: str, args: Mapping[str, Any], session: str, buffers: Sequence[bytes] = ()
+    ) -> Stream:
         check_usable(self._owner, closed=self._socket.closed)
         stream = Stream(self, name)
-        stream.number, frames = self._exchange.open(name, args, session, stream.inbox.append)
+        stream.number, frames = self._exchange.open(
+            name, args, session, stream.inbox.append, buffers
+        )
         if self._down_since is None:
             self._send(frames)
         return stream
@@ -224,6 +228,11 @@ class Stream:
     def done(self) -> bool:
         """Whether the reply has come."""
         return self._reply is not None
+
+    @property
+    def buffers(self) -> tuple[bytes, ...]:
+        """What raw buffers came beside the result."""
+        return self._reply.buffers if self._reply else ()
 
     def ready(self) -> Iterator[str]:
         """The text that has come already; never waits."""

@@ -11,7 +11,7 @@ import select
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -37,10 +37,11 @@ GENERATE: Final = "llm.generate"
 
 @dataclass(slots=True)
 class Reply:
-    """The end of a call: a result or an error."""
+    """The end of a call: a result, and what raw buffers came beside it, or an error."""
 
     result: dict[str, Any] | None = None
     error: errors.LLMOSError | None = None
+    buffers: tuple[bytes, ...] = ()
 
     def unwrap(self) -> dict[str, Any]:
         if self.error is not None:
@@ -86,6 +87,7 @@ class Exchange:
         args: Mapping[str, Any],
         session: str,
         deliver: Callable[[Reply | Piece], None],
+        buffers: Sequence[bytes] = (),
     ) -> tuple[int, list[bytes]]:
         """A new call: its id and its frames. ``deliver`` gets its pieces, then its reply."""
         if self._unanswered[session] >= wire.REPLAYS_KEPT:
@@ -95,13 +97,7 @@ class Exchange:
             )
         self._last += 1
         number = self._last
-        frames = _encoded(wire.Message("call", number, name, session, dict(args)))
-        if len(frames[1]) > wire.MAX_BODY:
-            raise errors.EQUOTA(
-                f"the arguments of {name} take {len(frames[1]):,} bytes; "
-                f"the most is {wire.MAX_BODY:,}",
-                hint="send less text, or split it",
-            )
+        frames = _encoded(wire.Message("call", number, name, session, dict(args), tuple(buffers)))
         self._calls[number] = _InFlight(name, frames, session, deliver)
         self._unanswered[session] += 1
         return number, frames
@@ -143,7 +139,7 @@ class Exchange:
                 call.deliver(piece)
         elif message.kind == "reply":
             self._take(message.id)
-            call.deliver(_reply(message.body))
+            call.deliver(_reply(message))
 
     def unanswered(self) -> Iterable[list[bytes]]:
         """The frames of every call in flight, oldest first: sent when the connection comes up,
@@ -180,10 +176,11 @@ class Exchange:
         return Piece(part.burst, heard + fresh if anew else fresh, anew)
 
 
-def _reply(body: Mapping[str, Any]) -> Reply:
+def _reply(message: wire.Message) -> Reply:
+    body = message.body
     if body.get("ok") is True:
         result = body.get("result")
-        return Reply(result=result if isinstance(result, dict) else {})
+        return Reply(result if isinstance(result, dict) else {}, buffers=message.buffers)
     return Reply(error=errors.from_wire(body.get("error")))
 
 
@@ -201,6 +198,14 @@ def _encoded(message: wire.Message) -> list[bytes]:
     if len(frames[0]) > wire.MAX_HEADER:
         # The kernel could not even tell which call it refuses.
         raise errors.EINVAL(f"a call's name and session take over {wire.MAX_HEADER:,} bytes")
+    most = wire.MAX_BODY
+    for frame in frames[1:]:
+        if len(frame) > most:
+            raise errors.EQUOTA(
+                f"the arguments of {name} take {len(frame):,} bytes; the most is {most:,}",
+                hint="send less of it, or split it",
+            )
+        most = wire.MAX_BUFFER
     return frames
 
 

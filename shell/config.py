@@ -61,12 +61,15 @@ class DriverConfig(Model):
 
 
 class Config(Model):
-    """All of it. ``default_model`` and ``durability`` are the kernel's; see ``plan``."""
+    """All of it. ``default_model``, ``durability`` and ``policy`` are the kernel's; see ``plan``."""
 
     default_model: ModelName = DEFAULT_MODEL
     drivers: list[DriverConfig] = Field(default_factory=lambda: [DriverConfig(name="edge")])
     durability: Literal["normal", "full"] = Field(
         "normal", description="full: what was acknowledged survives a power cut too"
+    )
+    policy: Literal["fair", "fifo", "rr", "priority", "deadline"] = Field(
+        "fair", description="in which order LLM calls get their slots"
     )
     hosts: int = Field(1, ge=0, le=64, description="agent hosts")
 

@@ -19,7 +19,7 @@ from shell.engines import coming_up, computing, progress
 from shell.failure import Terminated, status_of, tell
 from shell.lines import Speakers
 from shell.plan import kernel_program, programs_of
-from shell.session import open_system, terminable
+from shell.session import open_system, process_rows, terminable
 from shell.watch import drivers_of, services_of, watch
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _show_table(system: System, records: dict[str, ExitRecord]) -> None:
     from llmagentos.abi.process import ProcessInfo
     from shell.processes import process_table
 
-    rows = system.call("proc.list", history=_HISTORY)["processes"]
+    rows = process_rows(system, history=_HISTORY)
     live = live_pids(system)
     ours = {record.pid for record in records.values()}
     processes = [ProcessInfo.model_validate(row) for row in rows if row["pid"] in ours]

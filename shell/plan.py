@@ -14,7 +14,11 @@ from shell import image
 from shell.service import Program
 from shell.supervisor import Plan
 
-_KERNEL_SETTINGS: Final = {"default_model": "--default-model", "durability": "--durability"}
+_KERNEL_SETTINGS: Final = {
+    "default_model": "--default-model",
+    "durability": "--durability",
+    "policy": "--policy",
+}
 
 
 def kernel_program(home: Home) -> Program:

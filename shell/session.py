@@ -43,6 +43,18 @@ def open_system(patience: float = 30.0) -> System:
         ) from error
 
 
+def process_rows(
+    system: System, *, history: int | None = None, within: float | None = None
+) -> list[dict[str, Any]]:
+    """The whole process table, and so many collected processes with it, page by page."""
+    page = system.call("proc.list", history=history, within=within)
+    rows: list[dict[str, Any]] = page["processes"]
+    while page["next"] is not None:
+        page = system.call("proc.list", after=page["next"], within=within)
+        rows += page["processes"]
+    return rows
+
+
 def limits_from(pairs: tuple[str, ...]) -> dict[str, Any] | None:
     """``("tokens=2000", "wall=5m")`` as limits. Raises ``EINVAL`` with the names there are."""
     if not pairs:

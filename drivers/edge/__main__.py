@@ -15,7 +15,7 @@ from drivers.engine import Announce, Engine
 from drivers.models import Store, ensure
 from drivers.models.known import KNOWN
 from drivers.options import common_options, run_driver
-from llmagentos.abi.driver import ModelCard
+from llmagentos.abi.driver import FREE, ModelCard
 from llmagentos.abi.errors import ENOSYS, LLMOSError
 
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options,
         kind="edge",
         models=_guess(options.model),
-        features=["preempt", "resume_tokens"],
+        features=["preempt", "resume_tokens", "count"],
         load=load,
     )
 
@@ -65,10 +65,13 @@ def _guess(name: str) -> list[ModelCard]:
     try:
         folder = Store.default().path(name)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return [ModelCard(name=name, context_length=config["max_position_embeddings"])]
+        length = config["max_position_embeddings"]
+        return [ModelCard(name=name, context_length=length, price=FREE)]
     except (LLMOSError, OSError, ValueError, LookupError, TypeError):
         known = KNOWN.get(name)
-        return [ModelCard(name=name, context_length=known.context_length)] if known else []
+        if known is None:
+            return []
+        return [ModelCard(name=name, context_length=known.context_length, price=FREE)]
 
 
 if __name__ == "__main__":

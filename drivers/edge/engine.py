@@ -40,7 +40,6 @@ class EdgeEngine:
         self._batch = Batch(loaded.model, slots, loaded.card.context_length)
         self._prefilling: deque[Sequence] = deque()
         self._held: dict[int, Sequence] = {}
-        self._finished: list[StepReport] = []
 
     @property
     def models(self) -> list[ModelCard]:
@@ -48,7 +47,7 @@ class EdgeEngine:
 
     @property
     def busy(self) -> bool:
-        return bool(self._prefilling or len(self._batch) or self._finished)
+        return bool(self._prefilling or len(self._batch))
 
     @property
     def stats(self) -> EngineStats:
@@ -56,18 +55,22 @@ class EdgeEngine:
         kv_bytes = self._batch.kv_bytes + sum(prefix_bytes(s.prefix) for s in apart)
         return EngineStats(len(self._prefilling) + len(self._batch), kv_bytes)
 
-    def start(self, order: Start) -> None:
+    def start(self, order: Start) -> StepReport | None:
         card = self._loaded.card
         if order.model != card.name:
             raise ENOENT(f"this driver has no model {order.model!r}", hint=f"it has {card.name!r}")
-        self._check_slot()
+        if not order.hold:
+            self._check_slot()
         prompt = prompt_tokens(self._loaded.tokenizer, order, card.context_length)
         sequence = Sequence(order, prompt, self._loaded.vocabulary)
         if sequence.finish is not None:
             # What it already has was all of it: its driver died before it could say so.
-            self._finished.append(sequence.report([], ""))
-        else:
-            self._prefilling.append(sequence)
+            return sequence.report([], "")
+        if order.hold:
+            self._held[order.burst] = sequence
+            return sequence.report([], "")
+        self._prefilling.append(sequence)
+        return None
 
     def preempt(self, burst: int) -> None:
         if sequence := self._in_batch(burst):
@@ -88,7 +91,6 @@ class EdgeEngine:
             self._prefilling.append(sequence)  # it was held before its first token
 
     def cancel(self, burst: int) -> None:
-        self._finished = [report for report in self._finished if report.burst != burst]
         self._held.pop(burst, None)
         if sequence := self._in_batch(burst):
             self._batch.leave(sequence)
@@ -99,13 +101,10 @@ class EdgeEngine:
         self._batch.clear()
         self._prefilling.clear()
         self._held.clear()
-        self._finished.clear()
 
     def step(self) -> list[StepReport]:
-        reports, self._finished = self._finished, []
         # Decode first: a sequence that prefill completes has its token of this step already.
-        if len(self._batch):
-            reports += self._decode()
+        reports = self._decode() if len(self._batch) else []
         if self._prefilling:
             reports.append(self._prefill(self._prefilling[0]))
         return reports

@@ -17,7 +17,7 @@ import torch
 from drivers.edge.cache import fits
 from drivers.edge.sequence import Vocabulary
 from drivers.huggingface import local_transformers
-from llmagentos.abi.driver import ModelCard
+from llmagentos.abi.driver import FREE, ModelCard
 from llmagentos.abi.errors import EINVAL, EIO, ENOSYS
 
 Dtype = Literal["auto", "float32", "bfloat16"]
@@ -71,6 +71,8 @@ def prepare(name: str, model: Any, tokenizer: Any) -> LoadedModel:
         context_length=int(config.max_position_embeddings),
         dtype=str(model.dtype).removeprefix("torch."),
         parameters=sum(p.numel() for p in model.parameters()),
+        price=FREE,
+        kv_bytes_per_token=_kv_bytes(config, model.dtype),
     )
 
     def decode(tokens: list[int]) -> str:
@@ -79,6 +81,13 @@ def prepare(name: str, model: Any, tokenizer: Any) -> LoadedModel:
         )
 
     return LoadedModel(model, tokenizer, card, Vocabulary(decode, _eos(model, config, tokenizer)))
+
+
+def _kv_bytes(config: Any, dtype: torch.dtype) -> int:
+    """A key and a value for each layer and each head that has its own."""
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return 2 * int(config.num_hidden_layers) * int(heads) * int(size) * dtype.itemsize
 
 
 def _eos(model: Any, config: Any, tokenizer: Any) -> frozenset[int]:

@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kernel.syscalls import ctx, drv, llm, proc, sys
+from kernel.syscalls import cap, ctx, drv, fs, ipc, llm, mem, proc, sys, tool
 
 HANDLERS: dict[str, Callable[..., Any]] = {
     **proc.HANDLERS,
     **llm.HANDLERS,
     **ctx.HANDLERS,
+    **mem.HANDLERS,
+    **fs.HANDLERS,
+    **ipc.HANDLERS,
+    **tool.HANDLERS,
+    **cap.HANDLERS,
     **drv.HANDLERS,
     **sys.HANDLERS,
 }

@@ -45,6 +45,7 @@ def drain(kernel: Machine, call: Call, args: DrainArgs) -> Empty:
     kernel.journal.audit(kernel.now, call.process.pid, "drv.drain", "ok", f"{args.name} {what}")
     kernel.journal.event(kernel.now, "drv.drained", name=args.name, on=args.on)
     kernel.scheduler.driver_changed()
+    kernel.jobs.driver_changed()
     return Empty()
 
 

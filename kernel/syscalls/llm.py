@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kernel import context
+from kernel import budget, context
 from kernel.burst import Burst
 from kernel.calls import DEFERRED, Call, Deferred
+from kernel.job import EmbedJob
 from kernel.process import Process
 from kernel.table import digest
 from llmagentos.abi.calls.llm import CancelArgs, CancelResult, EmbedArgs, GenerateArgs
 from llmagentos.abi.driver import ChatMessage
-from llmagentos.abi.errors import ECANCELED, ECONTEXT, EINVAL, ENODRIVER, LLMOSError
+from llmagentos.abi.errors import ECANCELED, ECONTEXT, EINVAL, LLMOSError
 from llmagentos.abi.manifest import Sampling
 from llmagentos.abi.wire import MAX_PROMPT
 
@@ -52,21 +53,27 @@ def generate(kernel: Machine, call: Call, args: GenerateArgs) -> Deferred:
         sampling=_sampling(kernel, process, number, args),
         append=kept,
         added=len(given) if kept else 0,
+        labels=process.labels,
+        bytes=size,
+        approved=call.approved,
+        admitted=kernel.now,
         submitted=kernel.now,
     )
-    kernel.answers.reserve(burst)
+    budget.admit(burst, kernel.now)
     try:
         kernel.scheduler.submit(burst)
     except LLMOSError:
-        kernel.answers.release(burst)
+        budget.settle(burst, kernel.now, turn=False)
         raise
     call.burst = burst
     process.bursts.add(burst)
     if process.stopped:
         kernel.scheduler.hold(burst)
+    position = kernel.scheduler.queued
     kernel.journal.event(
-        kernel.now, "burst.queued", process.pid, burst=burst.id, models=list(burst.models)
-    )
+        kernel.now, "burst.queued", process.pid, burst=burst.id, models=list(burst.models),
+        position=position, estimate=kernel.scheduler.estimate(position),
+    )  # fmt: skip
     kernel.settle(process, f"burst {burst.id} was queued")
     return DEFERRED
 
@@ -94,11 +101,13 @@ def _sampling(kernel: Machine, process: Process, number: int, args: GenerateArgs
 
 
 def embed(kernel: Machine, call: Call, args: EmbedArgs) -> Deferred:
-    wanted = f" {args.model}" if args.model else ""
-    raise ENODRIVER(
-        f"no driver offers the embedding model{wanted}",
-        hint="drivers that embed list the feature 'embed'; see llmos drivers",
-    )
+    size = sum(len(text.encode()) + 8 for text in args.texts)
+    if size > MAX_PROMPT:
+        raise ECONTEXT(
+            f"the texts take {size:,} bytes; the most is {MAX_PROMPT:,}",
+            hint="embed them in several calls",
+        )
+    return kernel.jobs.submit(EmbedJob(kernel.new_burst(), call, args))
 
 
 def cancel(kernel: Machine, call: Call, args: CancelArgs) -> CancelResult:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kernel import lifecycle
+from kernel import ledger, lifecycle
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.limits import lowered, tighter
 from kernel.notices import notices
 from kernel.process import Process, brief
-from kernel.rights import check_model
+from kernel.rights import check_model, check_tool
+from kernel.rules import of_capabilities, tool_names
 from llmagentos.abi.calls.proc import (
     AdoptArgs,
     AdoptResult,
@@ -62,6 +64,8 @@ def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
     manifest = _manifest(kernel, args)
     for model in manifest.spec.models:
         check_model(call.process, model)
+    for tool in tool_names(manifest.spec):
+        check_tool(call.process, tool)
     process = lifecycle.begin(
         kernel,
         call.process,
@@ -75,6 +79,7 @@ def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
         kernel.append(process, "system", manifest.spec.prompt.strip())
     if args.text is not None:
         kernel.append(process, "user", args.text)
+    process.born = process.head
     kernel.journal.audit(kernel.now, call.process.pid, "proc.spawn", "ok", f"pid {process.pid}")
     told = notices(manifest.spec)
     if told:
@@ -97,20 +102,23 @@ def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:
         manifest=parent.manifest,
         limits=_halved(parent),
         head=parent.head,
+        origin=parent.pid,
     )
     if args.text is not None:
         kernel.append(child, "user", args.text)
+    child.born = child.head
     kernel.journal.audit(kernel.now, call.process.pid, "proc.fork", "ok", f"pid {child.pid}")
     return SpawnResult(pid=child.pid, name=child.name)
 
 
 def _halved(parent: Process) -> Limits:
     """Half of what the parent has left; the other half stays with the parent, since what a
-    child spends counts for its ancestors too."""
-    tokens, turns = parent.limits.tokens, parent.limits.turns
+    child spends counts for those above it too."""
+    halves = {what: ledger.left(parent, what) for what in ("tokens", "turns", "tool_calls")}
+    money = ledger.left(parent, "money")
     return Limits(
-        tokens=None if tokens is None else max(0, parent.tokens.left(tokens)) // 2,
-        turns=None if turns is None else max(0, parent.turns.left(turns)) // 2,
+        money=None if money is None else money // 2 / ledger.MONEY,
+        **{what: None if left is None else left // 2 for what, left in halves.items()},
     )
 
 
@@ -145,20 +153,15 @@ def wait(kernel: Machine, call: Call, args: WaitArgs) -> ExitRecord | Deferred:
         if args.reap:
             lifecycle.reap(kernel, process)
         return process.exit
-    call.stream, call.reap, call.awaited = args.stream, args.reap, process
+    call.stream, call.reap, call.awaited, call.waits = args.stream, args.reap, process, "child"
+    call.on_close = partial(process.watchers.discard, call)
     process.watchers.add(call)
     if args.stream:
         for burst in process.bursts:
             kernel.answers.so_far(call, burst)
     if args.timeout is not None:
-        limit = args.timeout
-
-        def over() -> None:
-            error = ETIMEOUT(f"process {args.pid} did not end within {limit:g} s")
-            kernel.calls.refuse(call, error)
-
-        kernel.timers.set(("wait", call), kernel.now + limit, over)
-    kernel.settle(call.process, f"it waits for process {args.pid}")
+        message = f"process {args.pid} did not end within {args.timeout:g} s"
+        kernel.calls.expire(call, args.timeout, lambda: ETIMEOUT(message))
     return DEFERRED
 
 
@@ -184,6 +187,7 @@ def nice(kernel: Machine, call: Call, args: NiceArgs) -> Empty:
     if args.priority < target.priority and call.process.pid != INIT:
         raise EPERM(f"only the user may raise the priority of process {args.pid}")
     target.priority = args.priority
+    kernel.scheduler.reorder(target)
     kernel.changed(target)
     return Empty()
 
@@ -209,10 +213,15 @@ def limits(kernel: Machine, call: Call, args: LimitsArgs) -> LimitsResult:
 
 def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
     root = _target(kernel, call, args.tree)
-    rows = [process.info() for process in kernel.table.tree(root)]
-    if root.pid == INIT:
+    found = [process for process in kernel.table.tree(root) if process.pid > args.after]
+    found.sort(key=lambda process: process.pid)
+    rows = [process.info() for process in found[: args.limit]]
+    if root.pid == INIT and not args.after:
         rows += kernel.graveyard.last(args.history)
-    return ListResult(processes=[brief(row) for row in sorted(rows, key=lambda row: row.pid)])
+    return ListResult(
+        processes=[brief(row) for row in sorted(rows, key=lambda row: row.pid)],
+        next=found[args.limit - 1].pid if len(found) > args.limit else None,
+    )
 
 
 def info(kernel: Machine, call: Call, args: InfoArgs) -> ProcessDetail:
@@ -227,7 +236,10 @@ def info(kernel: Machine, call: Call, args: InfoArgs) -> ProcessDetail:
     return ProcessDetail(
         process=process.info(),
         placement=process.placement,
-        history=list(process.history),
+        history=[
+            {"time": step.time, "from": step.before, "to": step.after, "why": step.why}
+            for step in process.history
+        ],
         spec=process.manifest.model_dump(mode="json") if process.manifest else None,
     )
 
@@ -242,6 +254,7 @@ def adopt(kernel: Machine, call: Call, args: AdoptArgs) -> AdoptResult:
             args.name or "program",
             "program",
             limits=args.limits,
+            rules=of_capabilities(args.capabilities) if args.capabilities else None,
             attached=b"" if args.name else call.peer,
         )
     token = kernel.services.mint()

@@ -9,6 +9,7 @@ From the driver::
     register   Registration   once, first thing, before any model is loaded; again when asked
     beat       Beat           every ``Welcome.beat_interval`` seconds, and when its state changes
     report     Report         one per engine step, for all its sequences together
+    result     JobResult      (tool drivers, and those that embed) the end of a job
 
 From the kernel::
 
@@ -19,12 +20,16 @@ From the kernel::
     preempt    BurstRef       hold it at the next token boundary, and keep its KV
     resume     BurstRef       go on with it
     cancel     BurstRef       stop it, and forget it; nothing more is reported
+    call       ToolOrder      (tool drivers) a job: call a tool
+    embed      EmbedOrder     (drivers with the feature) a job: vectors for texts
+    abort      JobRef         stop a job, and forget it; its result is not wanted any more
     assign     Assignment     (hosts) a process to run
     signal     HostSignal     (hosts) a signal for a process that it runs
 
 Each burst carries an ``attempt``: reports of an earlier attempt are ignored. ``fork``,
 ``drop`` and ``snapshot`` join when an engine can keep KV between bursts; what a driver can do
-it lists in ``features``.
+it lists in ``features``. With the feature ``count`` a driver can be told to ``hold`` a burst that
+it starts: it counts the prompt, reports that and nothing else, and goes on when it is resumed.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from llmagentos.abi.manifest import Place, Sampling
-from llmagentos.abi.model import Count, Model, ModelName, Name, Pid
+from llmagentos.abi.model import Count, Json, Model, ModelName, Name, Pid, Text
 from llmagentos.abi.process import ErrorRecord, Role, Signal
 
 BEAT_INTERVAL: Final = 1.0
@@ -48,17 +53,45 @@ TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 
 Kind = Literal["edge", "cloud", "node", "tool", "host"]
 DriverState = Literal["loading", "ready", "draining", "failed"]
-Feature = Literal["preempt", "resume_tokens", "fork", "snapshot", "embed"]
+Feature = Literal["preempt", "resume_tokens", "count", "fork", "snapshot", "embed"]
 Finish = Literal["stop", "length", "stop_string", "error"]
 
 
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+class Price(Model):
+    """Currency units for a million tokens."""
+
+    prompt: float = Field(ge=0, le=1e9)
+    completion: float = Field(ge=0, le=1e9)
+
+
+FREE: Final = Price(prompt=0, completion=0)
+
+
 class ModelCard(Model):
-    """A model that a driver offers."""
+    """A model that a driver offers. Without a ``price`` it is refused where money is limited.
+    ``embeds``: it makes vectors, not text."""
 
     name: ModelName
     context_length: Count = Field(ge=1, description="tokens, prompt and answer together")
     dtype: str = ""
     parameters: Count = 0
+    price: Price | None = None
+    kv_bytes_per_token: Count = Field(0, description="0: not known, or not on this device")
+    embeds: bool = False
+
+
+class ToolCard(Model):
+    """A tool that a driver offers. ``labels``: what its results are labelled with."""
+
+    name: ToolName
+    description: str = Field("", max_length=10_000)
+    parameters: dict[str, Json] = Field(
+        default_factory=dict, description="JSON Schema of its arguments"
+    )
+    labels: list[Name] = Field(default_factory=list, max_length=32)
 
 
 class Registration(Model):
@@ -70,6 +103,7 @@ class Registration(Model):
     models: list[ModelCard] = Field(default_factory=list)
     slots: int = Field(ge=1, le=4096)
     features: list[Feature] = Field(default_factory=list)
+    tools: list[ToolCard] = Field(default_factory=list, max_length=4096)
     zone: str = "device"
     labels: list[Name] = Field(default_factory=list, description="labels that it may see")
     state: DriverState = "loading"
@@ -113,6 +147,18 @@ class Report(Model):
     steps: list[StepReport]
 
 
+class JobResult(Model):
+    """The end of a job: ``content`` of a tool, or ``vectors`` and the ``tokens`` they took, or an
+    ``error``. ``labels``: beside those of the tool's card."""
+
+    job: int = Field(ge=1)
+    content: Json = None
+    vectors: list[list[float]] | None = None
+    tokens: TokenId = 0
+    labels: list[Name] = Field(default_factory=list, max_length=32)
+    error: ErrorRecord | None = None
+
+
 class Welcome(Model):
     """``boot`` changes when the kernel restarts; what was running under another is void."""
 
@@ -127,7 +173,8 @@ class ChatMessage(Model):
 
 class Start(Model):
     """``accepted`` are tokens that this burst already has: they are prefilled after the prompt,
-    not reported again, and the answer goes on from them."""
+    not reported again, and the answer goes on from them. ``hold``: only count the prompt, report
+    that, and wait to be resumed."""
 
     burst: int
     attempt: int
@@ -137,6 +184,28 @@ class Start(Model):
     sampling: Sampling
     context_tokens: int | None = Field(None, description="the process's own limit, if lower")
     accepted: list[int] = Field(default_factory=list)
+    hold: bool = False
+
+
+class ToolOrder(Model):
+    """``key`` is the same for a repeat of the call after a crash of the kernel."""
+
+    job: int
+    key: str
+    pid: Pid
+    tool: ToolName
+    arguments: dict[str, Json]
+
+
+class EmbedOrder(Model):
+    job: int
+    pid: Pid
+    model: ModelName
+    texts: list[Text]
+
+
+class JobRef(Model):
+    job: int
 
 
 class BurstRef(Model):
@@ -162,6 +231,7 @@ FROM_DRIVER: Final[dict[str, type[Model]]] = {
     "register": Registration,
     "beat": Beat,
     "report": Report,
+    "result": JobResult,
 }
 FROM_KERNEL: Final[dict[str, type[Model]]] = {
     "welcome": Welcome,
@@ -170,6 +240,9 @@ FROM_KERNEL: Final[dict[str, type[Model]]] = {
     "preempt": BurstRef,
     "resume": BurstRef,
     "cancel": BurstRef,
+    "call": ToolOrder,
+    "embed": EmbedOrder,
+    "abort": JobRef,
     "assign": Assignment,
     "signal": HostSignal,
 }

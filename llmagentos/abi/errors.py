@@ -25,6 +25,7 @@
     │   ├── EDRIVER       the driver failed in the middle of the work
     │   ├── ETIMEOUT      it took longer than it was allowed to
     │   ├── ECANCELED     somebody cancelled it
+    │   ├── EFAILED       it was started again and again, and failed each time
     │   └── EIO           state could not be read or written
     └── UnreachableError
         └── ECONNREFUSED  the system is not up, or went away
@@ -160,6 +161,10 @@ class ETIMEOUT(ComputeError):
 
 class ECANCELED(ComputeError):
     """Somebody cancelled it."""
+
+
+class EFAILED(ComputeError):
+    """It was started again and again, and failed each time."""
 
 
 class EIO(ComputeError):

@@ -43,12 +43,16 @@ class Sampling(Model):
     max_tokens: int = Field(256, ge=1, le=1_000_000)
 
 
-class Capabilities(Model):
-    """Globs over capabilities. ``deny`` wins over ``ask``, ``ask`` over ``allow``."""
+CapabilityGlob = Annotated[str, Field(min_length=1, max_length=500)]
 
-    allow: list[str] = Field(default_factory=list)
-    ask: list[str] = Field(default_factory=list)
-    deny: list[str] = Field(default_factory=list)
+
+class Capabilities(Model):
+    """Globs over capabilities. ``deny`` wins over ``ask``, ``ask`` over ``allow``. One that ends
+    in ``:rw`` stands for ``:r`` and ``:w``; ``tool:shell(ls *)`` is about the arguments too."""
+
+    allow: list[CapabilityGlob] = Field(default_factory=list, max_length=256)
+    ask: list[CapabilityGlob] = Field(default_factory=list, max_length=256)
+    deny: list[CapabilityGlob] = Field(default_factory=list, max_length=256)
 
 
 class Schedule(Model):

@@ -73,16 +73,23 @@ Pid = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 
 
+MAX_NESTING: Final = 24
+"""Levels of lists and maps in one value: fewer than a message may have, since a value travels on
+inside replies, rows and orders that put levels of their own around it."""
+
+
 def _bounded(value: JsonValue) -> JsonValue:
     level = [value]
-    while level:
+    for _ in range(MAX_NESTING + 1):
         if any(isinstance(v, int) and abs(v) > MAX_COUNT for v in level):
             raise ValueError("a number is larger than 2^53")
         inside = [
             v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)
         ]
         level = [v for part in inside for v in part]
-    return value
+        if not level:
+            return value
+    raise ValueError(f"it is nested more than {MAX_NESTING} deep")
 
 
 Json = Annotated[JsonValue, AfterValidator(_bounded)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from llmagentos.abi.calls import ctx, drv, llm, proc, sys
+from llmagentos.abi.calls import cap, ctx, drv, fs, ipc, llm, mem, proc, sys, tool
 from llmagentos.abi.calls.drv import DriverInfo
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import ExitRecord, ProcessDetail
@@ -19,16 +19,17 @@ from llmagentos.abi.process import ExitRecord, ProcessDetail
 class Syscall:
     """One row.
 
-    ``capability`` is what the caller must hold, all of it; ``self`` means nothing, ``tree`` that
-    the target must be the caller or a descendant of it, ``user`` the user's key. ``cost`` names
-    the limits it draws on. A call that ``writes`` has its reply kept, so that a repeat gets the
-    first result. ``args`` is None for a call that is reserved: it answers ``ENOSYS``.
+    ``capability`` is what the caller must hold, all of it, with the arguments' values in place of
+    ``<name>``; ``self`` means nothing, ``tree`` that the target must be the caller or a descendant
+    of it, ``below`` a descendant, ``holds`` that the caller may do what it gives, ``user`` the
+    user's key. ``cost`` names the limits it draws on. A call that ``writes`` has its reply kept,
+    so that a repeat gets the first result.
     """
 
     name: str
     doc: str
-    args: type[Model] | None = None
-    result: type[Model] | None = None
+    args: type[Model]
+    result: type[Model]
     capability: str = "self"
     cost: str = ""
     writes: bool = False
@@ -79,22 +80,54 @@ _CALLS: Final = (
             ctx.RestoreArgs, ctx.HeadResult, "tree", writes=True),
     Syscall("ctx.rewind", "Back to a message.",
             ctx.RewindArgs, ctx.HeadResult, "tree", writes=True),
-    *(Syscall(f"mem.{name}", doc) for name, doc in (
-        ("put", "Keep a row."), ("get", "Read a row."), ("search", "Find rows."),
-        ("delete", "Forget a row."), ("list", "The rows there are."))),
-    *(Syscall(f"fs.{name}", doc) for name, doc in (
-        ("write", "Write a file."), ("read", "Read a file."), ("list", "The files in a folder."),
-        ("stat", "About a file."), ("delete", "Delete a file."),
-        ("history", "A file's versions."), ("restore", "Bring a version back."))),
-    *(Syscall(f"ipc.{name}", doc) for name, doc in (
-        ("send", "Put a message into a mailbox."), ("recv", "Take a message out of one's own."),
-        ("publish", "Send to a topic."), ("subscribe", "Follow a topic."))),
-    *(Syscall(f"tool.{name}", doc) for name, doc in (
-        ("list", "The tools there are."), ("call", "Call a tool."))),
-    *(Syscall(f"cap.{name}", doc) for name, doc in (
-        ("list", "The capabilities of a process."), ("grant", "Give one."),
-        ("revoke", "Take one back, from the subtree too."), ("request", "Ask for one."),
-        ("decide", "Answer a request."))),
+    Syscall("mem.put", "Keep a row, in place of the one of the same key.",
+            mem.PutArgs, mem.PutResult, "tree mem:<space>:w",
+            "memory_rows, memory_bytes", writes=True),
+    Syscall("mem.get", "Read a row.",
+            mem.GetArgs, mem.MemoryRow, "tree mem:<space>:r"),
+    Syscall("mem.search", "The rows that have all these words, best first.",
+            mem.SearchArgs, mem.SearchResult, "tree mem:<space>:r"),
+    Syscall("mem.delete", "Forget a row.",
+            mem.DeleteArgs, mem.DeleteResult, "tree mem:<space>:w", writes=True),
+    Syscall("mem.list", "The rows there are, by key.",
+            mem.ListArgs, mem.ListResult, "tree mem:<space>:r"),
+    Syscall("fs.write", "Write a new version of a file.",
+            fs.WriteArgs, fs.FileInfo, "tree fs:<mount>:w", "storage_bytes", writes=True),
+    Syscall("fs.read", "Read a file.",
+            fs.ReadArgs, fs.FileInfo, "tree fs:<mount>:r"),
+    Syscall("fs.list", "The files and folders in a folder.",
+            fs.ListArgs, fs.ListResult, "tree fs:<mount>:r"),
+    Syscall("fs.stat", "About a file.",
+            fs.StatArgs, fs.FileInfo, "tree fs:<mount>:r"),
+    Syscall("fs.delete", "Delete a file; its versions stay.",
+            fs.DeleteArgs, fs.FileInfo, "tree fs:<mount>:w", writes=True),
+    Syscall("fs.history", "A file's versions.",
+            fs.HistoryArgs, fs.HistoryResult, "tree fs:<mount>:r"),
+    Syscall("fs.restore", "Bring a version back, as a new one.",
+            fs.RestoreArgs, fs.FileInfo, "tree fs:<mount>:w", "storage_bytes", writes=True),
+    Syscall("ipc.send", "Put a message into a process's mailbox.",
+            ipc.SendArgs, ipc.SendResult, "ipc:mail/<pid>:w", "mailbox", writes=True),
+    Syscall("ipc.recv", "Take messages out of one's own mailbox.",
+            ipc.RecvArgs, ipc.RecvResult, writes=True),
+    Syscall("ipc.publish", "Add a message to a topic.",
+            ipc.PublishArgs, ipc.PublishResult, "ipc:topic/<topic>:w", writes=True),
+    Syscall("ipc.subscribe", "What came to a topic after a seq, or what comes next.",
+            ipc.SubscribeArgs, ipc.SubscribeResult, "ipc:topic/<topic>:r"),
+    Syscall("tool.list", "The tools there are, and what the caller may do with them.",
+            tool.ListArgs, tool.ListResult),
+    Syscall("tool.call", "Call a tool.",
+            tool.CallArgs, tool.CallResult, "tool:<name>(<arguments>)", "tool_calls",
+            writes=True),
+    Syscall("cap.list", "The capabilities of a process, and the approvals it waits for.",
+            cap.ListArgs, cap.ListResult, "tree"),
+    Syscall("cap.grant", "Give a descendant what the caller itself may.",
+            cap.GrantArgs, cap.RulesResult, "below holds", writes=True),
+    Syscall("cap.revoke", "Take capabilities from a process and its descendants; declassify.",
+            cap.RevokeArgs, cap.RulesResult, "tree", writes=True),
+    Syscall("cap.request", "Ask whoever may decide for a capability.",
+            cap.RequestArgs, cap.RequestResult, writes=True),
+    Syscall("cap.decide", "Answer an approval.",
+            cap.DecideArgs, cap.DecideResult, "below cap:decide", writes=True),
     Syscall("drv.list", "The drivers and agent hosts, and their load.",
             drv.ListArgs, drv.ListResult),
     Syscall("drv.info", "One driver.",

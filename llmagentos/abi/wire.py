@@ -33,6 +33,9 @@ MAX_DEPTH: Final = 32
 MAX_FRAME: Final = 256 * 1024 * 1024
 """Beyond this libzmq itself drops the connection; up to it the sender gets a typed error."""
 
+_PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
+"""What has nothing inside that would have to be looked at."""
+
 _HEADER_KEYS: Final = frozenset({"v", "t", "id", "n", "s"})
 
 
@@ -66,12 +69,18 @@ class MalformedError(EPROTO):
 
 def encode(message: Message) -> list[bytes]:
     """The frames of a message, without the ZeroMQ routing frame."""
-    header: dict[str, Any] = {"v": VERSION, "t": message.kind, "id": message.id}
-    if message.name:
-        header["n"] = message.name
-    if message.session:
-        header["s"] = message.session
-    return [pack(header), pack(message.body), *message.buffers]
+    head = header(message.kind, message.id, message.name, message.session)
+    return [head, pack(message.body), *message.buffers]
+
+
+def header(kind: str, id: int = 0, name: str = "", session: str = "") -> bytes:
+    """The packed header of a message."""
+    fields: dict[str, Any] = {"v": VERSION, "t": kind, "id": id}
+    if name:
+        fields["n"] = name
+    if session:
+        fields["s"] = session
+    return pack(fields)
 
 
 def pack(value: Any) -> bytes:
@@ -124,12 +133,14 @@ def _unpack(frame: bytes, limit: int, what: str, number: int) -> dict[str, Any]:
     except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise MalformedError(f"the {what} is not msgpack: {reason}", id=number) from None
-    if not isinstance(value, dict):
+    if type(value) is not dict:
         raise MalformedError(f"the {what} is not a map", id=number)
-    if not all(isinstance(key, str) for key in value):
-        raise MalformedError(f"the {what} has a key that is not a string", id=number)
-    problem = _problem(value)
-    if problem:
+    nested = False
+    for key, part in value.items():
+        if type(key) is not str:
+            raise MalformedError(f"the {what} has a key that is not a string", id=number)
+        nested = nested or type(part) not in _PLAIN
+    if nested and (problem := _problem(value)):
         raise MalformedError(f"the {what} {problem}", id=number)
     return value
 

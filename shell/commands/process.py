@@ -8,7 +8,7 @@ import click
 
 from llmagentos.abi.errors import EINVAL
 from shell.failure import tell
-from shell.session import limits_from, open_system
+from shell.session import limits_from, open_system, process_rows
 from shell.terminal import print_json
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ def ps(as_json: bool, tree: bool, everything: bool) -> None:
     IN and OUT are tokens of prompts and answers, TOK/S is the pace of decoding.
     """
     with open_system() as system:
-        result = system.call("proc.list", history=HISTORY if everything else None)
+        rows = process_rows(system, history=HISTORY if everything else None)
         # After it: what is collected between the two has ended, and is shown so.
         live = live_pids(system) if everything and not as_json else None
     if as_json:
-        return print_json(result)
+        return print_json({"processes": rows})
     from llmagentos.abi.process import ProcessInfo
     from shell.processes import process_table
 
-    processes = [ProcessInfo.model_validate(row) for row in result["processes"]]
+    processes = [ProcessInfo.model_validate(row) for row in rows]
     return click.echo(process_table(processes, tree=tree, live=live))
 
 
@@ -121,12 +121,12 @@ def send(pid: int, text: str) -> None:
     if not text.strip():
         raise EINVAL("there is no text to send", hint="llmos send PID TEXT")
     with open_system() as system:
-        system.call("ipc.send", to=pid, text=text)
+        system.call("ipc.send", pid=pid, body=text)
 
 
 def live_pids(system: System) -> set[int]:
     """Who is in the process table: whoever is only in its history was collected."""
-    return {row["pid"] for row in system.call("proc.list")["processes"]}
+    return {row["pid"] for row in process_rows(system)}
 
 
 def ended_with(record: dict[str, object]) -> int:

@@ -9,7 +9,7 @@ import click
 
 from llmagentos.home import Home
 from shell.lock import supervisor_pid
-from shell.session import open_system
+from shell.session import open_system, process_rows
 from shell.terminal import duration, print_json
 
 
@@ -30,7 +30,7 @@ def status(as_json: bool) -> None:
     with open_system(patience=3.0) as system:
         kernel = system.call("sys.info", within=5.0)
         listed = system.call("drv.list", within=5.0)
-        rows = system.call("proc.list", within=5.0)["processes"]
+        rows = process_rows(system, within=5.0)
     supervisor = supervisor_pid(home)
     whole = {
         "home": str(home.root),

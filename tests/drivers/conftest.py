@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ import zmq
 
 from drivers.host import Host
 from drivers.scripted import ScriptedEngine
+from drivers.tool import Tool
 from llmagentos.abi.driver import ModelCard, Registration
 from llmagentos.abi.wire import Message, decode, encode
 from llmagentos.home import Home, write_secret
@@ -83,6 +84,16 @@ class FakeKernel:
         }
         self.say("start", order | more)
 
+    def call(self, job: int, tool: str, **arguments: Any) -> None:
+        order = {"job": job, "key": f"key-{job}", "pid": 2, "tool": tool, "arguments": arguments}
+        self.say("call", order)
+
+    def result(self, job: int, seconds: float = 10.0) -> dict[str, Any]:
+        """The result of a job that has not been heard yet."""
+        return self.hear_until(
+            lambda message: message.kind == "result" and message.body["job"] == job, seconds
+        ).body
+
     def reported(self, burst: int) -> list[dict[str, Any]]:
         """All that was heard of a burst by now."""
         reports = (m.body["steps"] for m in self.seen if m.kind == "report")
@@ -112,13 +123,22 @@ CARD = ModelCard(name="fake-model", context_length=8192)
 
 @pytest.fixture
 def run_host(kernel: FakeKernel) -> Iterator[Callable[..., SimpleNamespace]]:
-    """Runs a host in a thread: ``run_host(load)`` or ``run_host(delay=…)``."""
+    """Runs a host in a thread, with the engine of ``load``, a scripted one, or ``tools`` only."""
     running: list[SimpleNamespace] = []
 
-    def run(load: Callable[..., Any] | None = None, *, delay: float = 0.0) -> SimpleNamespace:
-        registration = Registration(name="fake", kind="edge", models=[CARD], slots=4)
+    def run(
+        load: Callable[..., Any] | None = None,
+        *,
+        delay: float = 0.0,
+        tools: Sequence[Tool] = (),
+    ) -> SimpleNamespace:
         engine = ScriptedEngine(CARD, 4, delay=delay)
-        host = Host(kernel.home, registration, load or (lambda announce: engine))
+        if tools:
+            registration = Registration(name="fake", kind="tool", slots=4)
+            host = Host(kernel.home, registration, tools=tools)
+        else:
+            registration = Registration(name="fake", kind="edge", models=[CARD], slots=4)
+            host = Host(kernel.home, registration, load or (lambda announce: engine))
         result = SimpleNamespace(host=host, engine=engine, status=None)
 
         def live() -> None:

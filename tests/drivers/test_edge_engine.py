@@ -12,65 +12,9 @@ import torch
 
 from drivers.edge.engine import EdgeEngine
 from drivers.edge.sequence import Vocabulary
-from llmagentos.abi.driver import ChatMessage, Start, StepReport
+from llmagentos.abi.driver import FREE, ChatMessage
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT
-from llmagentos.abi.manifest import Sampling
-
-TEXTS = ["hi", "the quick brown fox " * 3, "ünïcödé 🙂", "a " * 40, "x", "dog " * 25, "naïve", "?"]
-
-
-def order(burst: int, text: str, *, accepted: list[int] | None = None, **sampling: Any) -> Start:
-    return Start(
-        burst=burst,
-        attempt=1,
-        pid=2,
-        model="tiny",
-        messages=[ChatMessage(role="user", content=text)],
-        sampling=Sampling(**({"max_tokens": 24} | sampling)),
-        accepted=accepted or [],
-    )
-
-
-class Collected:
-    """What the reports of some bursts add up to."""
-
-    def __init__(self, accepted: int = 0) -> None:
-        self._accepted = accepted
-        self.tokens: dict[int, list[int]] = {}
-        self.text: dict[int, str] = {}
-        self.finish: dict[int, str] = {}
-        self.prompt: dict[int, int] = {}
-
-    def add(self, reports: list[StepReport]) -> None:
-        assert len({report.burst for report in reports}) == len(reports)
-        for report in reports:
-            burst = report.burst
-            assert burst not in self.finish, "a report after the finish"
-            tokens = self.tokens.setdefault(burst, [])
-            assert report.index == self._accepted + len(tokens)
-            tokens += report.tokens
-            self.text[burst] = self.text.get(burst, "") + report.text
-            if report.prompt_tokens is not None:
-                assert burst not in self.prompt, "prompt_tokens twice"
-                self.prompt[burst] = report.prompt_tokens
-            if report.finish:
-                self.finish[burst] = report.finish
-
-    def run(self, engine: EdgeEngine) -> Collected:
-        while engine.busy:
-            self.add(engine.step())
-        return self
-
-
-def reference(loaded: Any, text: str, count: int = 24) -> list[int]:
-    prompt = loaded.tokenizer.apply_chat_template(
-        [{"role": "user", "content": text}],
-        add_generation_prompt=True,
-        return_tensors="pt",
-        return_dict=True,
-    )
-    out = loaded.model.generate(**prompt, max_new_tokens=count, do_sample=False)
-    return out[0, prompt["input_ids"].shape[1] :].tolist()
+from tests.drivers.orders import TEXTS, Collected, order, reference
 
 
 def with_eos(loaded: Any, token: int) -> Any:
@@ -200,8 +144,8 @@ def test_does_a_stop_string_cut_the_text(tiny: Any) -> None:
 def test_is_an_answer_that_was_complete_already_only_finished(tiny: Any) -> None:
     tokens = reference(tiny, "hi")
     engine = EdgeEngine(tiny, slots=1)
-    engine.start(order(1, "hi", accepted=tokens))
-    (report,) = engine.step()
+    report = engine.start(order(1, "hi", accepted=tokens))
+    assert report is not None
     assert (report.tokens, report.text, report.finish, report.index) == ([], "", "length", 24)
     assert not engine.busy
 
@@ -304,3 +248,14 @@ def test_does_the_real_model_equal_generate() -> None:
     for burst, text in enumerate(texts, start=1):
         assert got.tokens[burst] == reference(loaded, text, 16)
     assert "Paris" in got.text[1]
+
+
+def test_is_it_known_before_it_is_loaded_what_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from drivers.edge import __main__ as program
+
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(program, "run_driver", lambda options, **more: told.update(more) or 0)
+    assert program.main(["--model", "smollm2-135m-instruct"]) == 0
+    (card,) = told["models"]
+    assert (card.price, card.context_length) == (FREE, 8192)
+    assert told["features"] == ["preempt", "resume_tokens", "count"]

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from kernel import lifecycle
 from kernel.boot import boot
 from kernel.catalog import Catalog
 from kernel.config import Config, Services
@@ -62,6 +63,9 @@ class Rig:
         services = Services(
             catalog=Catalog([Path(__file__).parents[2] / "manifests"]),
             history=self.store,
+            memory=self.store.memory,
+            files=self.store.files,
+            mail=self.store.mail,
             mint=lambda: f"{next(self._tokens):064x}",
             user_key=USER,
             service_key=SERVICE,
@@ -73,7 +77,7 @@ class Rig:
         self.inbox: dict[bytes, list[Message]] = defaultdict(list)
         self.commands: dict[bytes, list[tuple[str, Any]]] = defaultdict(list)
         self.events: list[dict[str, Any]] = []
-        self._take(boot(self.machine, self.store.load(self.now), self.now))
+        self._take(boot(self.machine, self.store.load(), self.now))
 
     def crash(self) -> None:
         self.boot()
@@ -84,8 +88,7 @@ class Rig:
     def _take(self, effects: Effects) -> None:
         self.store.commit(effects.rows, effects.events)
         for send in effects.sends:
-            wire.decode(wire.encode(send.message))
-            self.inbox[send.peer].append(send.message)
+            self.inbox[send.peer].append(wire.decode(send.frames))
         for command in effects.commands:
             body = command.body.model_dump(mode="json") if command.body else {}
             wire.decode(wire.encode(Message(command.kind, body=body)))
@@ -150,6 +153,10 @@ class Rig:
         pid: int = made["pid"]
         return pid
 
+    def labels(self, pid: int) -> list[str]:
+        labels: list[str] = self.call("proc.info", pid=pid)["process"]["labels"]
+        return labels
+
     def state(self, pid: int) -> str:
         info = self.call("proc.info", pid=pid)["process"]
         return f"{info['state']}({info['reason']})" if info["reason"] else str(info["state"])
@@ -159,11 +166,49 @@ class Rig:
     def driver(self, name: str = "edge", **card: Any) -> FakeDriver:
         return FakeDriver(self, name, card)
 
+    def tool(self, name: str = "tools", *tools: str | dict[str, Any], **card: Any) -> FakeTool:
+        return FakeTool(self, name, tools or ("echo",), card)
+
     def host(self, name: str = "host", **card: Any) -> FakeHost:
         return FakeHost(self, name, card)
 
     def drop_client(self, peer: bytes) -> None:
         self.put_in(ClientGone(peer))
+
+
+class Program:
+    """A lasting program, on a connection of its own. What it may do is given as globs."""
+
+    def __init__(self, rig: Rig, name: str, *allow: str, **limits: Any) -> None:
+        self._rig = rig
+        self.peer = name.encode()
+        made = rig.call("proc.adopt", name=name, limits=limits, capabilities={"allow": list(allow)})
+        self.pid, self.session = made["pid"], made["session"]
+
+    def start(self, name: str, /, **args: Any) -> int:
+        """Make a call, and don't wait for its reply; its id."""
+        return self._rig.send(name, session=self.session, peer=self.peer, **args)
+
+    def call(self, name: str, /, **args: Any) -> dict[str, Any]:
+        """Make a call that is answered at once; raises the error that it answers with."""
+        return self._rig.call(name, session=self.session, peer=self.peer, **args)
+
+    def reply(self, number: int) -> dict[str, Any] | None:
+        return self._rig.reply(number, self.peer)
+
+    def result(self, number: int) -> dict[str, Any]:
+        """Of a call whose reply has come; raises the error that it answers with."""
+        body = self.reply(number)
+        assert body is not None, "no reply has come"
+        if not body["ok"]:
+            raise from_wire(body["error"])
+        result: dict[str, Any] = body["result"]
+        return result
+
+    def label(self, *labels: str) -> None:
+        """It has read something with these labels."""
+        machine = self._rig.machine
+        lifecycle.label(machine, machine.table.get(self.pid), labels, "the test")
 
 
 class FakeDriver:
@@ -180,7 +225,7 @@ class FakeDriver:
             "kind": self.kind,
             "models": [{"name": MODEL, "context_length": 2048}] if self.kind != "host" else [],
             "slots": 4,
-            "features": ["preempt", "resume_tokens"] if self.kind != "host" else [],
+            "features": ["preempt", "resume_tokens", "count"] if self.kind == "edge" else [],
             "state": "ready",
             **card,
         }
@@ -225,23 +270,55 @@ class FakeDriver:
         prompt: int | None = None,
         error: dict[str, Any] | None = None,
     ) -> None:
-        """One step of one burst: each word is a token."""
+        """One step of one burst: each word is a token. A prompt that the kernel wants to be counted
+        first is counted in a step of its own; if it is too long, nothing comes after that."""
+        if start.hold and prompt is not None:
+            self._step(start, index=len(start.accepted), prompt_tokens=prompt)
+            if any(ref.burst == start.burst for ref in self.heard("cancel")):
+                return
+            prompt = None
         tokens = words.split()
-        step = {
-            "burst": start.burst,
-            "attempt": start.attempt,
-            "index": len(start.accepted) if index is None else index,
-            "tokens": list(range(len(tokens))),
-            "text": words,
-            "finish": finish,
-            "prompt_tokens": prompt,
-            "error": error,
-        }
+        self._step(
+            start,
+            index=len(start.accepted) if index is None else index,
+            tokens=list(range(len(tokens))),
+            text=words,
+            finish=finish,
+            prompt_tokens=prompt,
+            error=error,
+        )
+
+    def _step(self, start: Any, **fields: Any) -> None:
+        step = {"burst": start.burst, "attempt": start.attempt, **fields}
         self.say("report", {"steps": [step]})
 
     def answer(self, words: str = "fine thanks", prompt: int = 5) -> None:
         """Finish the burst that was started last."""
         self.report(self.started[-1], words, finish="stop", prompt=prompt)
+
+    def result(self, order: Any, content: Any = None, **more: Any) -> None:
+        """The end of a job."""
+        self.say("result", {"job": order.job, "content": content, **more})
+
+    @property
+    def aborted(self) -> list[int]:
+        return [body.job for body in self.heard("abort")]
+
+
+class FakeTool(FakeDriver):
+    """A driver of tools: names, or whole cards."""
+
+    kind = "tool"
+
+    def __init__(
+        self, rig: Rig, name: str, tools: tuple[str | dict[str, Any], ...], card: dict[str, Any]
+    ) -> None:
+        cards = [{"name": tool} if isinstance(tool, str) else tool for tool in tools]
+        super().__init__(rig, name, {"models": [], "features": [], "tools": cards, **card})
+
+    @property
+    def orders(self) -> list[Any]:
+        return self.heard("call")
 
 
 class FakeHost(FakeDriver):

@@ -2,8 +2,9 @@
 
 import pytest
 
-from kernel.ledger import Account, Line, reserve, settle
+from kernel.ledger import reserve, settle
 from kernel.limits import lowered, tighter
+from kernel.process import Process
 from llmagentos.abi.errors import EPERM, EQUOTA
 from llmagentos.abi.process import Limits
 from tests.kernel.rig import FakeHost, Rig, agent
@@ -53,7 +54,7 @@ def test_can_children_together_not_spend_more_than_their_parent_may(rig: Rig) ->
     assert len(refused) == 3, "five of twenty tokens fit into a hundred"
     for start in driver.started:
         driver.report(start, "a b", finish="stop", prompt=0)
-    account = rig.machine.table.get(parent).tokens
+    account = rig.machine.table.get(parent).account("tokens")
     assert (account.spent, account.reserved) == (10, 0)
 
 
@@ -74,7 +75,7 @@ def test_is_a_cancelled_burst_charged_for_what_it_used(rig: Rig) -> None:
     driver.report(driver.started[0], "one two", prompt=9)
     rig.call("proc.kill", pid=pid, signal="INT")
     process = rig.machine.table.get(pid)
-    assert (process.tokens.spent, process.tokens.reserved) == (11, 0)
+    assert (process.account("tokens").spent, process.account("tokens").reserved) == (11, 0)
     assert process.usage.completion_tokens == 2
 
 
@@ -99,14 +100,18 @@ def test_does_a_lowered_limit_reach_the_whole_tree(rig: Rig) -> None:
 
 
 def test_is_nothing_reserved_when_one_account_of_the_chain_refuses() -> None:
-    child, parent = Account(), Account(spent=95)
-    chain = [Line(2, child, 1000), Line(1, parent, 100)]
-    with pytest.raises(EQUOTA, match="process 1 has 5 of its 100 tokens left"):
-        reserve("tokens", 6, chain)
-    assert child.reserved == parent.reserved == 0
-    reserve("tokens", 5, chain)
-    settle(5, 2, chain)
-    assert (child.spent, parent.spent, child.reserved, parent.reserved) == (2, 97, 0, 0)
+    parent = Process(2, 1, "p", "program", 0.0, limits=Limits(tokens=100))
+    child = Process(3, 2, "c", "program", 0.0, limits=Limits(tokens=1000), payer=parent)
+    settle(parent, "tokens", 0, 95)
+    with pytest.raises(EQUOTA, match="process 2 has 5 of its 100 tokens left"):
+        reserve(child, "tokens", 6)
+    assert child.account("tokens").reserved == parent.account("tokens").reserved == 0
+    reserve(child, "tokens", 5)
+    settle(child, "tokens", 5, 2)
+    books = [
+        (one.account("tokens").spent, one.account("tokens").reserved) for one in (child, parent)
+    ]
+    assert books == [(2, 0), (97, 0)]
 
 
 def test_is_the_tightest_of_several_limits_the_one_that_holds() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernel.table import payers
+from kernel.ledger import chain
 from llmagentos.abi.errors import EPERM, from_wire
 from tests.kernel.rig import MODEL, FakeHost, Rig, agent
 
@@ -32,13 +32,13 @@ def test_does_an_orphan_still_draw_on_the_budget_it_was_born_under(rig: Rig) -> 
     host.act(middle, "proc.exit")
     rig.call("proc.wait", pid=middle)
     driver.answer("a b c", prompt=300)
-    account = rig.machine.table.get(top).tokens
+    account = rig.machine.table.get(top).account("tokens")
     assert (account.spent, account.reserved) == (303, 0)
     rig.beating.clear()
     rig.crash()
     driver, host = rig.driver(), rig.host(running=[top, leaf])
     rig.wait(rig.config.claim_patience + 1)
-    heirs = payers(rig.machine.table.get(leaf))
+    heirs = chain(rig.machine.table.get(leaf))
     assert [p.pid for p in heirs] == [leaf, middle, top, 1]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from kernel.config import Config
 from kernel.effects import FromClient
-from kernel.table import payers
+from kernel.ledger import chain
 from llmagentos.abi.wire import Message
 from tests.kernel.rig import MODEL, FakeDriver, FakeHost, Rig, agent
 
@@ -205,10 +205,16 @@ class World:
     def crash(self) -> None:
         """The kernel dies; drivers and hosts come back, clients repeat what they wait for."""
         self.crashes += 1
-        before = {p.pid: (p.usage, p.tokens.spent, bool(p.exit)) for p in self.rig.machine.table}
+        before = {
+            p.pid: (p.usage, p.account("tokens").spent, bool(p.exit))
+            for p in self.rig.machine.table
+        }
         self.rig.beating.clear()
         self.rig.crash()
-        after = {p.pid: (p.usage, p.tokens.spent, bool(p.exit)) for p in self.rig.machine.table}
+        after = {
+            p.pid: (p.usage, p.account("tokens").spent, bool(p.exit))
+            for p in self.rig.machine.table
+        }
         assert after.keys() == before.keys(), "a process was lost, or came from nowhere"
         for pid, (usage, spent, ended) in before.items():
             assert after[pid] == (usage, spent, ended), f"process {pid} is not what it was"
@@ -231,14 +237,18 @@ class World:
         processes = list(machine.table)
         live = [burst for process in processes for burst in process.bursts]
         for process in processes:
-            assert process.tokens.reserved >= 0, f"{process.pid} released what it never reserved"
+            assert process.account("tokens").reserved >= 0, (
+                f"{process.pid} released what it never reserved"
+            )
             if process.limits.tokens is not None:
                 most = process.limits.tokens
-                assert process.tokens.reserved + process.tokens.spent <= most + 3, (
-                    "spent more than one uncounted prompt beyond the limit"
-                )
-            own = sum(b.reserved for b in live if process in payers(b.process))
-            assert process.tokens.reserved == own, f"the books of {process.pid} don't balance"
+                assert (
+                    process.account("tokens").reserved + process.account("tokens").spent <= most + 3
+                ), "spent more than one uncounted prompt beyond the limit"
+            own = sum(b.reserved.get("tokens", 0) for b in live if process in chain(b.process))
+            assert process.account("tokens").reserved == own, (
+                f"the books of {process.pid} don't balance"
+            )
             if not process.alive:
                 assert process.state == "ZOMBIE"
                 assert not process.bursts

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from llmagentos.abi.manifest import Sampling
+from llmagentos.abi.manifest import Capabilities, Sampling
 from llmagentos.abi.model import Count, Duration, Model, ModelName, Name, Pid, Text
 from llmagentos.abi.process import ExitRecord, Limits, ProcessDetail, ProcessInfo, Signal
 
@@ -85,12 +85,19 @@ class LimitsResult(Model):
 
 
 class ListArgs(Model):
+    """Pages, by pid. ``history`` comes with the first page."""
+
     tree: Pid | None = Field(None, description="only this process and its descendants")
     history: Count = Field(0, le=10_000, description="so many collected processes as well")
+    after: Count = 0
+    limit: int = Field(1000, ge=1, le=2000)
 
 
 class ListResult(Model):
+    """``next``: what to give as ``after`` for the next page; None: there is none."""
+
     processes: list[ProcessInfo]
+    next: int | None = None
 
 
 class InfoArgs(Model):
@@ -103,6 +110,9 @@ class AdoptArgs(Model):
         description="a lasting process under this name; None: one that ends with the connection",
     )
     limits: Limits | None = None
+    capabilities: Capabilities | None = Field(
+        None, description="what a new one may do; default: all that the user's programs may"
+    )
 
 
 class AdoptResult(Model):

@@ -1,0 +1,237 @@
+"""Memory: rows that processes remember beyond their contexts, in spaces of their own and in
+shared ones. On whose quota a row is, how long it lives, and what becomes of it when its owner is
+collected.
+
+It knows nothing about how the rows are kept and searched, nor about who may see them.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from kernel import holdings
+from kernel.holdings import Amounts
+from kernel.process import Process
+from llmagentos.abi.calls.mem import MAX_VALUE
+from llmagentos.abi.errors import EINVAL, EQUOTA
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
+
+OWN_SPACES: Final = "proc/"
+"""What the names of own spaces begin with here. A shared space can't have a ``/`` in its name."""
+
+_OVERHEAD: Final = 64
+"""Bytes that a row takes beside its key and its value."""
+
+_EXPIRED_AT_ONCE: Final = 500
+_TIDIED_AT_ONCE: Final = 64
+_PAUSE: Final = 0.05
+"""How much is done between two turns of the loop, and the seconds until there is more: nobody
+shall wait for it. What has expired is not seen any more, and a search brings the index of words up
+to date by itself."""
+
+_EXPIRY: Final = ("memory", "expiry")
+_TIDY: Final = ("memory", "tidy")
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+class Row(NamedTuple):
+    """``value`` and ``labels`` are JSON, times are seconds since 1970."""
+
+    key: str
+    value: str
+    labels: str
+    owner: int
+    created: float
+    updated: float
+    expires: float | None
+    bytes: int
+
+
+class Brief(NamedTuple):
+    """What a list shows of a row."""
+
+    key: str
+    bytes: int
+    labels: str
+    owner: int
+    updated: float
+    expires: float | None
+
+
+class Head(NamedTuple):
+    """What whoever writes must know of the row that is there. ``id``: another one with each new
+    value."""
+
+    id: int
+    owner: int
+    created: float
+    expires: float | None
+    bytes: int
+
+
+class Found(NamedTuple):
+    """One row that a search has found."""
+
+    row: Row
+    score: float
+    snippet: str
+
+
+class MemoryStore(Protocol):
+    """Where the rows are. Writing is part of the turn at hand, and is seen at once. Where ``now``
+    is asked for, rows that have expired are passed over."""
+
+    def row(self, space: str, key: str, now: float) -> Row | None: ...
+
+    def head(self, space: str, key: str) -> Head | None: ...
+
+    def page(self, space: str, prefix: str, after: str, now: float, limit: int) -> list[Brief]:
+        """By key: the first so many after ``after`` that begin with ``prefix``."""
+
+    def search(self, space: str, words: list[str], now: float, limit: int) -> list[Found]:
+        """The rows that have all these words, best first."""
+
+    def put(self, space: str, row: Row, replaced: int | None) -> None:
+        """``replaced``: the id of the row that this one takes the place of."""
+
+    def delete(self, id: int) -> None: ...
+
+    def expire(self, now: float, limit: int) -> list[tuple[int, int]]:
+        """Delete so many rows that have expired: the owner and the bytes of each."""
+
+    def next_expiry(self) -> float | None: ...
+
+    def drop(self, space: str) -> tuple[int, int]:
+        """Delete a whole space, which nobody will ask for again: how many rows that were, and
+        their bytes."""
+
+    def tidy(self, limit: int) -> bool:
+        """Do so much of what was put off; False if there was nothing left to do."""
+
+    def bequeath(self, owner: int, heir: int) -> tuple[int, int]:
+        """Give all rows in shared spaces another owner: how many, and their bytes."""
+
+
+def own_space(process: Process) -> str:
+    return f"{OWN_SPACES}{process.pid}"
+
+
+class Memory:
+    def __init__(self, kernel: Machine) -> None:
+        self._kernel = kernel
+        self._store = kernel.services.memory
+        # What was to be done before a boot is taken up in its first turn.
+        self._due: float | None = 0.0
+        kernel.timers.set(_EXPIRY, 0.0, self._expire)
+        kernel.timers.set(_TIDY, 0.0, self._tidy)
+
+    def put(
+        self, space: str, owner: Process, key: str, value: Any, labels: str, ttl: float | None
+    ) -> tuple[bool, int]:
+        """Whether the row is a new one, and the bytes that it takes. Raises ``EQUOTA``; then
+        nothing has changed."""
+        kernel, now = self._kernel, self._kernel.now
+        if self._due is not None and self._due <= now:
+            self._expire()  # what has expired takes nobody's room
+        text = _encode(value)
+        size = len(text) if text.isascii() else len(text.encode())
+        if size > MAX_VALUE:
+            raise EQUOTA(
+                f"the value takes {size:,} bytes as JSON; the most is {MAX_VALUE:,}",
+                hint="keep it as a file (fs.write), or in parts",
+            )
+        size += _OVERHEAD + (len(key) if key.isascii() else len(key.encode()))
+        old = self._store.head(space, key)
+        if old is None:
+            holdings.take(owner, _held(1, size))
+        elif old.owner == owner.pid:
+            holdings.take(owner, _held(0, size - old.bytes))
+        else:
+            holdings.replace(kernel, owner, _held(1, size), [(old.owner, _held(1, old.bytes))])
+        fresh = old is None or _has_expired(old, now)
+        created = now if old is None or fresh else old.created
+        expires = None if ttl is None else now + ttl
+        row = Row(key, text, labels, owner.pid, created, now, expires, size)
+        self._store.put(space, row, old.id if old else None)
+        if expires is not None and (self._due is None or expires < self._due):
+            self._expire_at(expires)
+        self._tidy_soon()
+        return fresh, size
+
+    def delete(self, space: str, key: str) -> bool:
+        """Whether there was such a row."""
+        old = self._store.head(space, key)
+        if old is None:
+            return False
+        self._store.delete(old.id)
+        holdings.give_back(self._kernel, old.owner, _held(1, old.bytes))
+        self._tidy_soon()
+        return not _has_expired(old, self._kernel.now)
+
+    def get(self, space: str, key: str) -> Row | None:
+        return self._store.row(space, key, self._kernel.now)
+
+    def page(self, space: str, prefix: str, after: str, limit: int) -> list[Brief]:
+        return self._store.page(space, prefix, after, self._kernel.now, limit)
+
+    def search(self, space: str, query: str, limit: int) -> list[Found]:
+        """Raises ``EINVAL`` if there is no word in the query."""
+        words = _words(query)
+        if not words:
+            raise EINVAL("there is no word in the query", hint="give some letters or digits")
+        return self._store.search(space, words, self._kernel.now, limit)
+
+    def forget(self, process: Process) -> None:
+        """It was collected: its own space goes. What it has in shared ones passes to its heir."""
+        rows, size = self._store.drop(own_space(process))
+        if rows:
+            holdings.give_back(self._kernel, process.pid, _held(rows, size))
+            self._tidy_soon()
+        heir = holdings.heir(self._kernel, process)
+        left = self._store.bequeath(process.pid, heir.pid)
+        holdings.pass_on(process, heir, _held(*left))
+
+    # -- what happens by itself --------------------------------------------------------------
+
+    def _expire(self) -> None:
+        """Delete what has expired; the rest of it, and what will, when its time comes."""
+        now = self._kernel.now
+        for owner, size in self._store.expire(now, _EXPIRED_AT_ONCE):
+            holdings.give_back(self._kernel, owner, _held(1, size))
+        self._tidy_soon()
+        self._due = None
+        due = self._store.next_expiry()
+        if due is not None:
+            self._expire_at(max(due, now + _PAUSE))
+
+    def _expire_at(self, moment: float) -> None:
+        self._due = moment
+        self._kernel.timers.set(_EXPIRY, moment, self._expire)
+
+    def _tidy(self) -> None:
+        if self._store.tidy(_TIDIED_AT_ONCE):
+            self._tidy_soon()
+
+    def _tidy_soon(self) -> None:
+        self._kernel.timers.set_once(_TIDY, self._kernel.now + _PAUSE, self._tidy)
+
+
+def _held(rows: int, size: int) -> Amounts:
+    return (("memory_rows", rows), ("memory_bytes", size))
+
+
+def _has_expired(row: Head, now: float) -> bool:
+    return row.expires is not None and row.expires <= now
+
+
+def _words(query: str) -> list[str]:
+    """The words of a query, each once. Whatever is neither letter nor digit parts them, so that
+    none of it can be taken for the syntax of a search engine."""
+    apart = "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in query)
+    words = (word for word in apart.split() if any(map(str.isalnum, word)))
+    return list(dict.fromkeys(words))

@@ -1,0 +1,116 @@
+"""Slots: bursts get on a driver, and off it again.
+
+It tells drivers what to do, and keeps count. Which burst, and which driver, is the scheduler's
+affair.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernel import budget
+from kernel.burst import Burst
+from kernel.registry import Driver
+from llmagentos.abi.driver import BurstRef, Start
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
+
+
+class Slots:
+    """``freed`` has the names of drivers that may have a slot for somebody. ``mean_seconds``: how
+    long a burst was in its slot, of late."""
+
+    def __init__(self, kernel: Machine) -> None:
+        self._kernel = kernel
+        self.freed: dict[str, None] = {}
+        self.running = 0
+        self.mean_seconds = 0.0
+
+    def start(self, burst: Burst, driver: Driver, model: str) -> None:
+        """Onto the driver, or on with it where its KV is kept. Raises ``EQUOTA`` or ``EBUDGET``
+        if that can't be paid for."""
+        now, process = self._kernel.now, burst.process
+        if not burst.kept:
+            burst.driver, burst.model, burst.moved_at = driver.name, model, len(burst.tokens)
+            burst.counting = budget.place(burst, driver)
+        burst.queue_seconds += now - burst.submitted
+        burst.state, burst.slot_since, burst.ran_from = "running", now, len(burst.tokens)
+        driver.running.add(burst)
+        self.running += 1
+        process.model, process.driver = burst.model, driver.name
+        if burst.kept:
+            burst.kept = False
+            self._kernel.command(driver, "resume", _ref(burst))
+        else:
+            burst.attempt += 1
+            burst.started = burst.started or now
+            self._kernel.command(driver, "start", _order(burst))
+        self._kernel.journal.event(
+            now, "burst.started", process.pid, burst=burst.id, driver=driver.name,
+            model=burst.model, attempt=burst.attempt, tokens=len(burst.tokens),
+        )  # fmt: skip
+        self._kernel.settle(process, f"burst {burst.id} started on {driver.name}")
+
+    def counted(self, burst: Burst, tokens: int, driver: Driver) -> None:
+        """The driver has counted the prompt. Raises what ``budget.counted`` does if that is more
+        than the process may use."""
+        if tokens > burst.prompt_tokens:
+            budget.counted(burst, tokens, driver, self._kernel.now)
+        if burst.counting:
+            burst.counting = False
+            self._kernel.command(driver, "resume", _ref(burst))
+
+    def preempt(self, burst: Burst, driver: Driver) -> None:
+        """Out of its slot at the next token boundary."""
+        if "preempt" in driver.card.features and not burst.counting:
+            self._kernel.command(driver, "preempt", _ref(burst))
+            burst.kept = True
+            self.vacate(burst, driver)
+        else:
+            # Its tokens are kept here, and are prefilled again when it goes on.
+            self._kernel.command(driver, "cancel", _ref(burst))
+            self.vacate(burst, driver)
+            self.leave(burst)
+        self._kernel.settle(burst.process, f"burst {burst.id} gave up its slot")
+
+    def cancel(self, burst: Burst) -> None:
+        """Off its driver, and forgotten there, before its next step."""
+        driver = self._kernel.registry.named(burst.driver)
+        if driver is None:
+            return
+        if burst.state == "running" or burst.kept:
+            self._kernel.command(driver, "cancel", _ref(burst))
+        self.vacate(burst, driver)
+
+    def leave(self, burst: Burst) -> None:
+        """Nothing of it is left on its driver."""
+        burst.kept = burst.counting = False
+        budget.unplace(burst)
+
+    def vacate(self, burst: Burst, driver: Driver) -> None:
+        """Its slot is free, if it had one."""
+        if burst in driver.running:
+            driver.running.discard(burst)
+            self.running -= 1
+            self.freed[driver.name] = None
+            taken = self._kernel.now - burst.slot_since
+            self.mean_seconds += 0.1 * (taken - self.mean_seconds)
+
+
+def _ref(burst: Burst) -> BurstRef:
+    return BurstRef(burst=burst.id, attempt=burst.attempt)
+
+
+def _order(burst: Burst) -> Start:
+    return Start(
+        burst=burst.id,
+        attempt=burst.attempt,
+        pid=burst.process.pid,
+        model=burst.model,
+        messages=list(burst.messages),
+        sampling=burst.sampling,
+        context_tokens=burst.process.limits.context_tokens,
+        accepted=burst.tokens,
+        hold=burst.counting,
+    )

@@ -1,0 +1,151 @@
+"""The ``mem`` family: what a process remembers beyond its context."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from kernel import lifecycle
+from kernel.calls import Call
+from kernel.memory import Row, own_space
+from kernel.process import Process
+from llmagentos.abi.calls.mem import (
+    OWN,
+    DeleteArgs,
+    DeleteResult,
+    GetArgs,
+    Hit,
+    ListArgs,
+    ListResult,
+    MemoryRow,
+    PutArgs,
+    PutResult,
+    RowBrief,
+    SearchArgs,
+    SearchResult,
+)
+from llmagentos.abi.errors import EINVAL, ENOENT
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
+
+
+def put(kernel: Machine, call: Call, args: PutArgs) -> PutResult:
+    target = _written(_target(kernel, call, args.pid), args.space)
+    own = args.space == OWN
+    space, owner = (own_space(target), target) if own else (args.space, call.process)
+    labels = call.process.labels
+    if args.labels:
+        labels = tuple(sorted({*labels, *args.labels}))
+    fresh, size = kernel.memory.put(space, owner, args.key, args.value, _json(labels), args.ttl)
+    return PutResult(created=fresh, bytes=size)
+
+
+def get(kernel: Machine, call: Call, args: GetArgs) -> MemoryRow:
+    row = kernel.memory.get(_space(kernel, call, args.pid, args.space), args.key)
+    if row is None:
+        raise ENOENT(
+            f"there is no row {args.key!r} in the space {args.space}",
+            hint="mem.list shows which there are",
+        )
+    _taint(kernel, call, args.space, row.labels)
+    return _shown(row, args.space)
+
+
+def search(kernel: Machine, call: Call, args: SearchArgs) -> SearchResult:
+    space = _space(kernel, call, args.pid, args.space)
+    found = kernel.memory.search(space, args.query, args.limit)
+    for one in found:
+        _taint(kernel, call, args.space, one.row.labels)
+    hits = [
+        Hit(row=_shown(one.row, args.space), score=one.score, snippet=one.snippet) for one in found
+    ]
+    return SearchResult(hits=hits)
+
+
+def delete(kernel: Machine, call: Call, args: DeleteArgs) -> DeleteResult:
+    _written(_target(kernel, call, args.pid), args.space)
+    space = _space(kernel, call, args.pid, args.space)
+    return DeleteResult(deleted=kernel.memory.delete(space, args.key))
+
+
+def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
+    space = _space(kernel, call, args.pid, args.space)
+    found = kernel.memory.page(space, args.prefix, args.after, args.limit + 1)
+    rows = found[: args.limit]
+    for row in rows:
+        _taint(kernel, call, args.space, row.labels)
+    shown = [
+        RowBrief(
+            key=row.key,
+            bytes=row.bytes,
+            labels=list(_labels(row.labels)),
+            owner=row.owner,
+            updated=row.updated,
+            expires=row.expires,
+        )
+        for row in rows
+    ]
+    return ListResult(rows=shown, more=len(found) > len(rows))
+
+
+# -- whose memory, and who reads it ----------------------------------------------------------
+
+
+def _target(kernel: Machine, call: Call, pid: int | None) -> Process:
+    return call.process if pid is None else kernel.table.get(pid)
+
+
+def _space(kernel: Machine, call: Call, pid: int | None, space: str) -> str:
+    """Its name in the store."""
+    target = _target(kernel, call, pid)
+    return own_space(target) if space == OWN else space
+
+
+def _written(target: Process, space: str) -> Process:
+    if space == OWN and not target.alive:
+        raise EINVAL(f"process {target.pid} has ended; its memory can only be read")
+    return target
+
+
+def _taint(kernel: Machine, call: Call, space: str, labels: str) -> None:
+    """Labels follow the data: keys are content, too."""
+    if labels != _NONE:
+        lifecycle.label(kernel, call.process, _labels(labels), f"memory, space {space}")
+
+
+def _shown(row: Row, space: str) -> MemoryRow:
+    return MemoryRow(
+        space=space,
+        key=row.key,
+        value=json.loads(row.value),
+        labels=list(_labels(row.labels)),
+        owner=row.owner,
+        created=row.created,
+        updated=row.updated,
+        expires=row.expires,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _json(labels: tuple[str, ...]) -> str:
+    return json.dumps(labels)
+
+
+_NONE = _json(())
+
+
+@lru_cache(maxsize=4096)
+def _labels(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+HANDLERS: dict[str, Callable[..., Any]] = {
+    "mem.put": put,
+    "mem.get": get,
+    "mem.search": search,
+    "mem.delete": delete,
+    "mem.list": list_,
+}

@@ -1,0 +1,72 @@
+"""The ``tool`` family: tools, which tool drivers offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from kernel.calls import Call, Deferred
+from kernel.job import ToolJob
+from kernel.process import Process
+from kernel.rules import Rules, Verdict
+from llmagentos.abi import wire
+from llmagentos.abi.calls.tool import CallArgs, ListArgs, ListResult, ToolInfo
+from llmagentos.abi.errors import EINVAL
+from llmagentos.abi.process import INIT
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
+
+_MOST: Final = wire.MAX_BODY - 4096
+"""Bytes of arguments: they must fit into the order to the driver, with what goes beside them."""
+
+
+def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
+    found = [
+        ToolInfo(
+            name=card.name,
+            description=card.description,
+            parameters=card.parameters,
+            driver=driver.name,
+            up=driver.usable,
+            verdict=_verdict(call.process, card.name),
+        )
+        for driver in kernel.registry
+        if driver.card.kind == "tool"
+        for card in driver.tools.values()
+    ]
+    return ListResult(tools=sorted(found, key=lambda tool: (tool.name, tool.driver)))
+
+
+def call_(kernel: Machine, call: Call, args: CallArgs) -> Deferred:
+    size = len(wire.pack(args.arguments))
+    if size > _MOST:
+        raise EINVAL(
+            f"the arguments take {size:,} bytes; the most is {_MOST:,}",
+            hint="put what is large into a file, and say where it is",
+        )
+    return kernel.jobs.submit(ToolJob(kernel.new_burst(), call, args))
+
+
+def _verdict(process: Process, tool: str) -> Verdict:
+    """The strictest of what its rules, and those above it, say."""
+    said = {_said(rules, f"tool:{tool}") for rules in process.rights if process.pid != INIT}
+    return "deny" if "deny" in said else "ask" if "ask" in said else "allow"
+
+
+def _said(rules: Rules, bare: str) -> Verdict:
+    """Of a tool, whatever its arguments. Where that depends on them: the best there is."""
+    if rules.denies_all(bare, "(*)"):
+        return "deny"
+    said = rules.says(f"{bare}(*)")
+    if said != "deny":
+        return said
+    unasked = replace(rules, ask=())
+    return "ask" if unasked.denies_all(bare, "(*)") else "allow"
+
+
+HANDLERS: dict[str, Callable[..., Any]] = {
+    "tool.list": list_,
+    "tool.call": call_,
+}
