@@ -11,7 +11,7 @@ MODEL  := smollm2-135m-instruct
 export LLMOS_HOME ?= $(CURDIR)/.llmos
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup model run test lint types contracts unit docs bench wheel clean
+.PHONY: help setup model run test lint types contracts unit docs bench sim crash fuzz wheel clean
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,8 +51,20 @@ docs: $(READY)   ## are the generated pages up to date?
 unit: $(READY)
 	$(BIN)/pytest
 
-bench: setup     ## how much the system adds to a call
+bench: setup     ## how much the system adds to a call, and a process to the scheduler
 	$(BIN)/python benchmarks/syscalls.py
+	$(BIN)/python benchmarks/scheduler.py
+
+# Campaigns: what the tests do for a minute, for as long as you like.
+
+sim: $(READY)    ## 20,000 seeds of the simulator; SEEDS=n for others
+	$(BIN)/python -m tests.sim --seeds $(or $(SEEDS),20000) --jobs 2
+
+crash: $(READY)  ## 200 kills of a live kernel under load; KILLS=n for others
+	$(BIN)/python -m tests.campaigns.crash --kills $(or $(KILLS),200)
+
+fuzz: $(READY)   ## 20,000 messages and 2,000 sequences of nonsense
+	$(BIN)/python -m tests.campaigns.fuzz
 
 wheel: $(READY)
 	$(BIN)/python -m build --no-isolation --outdir dist .

@@ -129,45 +129,38 @@ class Files:
         newest = self._store.newest(path)
         _check_expected(path, newest, expect)
         self._check_place(path, newest)
-        digest = hashlib.sha256(content).hexdigest()
-        return self._add(path, owner, newest, digest, len(content), labels, content)
+        version = self._next(path, owner, newest, labels)._replace(
+            hash=hashlib.sha256(content).hexdigest(), size=len(content), deleted=False
+        )
+        return self._add(owner, version, content)
 
     def restore(self, path: str, owner: Process, old: Version, labels: str) -> Version:
         """The content of an old version in a new one. Raises as ``write`` does."""
         newest = self._store.newest(path)
         self._check_place(path, newest)
-        return self._add(path, owner, newest, old.hash, old.size, labels, None)
+        version = self._next(path, owner, newest, labels)
+        return self._add(owner, version._replace(hash=old.hash, size=old.size, deleted=False))
 
     def delete(self, path: str, owner: Process, labels: str) -> Version:
         """Raises ``ENOENT`` if it is not there."""
-        newest = self.find(path)
-        return self._add(path, owner, newest, "", 0, labels, None, deleted=True)
+        return self._add(owner, self._next(path, owner, self.find(path), labels))
 
-    def _add(
-        self,
-        path: str,
-        owner: Process,
-        newest: Version | None,
-        digest: str,
-        size: int,
-        labels: str,
-        content: bytes | None,
-        *,
-        deleted: bool = False,
-    ) -> Version:
-        """``newest``: the version before. The oldest give way, and make room first."""
-        kernel = self._kernel
+    def _next(self, path: str, owner: Process, newest: Version | None, labels: str) -> Version:
+        """The version to come, without a content: a deletion."""
         number = newest.version + 1 if newest else 1
-        oldest = self._store.up_to(path, number - kernel.config.versions_kept)
-        holdings.replace(
-            kernel, owner, _held(size), [(one.owner, _held(one.size)) for one in oldest]
-        )
-        added = Version(path, number, digest, size, labels, owner.pid, kernel.now, deleted)
+        return Version(path, number, "", 0, labels, owner.pid, self._kernel.now, deleted=True)
+
+    def _add(self, owner: Process, version: Version, content: bytes | None = None) -> Version:
+        """The oldest versions give way, and make room first."""
+        last = version.version - self._kernel.config.versions_kept
+        oldest = self._store.up_to(version.path, last)
+        freed = [(one.owner, _held(one.size)) for one in oldest]
+        holdings.replace(self._kernel, owner, _held(version.size), freed)
         if content is not None:
-            self._store.keep(digest, content)
-        self._store.add(added)
+            self._store.keep(version.hash, content)
+        self._store.add(version)
         self._store.prune(oldest)
-        return added
+        return version
 
     def _check_place(self, path: str, newest: Version | None) -> None:
         """Nothing is a file and a folder."""

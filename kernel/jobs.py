@@ -262,6 +262,6 @@ def _condition(driver: Driver) -> str:
     """Why it will take no new work, even when it has room; "" if it will."""
     if driver.drained and driver.up:
         return "is draining"
-    if driver.up and driver.state in ("ready", "loading"):
+    if driver.state in ("ready", "loading"):
         return ""
     return f"is {driver.state}" + (f": {driver.note}" if driver.note else "")

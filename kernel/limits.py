@@ -5,19 +5,27 @@ It knows nothing about what is counted against them.
 
 from __future__ import annotations
 
+from typing import Final
+
 from llmagentos.abi.errors import EPERM
 from llmagentos.abi.process import Limits
 
 
+_NONE: Final = Limits()
+
+
 def tighter(*several: Limits | None) -> Limits:
     """In each field the lowest of what is given; None is no limit."""
+    distinct = {one for one in several if one is not None and one != _NONE}
+    if len(distinct) < 2:
+        # Most processes have the very limits of their parents: thousands share one record.
+        return next(iter(distinct), _NONE)
     fields = {}
     for name in Limits.model_fields:
         given = [value for one in several if one if (value := getattr(one, name)) is not None]
         fields[name] = min(given) if given else None
     made = Limits(**fields)
-    # Most processes have the very limits of their parents: thousands of them share one record.
-    return next((one for one in several if one == made and one is not None), made)
+    return next((one for one in distinct if one == made), made)
 
 
 def lowered(old: Limits, new: Limits) -> Limits:

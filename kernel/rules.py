@@ -42,7 +42,7 @@ class Rules:
         if self.ask and globs(self.ask).match(every):
             silent = self.approved and globs(self.approved).match(names)
             return "allow" if silent else "ask"
-        return "allow" if globs(self.allow).match(every) else "deny"
+        return "allow" if globs(self.allow).match(names) else "deny"
 
     def denies(self, capability: str, also: tuple[str, ...] = ()) -> bool:
         """Whether it says no in so many words, not only by naming it nowhere."""
@@ -51,7 +51,7 @@ class Rules:
     def denies_all(self, bare: str, rest: str) -> bool:
         """Whether ``bare`` is denied whatever comes after it. ``rest``: what stands for all of
         that, ``@*`` or ``(*)``. A no may be wrong: the call itself is checked again."""
-        full = Glob(bare.replace("*", "[*]") + rest)
+        full = Glob(escaped(bare) + rest)
         if any(glob.matches(bare) or glob.covers(full) for glob in globs(self.deny).each):
             return True
         named = (*globs(self.allow).each, *globs(self.ask).each)
@@ -69,7 +69,7 @@ class Rules:
             return own.match(_names(wanted.letters))
         # All of a tool covers some of its arguments.
         head = Glob(glob.partition("(")[0]).letters if glob.startswith("tool:") else None
-        return head is not None and "(" in glob and own.match((head,))
+        return head is not None and own.match((head,))
 
     def may_ask(self, capability: str) -> bool:
         """Whether this, with some arguments, might have to be asked for. A yes may be wrong."""

@@ -219,6 +219,7 @@ class Scheduler:
         driver, considered = choose(wait.demand, wait.decision)
         assert driver is not None
         self._dequeue(burst)
+        burst.state = "held"  # it is in no queue: if it can't start, it must not be taken out again
         burst.process.placement = Placement(chosen=driver.name, considered=considered, time=now)
         try:
             self._slots.start(burst, driver, wait.decision.model)

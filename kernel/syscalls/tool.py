@@ -13,7 +13,6 @@ from kernel.rules import Rules, Verdict
 from llmagentos.abi import wire
 from llmagentos.abi.calls.tool import CallArgs, ListArgs, ListResult, ToolInfo
 from llmagentos.abi.errors import EINVAL
-from llmagentos.abi.process import INIT
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -51,7 +50,7 @@ def call_(kernel: Machine, call: Call, args: CallArgs) -> Deferred:
 
 def _verdict(process: Process, tool: str) -> Verdict:
     """The strictest of what its rules, and those above it, say."""
-    said = {_said(rules, f"tool:{tool}") for rules in process.rights if process.pid != INIT}
+    said = {_said(rules, f"tool:{tool}") for rules in process.rights}
     return "deny" if "deny" in said else "ask" if "ask" in said else "allow"
 
 

@@ -13,7 +13,7 @@ from llmagentos.abi.errors import BY_CODE
 
 _T = TypeVar("_T")
 
-_LONGEST_MESSAGE = 2000
+_LONGEST_MESSAGE = 6000
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from llmagentos.abi.model import Model
 from llmagentos.abi.syscalls import TABLE
 
 Pools = Mapping[str, Sequence[Any]]
-"""By the name of a field: values that have been seen."""
+"""By the name of a field, or of a call and its field: values that have been seen."""
 
 AGENT: dict[str, Any] = {
     "apiVersion": "llmagentos/v1", "kind": "Agent", "metadata": {"name": "fuzz"},
@@ -78,6 +78,8 @@ _TYPICAL: dict[str, Sequence[Any]] = {
     "expect": [None, 0, 1],
 }
 """By the name of a field, or of a call and its field: values that get somewhere."""
+_WANTED = {"llm.generate": "messages", "fs.write": "text", "proc.spawn": "text"}
+"""Fields that are not needed, but without which a call mostly gets nowhere."""
 _WORDS = ["a", "x", "word", "é", "word " * 5, "m", "-", "a" * 63]
 HOSTILE: list[Any] = [
     None, True, False, -1, 0, 1, 2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, -(2**63),
@@ -90,6 +92,12 @@ HOSTILE: list[Any] = [
 ]  # fmt: skip
 
 
+def narrow(chance: random.Random) -> dict[str, list[Any]]:
+    """A few names for things, so that what is written is also found."""
+    fields = ("path", "key", "space", "topic", "checkpoint")
+    return {name: [_TYPICAL[name][0], chance.choice(_TYPICAL[name])] for name in fields}
+
+
 class Grammar:
     """Of one model, for the call of this name."""
 
@@ -97,6 +105,7 @@ class Grammar:
         self._name = name
         self._schema = model.model_json_schema()
         self._parts: dict[str, Any] = self._schema.get("$defs", {})
+        self.fields = frozenset(self._schema.get("properties", ()))
 
     def sound(self, chance: random.Random, pools: Pools) -> dict[str, Any]:
         made = self._object(self._schema, chance, pools)
@@ -115,7 +124,9 @@ class Grammar:
         return made
 
     def _object(self, schema: Any, chance: random.Random, pools: Pools) -> dict[str, Any]:
-        needed, often = set(schema.get("required", ())), chance.choice([0.1, 0.3, 0.6])
+        needed, often = set(schema.get("required", ())), chance.choice([0.05, 0.2, 0.5])
+        if chance.random() < 0.8:
+            needed.add(_WANTED.get(self._name, ""))
         return {
             name: self._field(name, part, chance, pools)
             for name, part in schema.get("properties", {}).items()
@@ -123,7 +134,7 @@ class Grammar:
         }
 
     def _field(self, name: str, schema: Any, chance: random.Random, pools: Pools) -> Any:
-        seen = pools.get(name)
+        seen = pools.get(f"{self._name}.{name}") or pools.get(name)
         if seen and chance.random() < 0.85:
             return chance.choice(seen)
         typical = _TYPICAL.get(f"{self._name}.{name}") or _TYPICAL.get(name)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from llmagentos.abi.process import INIT
@@ -25,21 +26,21 @@ def run(count: int, seed: int, findings: Findings, say: Callable[[int], None]) -
     turns = 0
     for number in range(count):
         length = random.Random(f"{seed} {number}").randint(10, 40)
-        story = [f"{seed} {number} {turn}" for turn in range(length)]
+        theme = f"{seed} {number}"
         turns += length
-        wrong, _ = play(story)
+        wrong, _ = play(theme, range(length))
         if wrong:
-            findings.add(_known(wrong), lambda story=story, wrong=wrong: _told(story, wrong))
+            findings.add(_known(wrong), partial(_told, theme, length, wrong))
         say(number + 1)
     return turns
 
 
-def play(story: list[str]) -> tuple[str, list[str]]:
+def play(theme: str, turns: Iterable[int]) -> tuple[str, list[str]]:
     """What went wrong, or ""; and what was said, in words."""
-    town = Town()
+    town = Town(theme)
     try:
-        for seed in story:
-            town.step(seed)
+        for turn in turns:
+            town.step(f"{theme} {turn}")
         _rest(town)
     except Wrong as error:
         return str(error), town.story
@@ -72,9 +73,9 @@ def _known(wrong: str) -> str:
     return re.sub(r"(?<![:\w])\d+", "N", wrong)[:300]
 
 
-def _told(story: list[str], wrong: str) -> str:
+def _told(theme: str, length: int, wrong: str) -> str:
     """The shortest part of it that goes wrong in the same way."""
     known = _known(wrong)
-    short = shortest(story, lambda fewer: _known(play(fewer)[0]) == known)
-    _, said = play(short)
-    return "\n".join(["  " + line for line in said[-30:]] + [f"  play({short!r})"])
+    short = shortest(range(length), lambda fewer: _known(play(theme, fewer)[0]) == known)
+    _, said = play(theme, short)
+    return "\n".join(["  " + line for line in said[-30:]] + [f"  play({theme!r}, {short})"])

@@ -18,7 +18,7 @@ from llmagentos.abi import wire
 from llmagentos.abi.process import INIT
 from llmagentos.abi.wire import Message
 from tests.campaigns.findings import shown, wrong_reply
-from tests.campaigns.grammar import CALLS
+from tests.campaigns.grammar import CALLS, narrow
 from tests.campaigns.guests import NAMES, Guests
 from tests.kernel.rig import USER, Rig
 
@@ -33,11 +33,13 @@ _LEARNT = {
 }  # fmt: skip
 _LAST = 8
 """Of each kind of thing, so many are remembered."""
-_COMMON = [
-    "llm.generate", "tool.call", "fs.write", "mem.put", "proc.spawn", "proc.fork", "ctx.append",
-    "llm.embed", "cap.list", "ipc.send", "ipc.recv", "proc.kill", "proc.wait",
-]  # fmt: skip
+_COMMON = ["llm.generate", "tool.call", "proc.spawn", "proc.fork", "proc.kill", "ipc.recv"]
+_THINGS = ("path", "key", "space", "topic", "checkpoint", "pid")
+"""Fields that say what a call is about."""
 _NAMES = [name for name in CALLS if name != "sys.shutdown"]
+_FAMILIES: dict[str, list[str]] = defaultdict(list)
+for _name in _NAMES:
+    _FAMILIES[_name.partition(".")[0]].append(_name)
 
 
 class Wrong(Exception):
@@ -45,21 +47,29 @@ class Wrong(Exception):
 
 
 class Town:
-    def __init__(self) -> None:
+    """``theme`` chooses the families of calls that are made most."""
+
+    def __init__(self, theme: str) -> None:
+        chance = random.Random(theme)
         self.rig = Rig(_CONFIG)
-        self.pools: dict[str, list[Any]] = defaultdict(list)
+        chosen = chance.sample(sorted(_FAMILIES), 2)
+        self._common = [*_COMMON, *(name for family in chosen for name in _FAMILIES[family])]
+        self.pools: dict[str, list[Any]] = defaultdict(list, narrow(chance))
         self.pools["pid"] = [INIT]
         self.sessions: list[tuple[bytes, str]] = []
         self.story: list[str] = []
         self.guests = Guests(self._announce)
         self._turn: list[Input] = []
-        self._calls: dict[tuple[bytes, int], str] = {}
+        self._calls: dict[tuple[bytes, int], Message] = {}
         self._number = 0
         self._read: dict[bytes, int] = defaultdict(int)
         self._ordered: dict[bytes, int] = defaultdict(int)
         self._said: list[tuple[bytes, Message]] = []
+        self._leads: list[tuple[bytes, str, str, dict[str, Any]]] = []
+        """Calls that succeeded, to be followed by others about the same things."""
         for name in NAMES:
             self.guests.arrive(name)
+        self.adopt(chance)
 
     # -- steps -------------------------------------------------------------------------------
 
@@ -76,11 +86,18 @@ class Town:
         self._listen()
 
     def call(self, chance: random.Random) -> None:
-        peer, session = chance.choice([*self.sessions[-_LAST:], (b"user", USER)])
-        name = chance.choice(_COMMON if chance.random() < 0.4 else _NAMES)
-        wild = chance.random() < 0.12
+        few = [*self.sessions[-3:], *self.sessions[-1:], (b"user", USER)]
+        peer, session = chance.choice(few)
+        name = chance.choice(self._common if chance.random() < 0.8 else _NAMES)
+        known: dict[str, Any] = {}
+        if self._leads and chance.random() < 0.4:
+            peer, session, family, known = chance.choice(self._leads[-5:])
+            name = chance.choice(_FAMILIES[family])
         grammar = CALLS[name]
+        wild = chance.random() < 0.12
         args = grammar.wild(chance, self.pools) if wild else grammar.sound(chance, self.pools)
+        if not wild:
+            args |= {field: value for field, value in known.items() if field in grammar.fields}
         buffers: tuple[bytes, ...] = ()
         if name == "fs.write" and ("text" not in args or chance.random() < 0.1):
             buffers = (b"content",) * chance.choice([1, 1, 1, 1, 2])
@@ -168,7 +185,7 @@ class Town:
         if heard is not None:
             self.story.append(f"{peer.decode()}: {message.id} {message.name} {shown(message.body)}")
             self._said.append((peer, heard))
-            self._calls[peer, heard.id] = heard.name
+            self._calls[peer, heard.id] = heard
             self._turn.append(FromClient(peer, heard))
 
     def _announce(self, peer: bytes, kind: str, body: dict[str, Any], key: str) -> None:
@@ -181,12 +198,12 @@ class Town:
         """Learn from what came; the first wrong thing ends the story."""
         for peer, messages in list(self.rig.inbox.items()):
             for message in messages[self._read[peer] :]:
-                name = self._calls.get((peer, message.id), message.name)
                 if message.kind == "reply":
-                    if wrong := wrong_reply(name, message.body):
+                    if wrong := wrong_reply(message.name, message.body):
                         raise Wrong(wrong)
                     if message.body["ok"]:
-                        self._learn(peer, name, message.body["result"])
+                        self._learn(peer, message.name, message.body["result"])
+                        self._follow(peer, self._calls[peer, message.id])
             self._read[peer] = len(messages)
         for peer in self.guests.peers.values():
             commands = self.rig.commands[peer]
@@ -205,6 +222,8 @@ class Town:
     def _learn(self, peer: bytes, name: str, result: dict[str, Any]) -> None:
         if name == "proc.adopt":
             self.sessions.append((peer, result["session"]))
+        if name == "proc.spawn":
+            self._remember("proc.fork.pid", result["pid"])
         for field, pool in _LEARNT.items():
             if isinstance(result.get(field), int | str):
                 self._remember(pool, result[field])
@@ -212,6 +231,11 @@ class Town:
             self._remember("message", id)
         self.pools["call"] = [self._number, self._number - 1]
         self.pools["tree"] = self.pools["pid"]
+
+    def _follow(self, peer: bytes, call: Message) -> None:
+        things = {field: value for field, value in call.body.items() if field in _THINGS}
+        if things:
+            self._leads.append((peer, call.session, call.name.partition(".")[0], things))
 
     def _remember(self, pool: str, value: Any) -> None:
         if value not in self.pools[pool]:
@@ -228,7 +252,7 @@ def _over_the_wire(message: Message) -> Message | None:
 
 
 _ACTS: list[tuple[Callable[[Town, random.Random], None], int]] = [
-    (Town.call, 60), (Town.work, 24), (Town.adopt, 5), (Town.decide, 5), (Town.repeat, 5),
+    (Town.call, 60), (Town.work, 24), (Town.adopt, 3), (Town.decide, 5), (Town.repeat, 5),
     (Town.babble, 2), (Town.beat, 4), (Town.somebody_goes, 2), (Town.somebody_comes, 3),
     (Town.time_passes, 5), (Town.crash, 1),
 ]  # fmt: skip

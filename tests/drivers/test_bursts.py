@@ -114,6 +114,11 @@ def test_does_a_resume_without_a_slot_fail_that_burst_only(bursts: Bursts) -> No
     assert (step.burst, step.error.code) == (3, "EBUSY")
     bursts.step()
     assert {step.burst for step in bursts.take_reports()} == {1, 2}
+    engine = bursts.engine
+    assert engine is not None
+    engine.preempt(1)
+    engine.resume(3)  # it holds nothing that nobody will ever ask for
+    assert engine.stats.active == 1
 
 
 def test_does_it_beat_while_it_takes_in_a_hundred_prompts(kernel: Any, run_host: RunHost) -> None:

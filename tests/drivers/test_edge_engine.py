@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -250,12 +252,19 @@ def test_does_the_real_model_equal_generate() -> None:
     assert "Paris" in got.text[1]
 
 
-def test_is_it_known_before_it_is_loaded_what_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("config", "length"), [(None, 8192), (77, 77)])
+def test_is_it_known_before_it_is_loaded_what_it_costs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: int | None, length: int
+) -> None:
     from drivers.edge import __main__ as program
 
+    if config is not None:
+        (tmp_path / "config.json").write_text(f'{{"max_position_embeddings": {config}}}')
+    store = SimpleNamespace(path=lambda name: tmp_path)
+    monkeypatch.setattr(program, "Store", SimpleNamespace(default=lambda: store))
     told: dict[str, Any] = {}
     monkeypatch.setattr(program, "run_driver", lambda options, **more: told.update(more) or 0)
     assert program.main(["--model", "smollm2-135m-instruct"]) == 0
     (card,) = told["models"]
-    assert (card.price, card.context_length) == (FREE, 8192)
+    assert (card.price, card.context_length) == (FREE, length)
     assert told["features"] == ["preempt", "resume_tokens", "count"]

@@ -41,7 +41,9 @@ class OnDisk(Rig):
 
 @pytest.fixture
 def rig() -> Rig:
-    return Rig()
+    rig = Rig()
+    rig.wait(1)  # what a boot leaves to be done is done
+    return rig
 
 
 @pytest.fixture
@@ -459,6 +461,16 @@ def test_is_much_that_expires_at_once_deleted_bit_by_bit(rig: Rig) -> None:
     assert rig.call("mem.list")["rows"] == []
     rig.wait(0.2)
     assert books(rig)[1] == {}
+
+
+def test_is_a_row_that_expired_among_many_a_new_one_too(rig: Rig) -> None:
+    for number in range(_EXPIRED_AT_ONCE + 10):
+        rig.call("mem.put", key=f"k{number}", value=1, ttl=10.0)
+    rig.now += 10
+    assert rig.call("mem.put", key=f"k{_EXPIRED_AT_ONCE + 5}", value=2)["created"] is True
+    assert rig.call("mem.delete", key=f"k{_EXPIRED_AT_ONCE + 6}")["deleted"] is False
+    rig.wait(1)
+    assert books(rig)[1]["memory_rows"] == 1
 
 
 def test_is_what_expires_while_the_kernel_is_down_forgotten_too(rig: Rig) -> None:

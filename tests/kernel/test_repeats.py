@@ -3,6 +3,7 @@
 import pytest
 
 from kernel.config import Config
+from kernel.table import digest
 from llmagentos.abi.errors import EPROTO
 from tests.kernel.rig import MODEL, Rig, agent
 
@@ -69,10 +70,14 @@ def test_is_a_call_that_died_with_the_kernel_done_when_repeated(rig: Rig) -> Non
 def test_are_old_replies_let_go() -> None:
     rig = Rig(Config(default_model=MODEL, replays_kept=3))
     _, session = rig.program("collector")
-    for number in range(1, 6):
+    for number in range(1, 201):
         said = [{"role": "user", "content": str(number)}]
         rig.call("ctx.append", session=session, id=number, messages=said)
-    assert rig.store._rows("SELECT count(*) AS n FROM replays") == [{"n": 3}]
+    (kept,) = rig.store._rows("SELECT count(*) AS n FROM replays")
+    assert 3 <= kept["n"] < 3 + 64, "they go in blocks"
+    rig.crash()
+    found = [n for n in range(1, 201) if rig.machine.replays.find(digest(session), n)]
+    assert found == [198, 199, 200]
 
 
 def test_is_an_id_that_is_used_for_another_call_refused(rig: Rig) -> None:

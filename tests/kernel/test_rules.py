@@ -210,6 +210,9 @@ def test_does_nobody_cover_more_than_it_has(data: st.DataObject) -> None:
         ("tool:sh(*)", "tool:sh", False),
         ("tool:sh", "tool:sh*", False),
         ("tool:sh", "tool:s*(ls)", False),
+        ("tool:s?", "tool:s*(ls)", False),
+        ("tool:s[*]", "tool:s*(ls)", False),
+        ("fs:/a", "fs:/a(*", False),
         ("llm:m", "llm:m@edge", True),
         ("llm:m@edge", "llm:m", False),
         ("*a]*", "[ba]x", False),
@@ -260,6 +263,13 @@ def test_is_nothing_allowed_that_is_denied_as_a_whole(data: st.DataObject) -> No
         assert rules.says(bare + rest.replace("*", inside)) == "deny"
 
 
+def test_is_all_denied_that_is_denied_by_its_name() -> None:
+    for deny in ("tool:sh", "tool:sh(*)", "tool:s*"):
+        assert Rules(allow=("*",), deny=(deny,)).denies_all("tool:sh", "(*)")
+    assert Rules(allow=("*",), deny=("llm:a[*]@*",)).denies_all("llm:a*", "@*")
+    assert not Rules(allow=("*",), deny=("tool:sh(a)",)).denies_all("tool:sh", "(*)")
+
+
 def test_is_a_single_odd_deny_not_all() -> None:
     rules = Rules(allow=("llm:*",), deny=("llm:m@?",))
     assert not rules.denies_all("llm:m", "@*")
@@ -289,6 +299,13 @@ def test_does_one_more_argument_not_slip_through(arguments: dict[str, Any]) -> N
     alone = len(arguments) == 1
     said = Rules(allow=("tool:sh(rm *)",)).says(capability, also)
     assert said == ("allow" if alone else "deny")
+
+
+def test_is_what_was_approved_once_and_for_all_approved_as_it_was_shown() -> None:
+    rules = Rules(allow=("*",), ask=("tool:*",)).with_approved(("tool:sh(ls)",))
+    assert rules.says(*written("sh", {"command": "ls"}, '{"command": "ls"}')) == "allow"
+    with_more = {"command": "ls", "host": "elsewhere"}
+    assert rules.says(*written("sh", with_more, json.dumps(with_more))) == "ask"
 
 
 def test_does_a_manifest_imply_its_models_and_tools() -> None:

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from kernel.config import Config
+from kernel.effects import FromClient, Tick
 from kernel.ledger import Account
 from llmagentos.abi.errors import EBUSY, EDRIVER, EINVAL, ELABEL, ENODRIVER, ENOENT, EPERM, EQUOTA
+from llmagentos.abi.wire import Message
 from tests.kernel.rig import MODEL, Program, Rig, agent
 
 
@@ -73,7 +75,7 @@ def test_is_an_unknown_tool_refused_with_the_one_that_was_meant(rig: Rig, ann: P
     rig.tool("tools", "echo", "shell")
     rig.driver(tools=[{"name": "shelf"}])
     with pytest.raises(ENOENT) as caught:
-        ann.call("tool.call", name="shel")
+        ann.call("tool.call", name="shelf")
     assert caught.value.hint == "did you mean shell?"
 
 
@@ -175,7 +177,10 @@ def test_does_one_busy_driver_not_hold_up_another(rig: Rig, ann: Program) -> Non
 
 def test_is_the_driver_with_the_most_room_taken(rig: Rig, ann: Program) -> None:
     small, large = rig.tool("small", slots=2), rig.tool("large", slots=4)
-    for _ in range(6):
+    for _ in range(3):
+        call(ann)
+    assert (len(small.orders), len(large.orders)) == (1, 2)
+    for _ in range(3):
         call(ann)
     assert (len(small.orders), len(large.orders)) == (2, 4)
 
@@ -188,11 +193,23 @@ def test_is_a_full_queue_refused() -> None:
     with pytest.raises(EBUSY, match="2 calls wait for tool echo"):
         ann.call("tool.call", name="echo")
     assert spent(rig, ann).reserved == 3
-    call(ann, "other")
+    assert ann.reply(call(ann, "other")) is None, "it has a queue of its own"
     tool.result(tool.orders[0])
     assert ann.result(waiting[0])
-    call(ann)
-    assert len(tool.orders) == 2
+    assert ann.reply(call(ann)) is None
+
+
+def test_are_as_many_taken_at_once_as_there_are_slots_and_places() -> None:
+    rig = settled(queue_limit=2)
+    tool = rig.tool(slots=3)
+    ann = Program(rig, "ann", "*")
+    for number in range(900, 906):
+        message = Message("call", number, "tool.call", ann.session, {"name": "echo"})
+        rig.machine.apply(FromClient(ann.peer, message), rig.now)
+    rig.put_in(Tick())
+    assert len(tool.orders) == 3
+    assert [number for number in range(900, 906) if ann.reply(number)] == [905]
+    assert error(ann, 905) == "EBUSY"
 
 
 def test_does_a_drained_driver_get_nothing_new(rig: Rig, ann: Program) -> None:
@@ -342,6 +359,15 @@ def test_is_a_limit_of_calls_kept_over_the_tree(rig: Rig) -> None:
     rig.crash()
     assert spent(rig, bob) == Account(spent=2)
     assert used(rig, bob.pid) == 2
+
+
+def test_do_the_books_of_those_above_outlive_a_crash(rig: Rig) -> None:
+    tool, host, bob = rig.tool(), rig.host(), Program(rig, "bob", "*")
+    made = bob.call("proc.spawn", manifest=agent(tools=["echo"]), text="x")
+    host.act(made["pid"], "tool.call", name="echo")
+    tool.result(tool.orders[0])
+    rig.crash()
+    assert spent(rig, bob) == Account(spent=1)
 
 
 def test_is_data_kept_from_a_tool_that_may_not_have_it(rig: Rig, ann: Program) -> None:

@@ -61,7 +61,8 @@ class FileInfo(Model):
 
 
 class WriteArgs(Model):
-    """The content is the message's one buffer, or ``text``."""
+    """The content is the message's one buffer, or ``text``. Nothing is a file and a folder: there
+    can be no file where a folder is, and none below a file."""
 
     pid: Pid | None = Field(None, description="default: the caller")
     path: Path
@@ -129,7 +130,7 @@ class HistoryResult(Model):
 
 
 class RestoreArgs(Model):
-    """A new version with the content of an old one."""
+    """A new version with the content of an old one, and its labels beside those of the caller."""
 
     pid: Pid | None = Field(None, description="default: the caller")
     path: Path

@@ -59,8 +59,8 @@ class GetArgs(Model):
 
 
 class SearchArgs(Model):
-    """``query``: words; a row must have all of them, in any form that the tokenizer folds
-    together. No query syntax: punctuation is as good as a space."""
+    """``query``: words; a row must have all of them, in its key or its value, in any form that the
+    tokenizer folds together. No query syntax: punctuation is as good as a space."""
 
     pid: Pid | None = Field(None, description="default: the caller")
     space: Name = _SPACE
