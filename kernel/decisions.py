@@ -42,10 +42,10 @@ def bind(kernel: Machine, by: Process, changes: list[tuple[Process, tuple[Rules,
 
 
 def wanted(kernel: Machine, process: Process, args: RequestArgs) -> rights.Asked:
-    """What a request for a capability needs an approval for: nothing, if it is held already.
-    Raises ``EPERM`` for what is denied in so many words."""
+    """What a request for a capability needs an approval for: nothing, if it is held already, and
+    never asked for. Raises ``EPERM`` for what is denied in so many words."""
     asked = expanded((args.capability,))
-    if all(rights.may(kernel, process, one) == "allow" for one in asked):
+    if all(rights.may_give(kernel, process, one) for one in asked):
         return ()
     for one in asked:
         if not process.rights or any(rules.denies(one) for rules in process.rights):

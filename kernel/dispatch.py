@@ -315,4 +315,4 @@ def _too_large(size: int) -> errors.EQUOTA:
 
 
 def _reply(peer: bytes, id: int, name: str, body: bytes, buffers: tuple[bytes, ...] = ()) -> Send:
-    return Send(peer, [wire.header("reply", id, name), body, *buffers])
+    return Send(peer, [wire.reply_header(id, name), body, *buffers])

@@ -13,45 +13,39 @@ from llmagentos.abi.model import Model
 from llmagentos.abi.wire import Message
 
 
-@dataclass(frozen=True, slots=True)
-class FromClient:
+class FromClient(NamedTuple):
     """A message came from ``peer`` on the syscall socket."""
 
     peer: bytes
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class FromDriver:
+class FromDriver(NamedTuple):
     """A message came from ``peer`` on the driver socket."""
 
     peer: bytes
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class ClientHere:
+class ClientHere(NamedTuple):
     """A client has connected, or has come back."""
 
     peer: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ClientGone:
+class ClientGone(NamedTuple):
     """The connection of a client ended."""
 
     peer: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class DriverGone:
+class DriverGone(NamedTuple):
     """The connection of a driver or host ended."""
 
     peer: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(NamedTuple):
     """Time has passed."""
 
 

@@ -10,7 +10,6 @@ from typing import Final
 from llmagentos.abi.errors import EPERM
 from llmagentos.abi.process import Limits
 
-
 _NONE: Final = Limits()
 
 

@@ -174,5 +174,5 @@ class Machine:
     def forget_session(self, process: Process) -> None:
         if process.session:
             self.replays.forget(process.session)
-            self.changed(process)  # else it would be valid again after a boot
         self.table.revoke(process)
+        self.changed(process)  # else the old session would be valid again after a boot

@@ -10,22 +10,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kernel import lifecycle
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.process import Process
-from kernel.topics import Topics, TopicStore
+from kernel.topics import ENOUGH, Topics, TopicStore
 from llmagentos.abi.calls import ipc
 from llmagentos.abi.errors import EBUSY, ESRCH, ETIMEOUT
-from llmagentos.abi.wire import MAX_BODY
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
-
-_ENOUGH: Final = MAX_BODY // 4
-"""Bytes of JSON in one reply, the last letter not counted. What is packed for the wire can be
-more than twice as long, and what was taken out must fit into the reply."""
 
 
 class Letter(NamedTuple):
@@ -93,7 +88,7 @@ class Mail:
             return ipc.SendResult(id=id)
         if wait is None:
             raise EBUSY(
-                f"the mailbox of process {target.pid} is full: {box.length} letters wait in it",
+                f"the mailbox of process {target.pid} is full: {box.length} messages wait in it",
                 hint="send it again later, or say how long to wait for room",
                 detail={"length": box.length, "limit": self.limit(target)},
             )
@@ -154,7 +149,7 @@ class Mail:
             self._kernel.calls.complete(call, self._take(process, box, limit))
 
     def _take(self, process: Process, box: Box, limit: int) -> ipc.RecvResult:
-        mail = self._kernel.services.mail.take(process.pid, limit, _ENOUGH)
+        mail = self._kernel.services.mail.take(process.pid, limit, ENOUGH)
         box.length -= len(mail)
         for one in mail:
             lifecycle.label(self._kernel, process, one.labels, f"mail of process {one.sender}")

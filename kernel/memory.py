@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from kernel import holdings
 from kernel.holdings import Amounts
 from kernel.process import Process
-from llmagentos.abi.calls.mem import MAX_VALUE
+from llmagentos.abi.calls.mem import MAX_VALUE, MAX_WORDS
 from llmagentos.abi.errors import EINVAL, EQUOTA
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ to date by itself."""
 _EXPIRY: Final = ("memory", "expiry")
 _TIDY: Final = ("memory", "tidy")
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Row(NamedTuple):
@@ -180,10 +180,15 @@ class Memory:
         return self._store.page(space, prefix, after, self._kernel.now, limit)
 
     def search(self, space: str, query: str, limit: int) -> list[Found]:
-        """Raises ``EINVAL`` if there is no word in the query."""
+        """Raises ``EINVAL`` for a query without a word, or with too many."""
         words = _words(query)
         if not words:
             raise EINVAL("there is no word in the query", hint="give some letters or digits")
+        if len(words) > MAX_WORDS:
+            raise EINVAL(
+                f"the query has {len(words)} words; the most is {MAX_WORDS}",
+                hint="a row must have all of them, so a few are better",
+            )
         return self._store.search(space, words, self._kernel.now, limit)
 
     def forget(self, process: Process) -> None:
@@ -201,9 +206,11 @@ class Memory:
     def _expire(self) -> None:
         """Delete what has expired; the rest of it, and what will, when its time comes."""
         now = self._kernel.now
-        for owner, size in self._store.expire(now, _EXPIRED_AT_ONCE):
+        gone = self._store.expire(now, _EXPIRED_AT_ONCE)
+        for owner, size in gone:
             holdings.give_back(self._kernel, owner, _held(1, size))
-        self._tidy_soon()
+        if gone:
+            self._tidy_soon()
         self._due = None
         due = self._store.next_expiry()
         if due is not None:

@@ -83,7 +83,7 @@ class Replays:
             self._live[turn] = len(self._fresh)
             for scope, id in self._fresh:
                 self._turns[scope][id] = turn
-            packed = msgpack.packb([list(kept) for kept in self._fresh.values()])
+            packed = msgpack.packb(list(self._fresh.values()))
             rows.append(Put("replays", {"turn": turn, "replies": packed}))
             self._fresh.clear()
         # In blocks, since each delete costs a page of the disk. What a crash leaves of them is

@@ -27,7 +27,6 @@ from kernel.rows import failure
 from llmagentos.abi.manifest import Manifest
 from llmagentos.abi.process import ProcessInfo
 
-
 _WAL_PAGES: Final = 8000
 """Pages of 4 KB in the write-ahead log before they are carried over."""
 

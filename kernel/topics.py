@@ -23,8 +23,9 @@ from llmagentos.abi.wire import MAX_BODY
 if TYPE_CHECKING:
     from kernel.machine import Machine
 
-_ENOUGH: Final = MAX_BODY // 4
-"""Bytes of JSON in one reply, the last message not counted: so that it fits into one."""
+ENOUGH: Final = MAX_BODY // 4
+"""Bytes of JSON in one reply, the last message not counted. Packed for the wire it can be more than
+twice as long, and what was taken out of a mailbox must fit into its reply."""
 
 
 class TopicStore(Protocol):
@@ -87,7 +88,7 @@ class Topics:
                 detail={"since": since, "latest": topic.latest},
             )
         if since < topic.latest:
-            found = self._kernel.services.mail.published(name, since, limit, _ENOUGH)
+            found = self._kernel.services.mail.published(name, since, limit, ENOUGH)
             return self._read(call.process, name, topic, found)
         nothing = _answer(topic, [], since)
         if not block:
@@ -125,7 +126,7 @@ class Topics:
         readers = self._readers.get(name)
         if not readers:
             return
-        fresh = self._kernel.services.mail.published(name, topic.latest - 1, 1, _ENOUGH)
+        fresh = self._kernel.services.mail.published(name, topic.latest - 1, 1, ENOUGH)
         for call in readers:
             self._kernel.calls.complete(call, self._read(call.process, name, topic, fresh))
 

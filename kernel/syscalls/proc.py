@@ -207,6 +207,9 @@ def limits(kernel: Machine, call: Call, args: LimitsArgs) -> LimitsResult:
         if process.deadline is not None:
             lifecycle.watch_wall(kernel, process)
         kernel.changed(process)
+    for process in kernel.table:
+        # Where money is limited now, bursts that wait may not go to drivers without a price.
+        kernel.scheduler.reorder(process)
     kernel.journal.audit(kernel.now, call.process.pid, "proc.limits", "ok", f"pid {target.pid}")
     return LimitsResult(limits=target.limits)
 

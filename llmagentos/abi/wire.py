@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import msgpack
@@ -39,9 +40,9 @@ _PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
 _HEADER_KEYS: Final = frozenset({"v", "t", "id", "n", "s"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Message:
-    """One decoded message.
+    """One decoded message. Not frozen, since making a frozen one takes three times as long.
 
     ``kind`` is the header's ``t``, ``id`` the sender's number for it, ``name`` the syscall
     (``n``), ``session`` the token (``s``).
@@ -81,6 +82,18 @@ def header(kind: str, id: int = 0, name: str = "", session: str = "") -> bytes:
     if session:
         fields["s"] = session
     return pack(fields)
+
+
+def reply_header(id: int, name: str) -> bytes:
+    """As ``header("reply", id, name)``, but for the order in the map, and in a third of the time:
+    all but the id is the same for every reply to a call."""
+    return _reply_opening(name) + pack(id)
+
+
+@lru_cache(maxsize=256)
+def _reply_opening(name: str) -> bytes:
+    whole = pack({"v": VERSION, "t": "reply", **({"n": name} if name else {}), "id": 0})
+    return whole[:-1]
 
 
 def pack(value: Any) -> bytes:

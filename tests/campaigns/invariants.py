@@ -21,7 +21,7 @@ _LASTING = (
 
 
 def lasting(machine: Machine) -> dict[str, Any]:
-    """All that a boot must bring back as it was, by where it is."""
+    """All that a boot must bring back as it was, by where it is. No call is under way."""
     found: dict[str, Any] = {}
     for process in machine.table:
         for name in _LASTING:
@@ -36,6 +36,9 @@ def lasting(machine: Machine) -> dict[str, Any]:
             account = process.accounts.get(what)
             if what != "kv_bytes":
                 found[f"{process.pid}.{what}"] = account.spent if account else 0
+    for question in (*machine.approvals.open(), *machine.approvals.settled()):
+        told = (question.pid, question.status, question.hash, question.labels, question.by)
+        found[f"approval {question.id}"] = told
     found["drained"] = sorted(machine.registry.drained)
     return found
 

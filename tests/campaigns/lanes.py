@@ -185,8 +185,9 @@ def sender(belief: Belief, chance: random.Random, name: str, pids: list[int]) ->
 
 def receiver(belief: Belief, chance: random.Random, pid: int) -> Lane:
     got: dict[int, tuple[str, int]] = {}
-    left = 1
-    while not belief.ending or belief.writers or left:
+    left, last = 1, False
+    while left or not last:
+        last = belief.ending and not belief.writers  # what comes back now is all there is
         limit = chance.choice([1, 5, 100])
         block = {"block": False} if chance.random() < 0.3 or belief.ending else {"timeout": 0.2}
         reply = yield from belief.ok("ipc.recv", limit=limit, **block)
@@ -215,8 +216,9 @@ def publisher(belief: Belief, chance: random.Random, name: str, topics: list[str
 
 def subscriber(belief: Belief, chance: random.Random, topic: str) -> Lane:
     got: dict[int, tuple[str, int]] = {}
-    since, latest = 0, 1
-    while not belief.ending or belief.writers or since < latest:
+    since, latest, last = 0, 1, False
+    while since < latest or not last:
+        last = belief.ending and not belief.writers
         block = {"block": False} if belief.ending else {"timeout": 0.2}
         told = yield from belief.ok(
             "ipc.subscribe", topic=topic, since=since, limit=chance.choice([1, 50, 1000]), **block

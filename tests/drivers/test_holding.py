@@ -201,7 +201,7 @@ def test_is_no_token_of_a_prompt_read_twice(tiny: Any, monkeypatch: pytest.Monke
     assert sum(read) == got.prompt[1] + len(got.tokens[1]) - 1
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_is_no_answer_hurt_by_what_happens_to_the_others(tiny: Any, seed: int) -> None:
     """Counted, run, preempted, resumed and cancelled at random, with many more than slots."""
     rng, slots = random.Random(seed), 3
@@ -233,12 +233,10 @@ def test_is_no_answer_hurt_by_what_happens_to_the_others(tiny: Any, seed: int) -
         running -= got.finish.keys()
     assert engine.stats == (0, 0)
     assert cancelled
+    expected = {text: reference(tiny, text) for text in TEXTS}
     for burst, text in texts.items():
-        expected = reference(tiny, text)
-        if burst in cancelled:
-            assert got.tokens[burst] == expected[: len(got.tokens[burst])]
-        else:
-            assert got.tokens[burst] == expected
+        heard = got.tokens[burst]
+        assert heard == expected[text][: len(heard) if burst in cancelled else None]
 
 
 def test_does_the_card_say_what_a_token_takes(tiny: Any) -> None:

@@ -5,41 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from drivers.jobs import Jobs
-from drivers.tool import Job, Tool, make_tool
+from drivers.tool import Job, Tool
 from llmagentos.abi.driver import JobRef, JobResult, ToolCard, ToolOrder
-from llmagentos.abi.errors import EDRIVER, EPERM, LLMOSError
-from llmagentos.abi.model import Model
-
-RunHost = Callable[..., SimpleNamespace]
-
-
-class Add(Model):
-    a: int
-    b: int = 1
+from llmagentos.abi.errors import EDRIVER
 
 
 def tool(name: str, run: Callable[[dict[str, Any], Job], Any]) -> Tool:
     return Tool(ToolCard(name=name), run)
-
-
-def failing(error: BaseException) -> Callable[[dict[str, Any], Job], Any]:
-    def run(arguments: dict[str, Any], job: Job) -> Any:
-        raise error
-
-    return run
-
-
-def deep(levels: int) -> Any:
-    value: Any = 1
-    for _ in range(levels):
-        value = [value]
-    return value
 
 
 class Bench:
@@ -204,160 +181,3 @@ def test_do_all_open_jobs_fail_when_the_driver_ends(bench: Bench) -> None:
     time.sleep(0.1)
     # those that waited were not begun
     assert {job.number: job.aborted.is_set() for job in bench.seen} == {1: True, 2: False}
-
-
-# -- over the line ----------------------------------------------------------------------------
-
-
-def test_is_a_tool_called_and_answered(kernel: Any, run_host: RunHost) -> None:
-    add = make_tool("add", "Adds.", Add, lambda read, job: read.a + read.b, labels=["private"])
-    run_host(tools=[add, tool("echo", lambda arguments, job: arguments)])
-    registration = kernel.admit().body
-    assert (registration["kind"], registration["state"]) == ("tool", "ready")
-    cards = {card["name"]: card for card in registration["tools"]}
-    assert cards["add"]["labels"] == ["private"]
-    assert cards["add"]["parameters"]["required"] == ["a"]
-    kernel.call(1, "add", a=2)
-    assert kernel.result(1)["content"] == 3
-    nested = {"list": [1, None, {"a": 0.5}], "text": "ünï", "none": None}
-    kernel.call(2, "echo", **nested)
-    assert kernel.result(2)["content"] == nested
-
-
-def test_are_arguments_that_do_not_fit_an_error(kernel: Any, run_host: RunHost) -> None:
-    run_host(tools=[make_tool("add", "Adds.", Add, lambda read, job: read.a + read.b)])
-    kernel.admit()
-    for job, arguments in enumerate(({}, {"a": "1"}, {"a": 1, "c": 2}), start=1):
-        kernel.call(job, "add", **arguments)
-        error = kernel.result(job)["error"]
-        assert error["code"] == "EINVAL"
-        assert "add can't take these arguments: " in error["message"]
-        assert error["hint"] == "it takes: a, b"
-
-
-@pytest.mark.parametrize(
-    ("run", "code", "message"),
-    [
-        (failing(EPERM("not yours", hint="ask")), "EPERM", "not yours"),
-        (failing(ZeroDivisionError("one\ntwo")), "EDRIVER", "ZeroDivisionError: one"),
-        (failing(SystemExit(3)), "EDRIVER", "SystemExit: 3"),
-        (lambda arguments, job: {1, 2}, "EDRIVER", "can't be sent: content"),
-        (lambda arguments, job: float("nan"), "EDRIVER", "can't be sent: content"),
-        (lambda arguments, job: "x" * (5 << 20), "EDRIVER", "the most is"),
-        (lambda arguments, job: deep(40), "EDRIVER", "nested"),
-        (failing(EPERM("x" * (5 << 20))), "EDRIVER", "can't be sent"),
-        (failing(EPERM("odd", detail={"a": {1, 2}})), "EDRIVER", "can't be sent"),
-    ],
-)
-def test_does_a_failing_job_fail_alone(
-    kernel: Any, run_host: RunHost, run: Any, code: str, message: str
-) -> None:
-    run_host(tools=[tool("bad", run), tool("good", lambda arguments, job: 1)])
-    kernel.admit()
-    kernel.call(1, "bad")
-    error = kernel.result(1)["error"]
-    assert error["code"] == code
-    assert message in error["message"]
-    kernel.call(2, "good")
-    assert kernel.result(2)["content"] == 1
-
-
-def test_is_an_order_that_it_cannot_follow_answered(kernel: Any, run_host: RunHost) -> None:
-    run_host(tools=[tool("good", lambda arguments, job: 1)])
-    kernel.admit()
-    kernel.call(1, "other")
-    assert kernel.result(1)["error"]["code"] == "ENOENT"
-    kernel.say("call", {"job": 2, "tool": 5})
-    assert kernel.result(2)["error"]["code"] == "EPROTO"
-    kernel.say("embed", {"job": 3, "texts": "no list"})
-    assert kernel.result(3)["error"]["code"] == "EPROTO"
-    kernel.start(4)
-    assert kernel.steps(4)[0]["error"]["code"] == "EBUSY"
-    kernel.say("call", {"tool": "good"})
-    kernel.say("abort", {"job": "x"})
-    kernel.call(5, "good")
-    assert kernel.result(5)["content"] == 1
-
-
-def test_is_an_abort_obeyed_over_the_line(kernel: Any, run_host: RunHost) -> None:
-    ended = threading.Event()
-
-    def slow(arguments: dict[str, Any], job: Job) -> Any:
-        job.aborted.wait(20)
-        ended.set()
-        raise LLMOSError("nobody hears this")
-
-    run_host(tools=[tool("slow", slow), tool("good", lambda arguments, job: 1)])
-    kernel.admit()
-    kernel.call(1, "slow")
-    kernel.hear_until(lambda m: m.kind == "beat" and m.body["active"] == 1)
-    kernel.say("abort", {"job": 1})
-    assert ended.wait(5)
-    kernel.call(2, "good")
-    kernel.result(2)
-    kernel.hear_until(lambda m: m.kind == "beat" and m.body["active"] == 0)
-    assert [m.body["job"] for m in kernel.seen if m.kind == "result"] == [2]
-
-
-@pytest.mark.parametrize("how", ["boot", "who"])
-def test_are_jobs_of_another_boot_dropped(kernel: Any, run_host: RunHost, how: str) -> None:
-    aborted = threading.Event()
-
-    def slow(arguments: dict[str, Any], job: Job) -> Any:
-        if job.aborted.wait(20):
-            aborted.set()
-        return "old"
-
-    run_host(tools=[tool("slow", slow), tool("good", lambda arguments, job: "new")])
-    kernel.admit(boot=1)
-    kernel.call(1, "slow")
-    if how == "boot":
-        kernel.say("welcome", {"boot": 2, "beat_interval": 0.1})
-    else:
-        time.sleep(0.2)
-        kernel.say("who", {})
-        kernel.hear_kind("register")
-    assert aborted.wait(5)
-    kernel.call(1, "good")
-    assert kernel.result(1)["content"] == "new"
-
-
-def test_does_an_ending_driver_hand_its_jobs_back(kernel: Any, run_host: RunHost) -> None:
-    stuck = threading.Event()
-    result = run_host(tools=[tool("stuck", lambda arguments, job: stuck.wait(60))])
-    kernel.admit()
-    for job in range(1, 7):
-        kernel.call(job, "stuck")
-    kernel.hear_until(lambda m: m.kind == "beat" and m.body["active"] == 4)
-    result.host.stop()
-    result.thread.join(5)
-    assert not result.thread.is_alive()
-    for job in range(1, 7):
-        error = kernel.result(job)["error"]
-        assert (error["code"], "ended" in error["message"]) == ("EDRIVER", True)
-    stuck.set()  # what comes now wakes nobody, and nobody's file
-
-
-def test_is_waking_a_closed_link_harmless(kernel: Any) -> None:
-    from drivers.link import Link
-
-    link = Link(kernel.home.drivers, "key")
-    link.wake()
-    link.wait(5)
-    for _ in range(100_000):  # more than the line takes: it must not block
-        link.wake()
-    link.close()
-    link.wake()
-
-
-def test_does_every_result_wake_the_host(kernel: Any, run_host: RunHost) -> None:
-    """A result never waits for the next beat."""
-    run_host(tools=[tool("good", lambda arguments, job: job.number)])
-    kernel.admit()
-    kernel.say("welcome", {"boot": 1, "beat_interval": 30.0})
-    started = time.monotonic()
-    for job in range(1, 51):
-        kernel.call(job, "good")
-    heard = {kernel.hear_kind("result").body["content"] for _ in range(50)}
-    assert heard == set(range(1, 51))
-    assert time.monotonic() - started < 5

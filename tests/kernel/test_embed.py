@@ -166,7 +166,7 @@ def test_may_a_driver_be_late_at_the_boot() -> None:
 
 def test_is_the_first_model_that_it_may_have_the_default(rig: Rig) -> None:
     embedder(rig, "x", card("a"), card("b"))
-    driver = embedder(rig, "y", card("c"), card("b"), slots=1)
+    driver = embedder(rig, "y", card("c"), card("b"), card("a"), slots=1)
     embedder(rig, "z", card("B")).die()
     embedder(rig, "a", card("c"))
     bob = Program(rig, "bob", "llm:m", "llm:b@y", "llm:B", "llm:c")

@@ -12,13 +12,15 @@ from tests.kernel.rig import MODEL, FakeTool, Program, Rig
 
 
 class Calls(RuleBasedStateMachine):
-    """Two programs call a tool that two drivers offer. A call is known by its number."""
+    """Two programs call two tools that two drivers offer. A call is known by its number."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rig = Rig(Config(default_model=MODEL))
         self.people = [Program(self.rig, name, "*") for name in ("ann", "bob")]
-        self.drivers = [self.rig.tool("one", slots=1), self.rig.tool("two", slots=2)]
+        self.drivers = [
+            self.rig.tool(f"slots{slots}", "even", "odd", slots=slots) for slots in (1, 2)
+        ]
         self.count = 0
         self.waiting: dict[int, int] = {}
         """Calls, oldest first, and who made them."""
@@ -105,8 +107,8 @@ class Calls(RuleBasedStateMachine):
     # -- the model ---------------------------------------------------------------------------
 
     def send(self, who: int, number: int) -> None:
-        arguments = {"number": number}
-        self.people[who].start("tool.call", name="echo", arguments=arguments, id=1000 + number)
+        name, arguments = ("even", "odd")[number % 2], {"number": number}
+        self.people[who].start("tool.call", name=name, arguments=arguments, id=1000 + number)
 
     def is_up(self, driver: FakeTool) -> bool:
         return driver in self.rig.beating

@@ -33,13 +33,18 @@ def _empty() -> bytes:
 
 
 class Disk:
-    """``failing``: the next commit fails."""
+    """``failing``: the next commit fails. ``filling``: there is hardly any room."""
 
     def __init__(self) -> None:
         self.connection = sqlite3.connect(_MEMORY)
         self.connection.deserialize(_empty())
-        self.failing = False
+        self.failing = self.filling = False
         self.store: Store
+
+    @property
+    def risky(self) -> bool:
+        """Whether the next turn may not be written."""
+        return self.failing or self.filling
 
     def open(self) -> None:
         """As the kernel does when it starts, whatever became of the one before."""
@@ -56,11 +61,17 @@ class Disk:
 
     def fill(self, pages: int) -> None:
         """Only so many more pages fit."""
+        self.filling = True
         used = self.connection.execute("PRAGMA page_count").fetchone()[0]
         self.connection.execute(f"PRAGMA max_page_count={used + pages}").fetchone()
 
     def make_room(self) -> None:
+        self.filling = False
         self.connection.execute(f"PRAGMA max_page_count={_PLENTY}").fetchone()
+
+    def heal(self) -> None:
+        self.failing = False
+        self.make_room()
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self.connection.execute(query, values).fetchall()

@@ -38,7 +38,7 @@ def durable(machine: Machine) -> dict[str, Any]:
             found[f"{process.pid}.replies"] = sorted(kept)
     found["zombies"] = sorted(machine.graveyard._zombies)
     found["drained"] = sorted(machine.registry.drained)
-    found["next"] = (machine.table.next_pid, machine.journal.seq, machine.journal.audit_seq)
+    found["next"] = (machine.table.next_pid, machine.journal.audit_seq)
     for question in machine.approvals.open():
         found[f"approval {question.id}"] = (question.pid, question.status, question.hash)
     for name, topic in machine.mail.topics._topics.items():

@@ -34,9 +34,12 @@ _REASONS: Final = {"llm", "tool", "mail", "child", "approval", "timer", "driver"
 
 @dataclass(slots=True, eq=False)
 class Known:
-    """One process, as of the last turn. ``denied``: globs that were revoked from it."""
+    """One process, as of the last turn. ``denied``: globs that were revoked from it. ``endless``: it
+    is begun again whenever it ends."""
 
     pid: int
+    kind: str
+    endless: bool
     parent: int
     payer: int
     labels: tuple[str, ...]
@@ -66,6 +69,8 @@ class Lives:
         self.known: dict[int, Known] = {}
         self.gone: set[int] = set()
         self._last_pid = 0
+        self._before: dict[int, list[int]] = {}
+        """Levels before the turn at hand."""
 
     def family(self, pid: int) -> list[int]:
         """The living descendants of a process."""
@@ -88,6 +93,7 @@ class Lives:
     # -- after a turn ------------------------------------------------------------------------
 
     def check(self, machine: Machine, turn: Turn, given: Given) -> None:
+        self._before = {pid: known.levels for pid, known in self.known.items()}
         self._events(turn)
         fresh = [process for process in machine.table if process.pid not in self.known]
         for process in sorted(fresh, key=lambda process: process.pid):
@@ -121,8 +127,9 @@ class Lives:
         self._last_pid = pid
         payer = process.payer.pid if process.payer else 0
         levels = [level(process.rights, sample) for sample in SAMPLES]
+        endless = process.spec.restart.strategy == "always"
         self.known[pid] = known = Known(
-            pid, process.ppid, payer, process.labels, process.rights, levels, process.limits,
+            pid, process.kind, endless, process.ppid, payer, process.labels, process.rights, levels, process.limits,
             process.state,
         )  # fmt: skip
         above = self.known.get(payer)
@@ -197,8 +204,9 @@ class Lives:
             must(able, f"process {process.pid} was given {sample} by {givers}, who may not")
 
     def _may(self, pid: int, sample: str) -> bool:
-        known = self.known.get(pid)
-        return known is not None and known.levels[SAMPLES.index(sample)] == YES
+        known, place = self.known.get(pid), SAMPLES.index(sample)
+        now = known is not None and known.levels[place] == YES
+        return now or (pid in self._before and self._before[pid][place] == YES)
 
     def _limits(self, process: Process, known: Known) -> None:
         for name in Limits.model_fields:

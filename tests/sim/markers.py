@@ -57,9 +57,19 @@ class Markers:
         """The labelled words in it."""
         return {word.decode() for word in _LABELLED.findall(data)} - self._free
 
-    def labels(self, data: bytes) -> set[str]:
-        """Those that it must carry."""
-        return {_LABELS[word[0]] for word in self.found(data)}
+    def hears(self, pid: int, words: set[str]) -> None:
+        """A process was told these words, and carries their labels."""
+        self.heard[pid] += sorted(words)
+
+
+def labels_of(words: set[str]) -> set[str]:
+    """The labels that must go with these words."""
+    return {_LABELS[word[0]] for word in words}
+
+
+def every(text: str) -> tuple[str, ...]:
+    """All markers in a text, in no order."""
+    return tuple(sorted(_MARKER.findall(text)))
 
 
 def first(text: str) -> str:

@@ -140,7 +140,8 @@ class Link:
             if self._pipes is None and (self._breaks, self._network.boots) == (breaks, boots):
                 self._network.kernel.arrive(self.door, self.peer, GONE)
 
-        self._network.agenda.at(up.last + _GRACE, notice)
+        agenda = self._network.agenda
+        agenda.at(max(agenda.now, up.last) + _GRACE, notice)
 
     def _delay(self) -> float:
         return self._network.chance.uniform(0.1, 2.0) * self._slow

@@ -55,7 +55,7 @@ class Turn:
     now: float
     inputs: list[Input]
     effects: Effects = field(default_factory=Effects)
-    replies: list[tuple[bytes, Message]] = field(default_factory=list)
+    replies: list[tuple[bytes, Message, list[bytes]]] = field(default_factory=list)
     commands: list[tuple[bytes, str, Any, bytes]] = field(default_factory=list)
 
 
@@ -99,7 +99,7 @@ class Server:
             os_pid=1,
             events_socket="",
         )
-        self.machine = Machine(self.config, services)
+        self.machine = Machine(self.config, services, self.world.policy())
         turn = Turn(self.turns, self.now, [])
         try:
             turn.effects = boot(self.machine, self.disk.store.load(), self.now)
@@ -166,7 +166,7 @@ class Server:
         if due is not None and due <= turn.now:
             turn.inputs.append(Tick())
         witness = self.world.witness
-        witness.begins(turn, fate)
+        witness.begins(risky=fate == "dies before the commit" or self.disk.risky)
         turn.effects = self.machine.effects
         try:
             for one in turn.inputs:
@@ -181,7 +181,7 @@ class Server:
             self._abort(turn, failed)
             return
         _decode(turn)
-        witness.committed(turn)
+        witness.committed(turn, dies=fate != "lives")
         if fate == "lives":
             self._send(turn, len(turn.replies))
             self._look_at_timers()
@@ -202,7 +202,7 @@ class Server:
     def _send(self, turn: Turn, replies: int) -> None:
         """Only so many of the replies; the commands leave after them."""
         network = self.world.network
-        for peer, message in turn.replies[:replies]:
+        for peer, message, _ in turn.replies[:replies]:
             if link := network.find("clients", peer):
                 link.deliver(message)
         if replies < len(turn.replies):
@@ -214,7 +214,9 @@ class Server:
 
 def _decode(turn: Turn) -> None:
     """As the receivers will."""
-    turn.replies = [(send.peer, wire.decode(send.frames)) for send in turn.effects.sends]
+    turn.replies = [
+        (send.peer, wire.decode(send.frames), send.frames[1:]) for send in turn.effects.sends
+    ]
     for command in turn.effects.commands:
         packed, body = b"", None
         if command.body is not None:

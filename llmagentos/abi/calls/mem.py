@@ -17,6 +17,9 @@ Key = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\
 MAX_VALUE: Final = 1024 * 1024
 """Bytes of a value as JSON in UTF-8. What is larger is better kept as a file."""
 
+MAX_WORDS: Final = 64
+"""Different words in one query."""
+
 _SPACE = Field(OWN, description="self: the process's own; any other is shared, by capability")
 
 
@@ -60,7 +63,8 @@ class GetArgs(Model):
 
 class SearchArgs(Model):
     """``query``: words; a row must have all of them, in its key or its value, in any form that the
-    tokenizer folds together. No query syntax: punctuation is as good as a space."""
+    tokenizer folds together. No query syntax: punctuation is as good as a space. At most 64
+    words."""
 
     pid: Pid | None = Field(None, description="default: the caller")
     space: Name = _SPACE

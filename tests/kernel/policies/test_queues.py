@@ -47,10 +47,13 @@ def test_does_the_queue_hold_on_to_nothing_that_has_left(name: str) -> None:
 
     first = Stub(id=0, priority=-20, due=1.0)
     add(first)
-    left = []
-    for number in range(1, 500):
-        burst = Stub(id=number, tree=number % 9, submitted=number, admitted=number)
-        left.append(add(burst))
+    bursts = [
+        Stub(id=number, tree=number % 9, submitted=number, admitted=number)
+        for number in range(1, 500)
+    ]
+    left = [add(burst) for burst in bursts]
+    while bursts:
+        burst = bursts.pop()
         policy.leave(burst, 0)
         queue.remove(burst)
         policy.end(burst, 0)
