@@ -57,10 +57,6 @@ class Approvals:
                 self._add(question)
             else:
                 self._retain(question)
-        for pid in list(self._of):
-            process = self._kernel.table.find(pid)
-            if process is None or not process.alive:
-                self._withdraw(pid)
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -226,10 +222,7 @@ class Approvals:
 
     def withdraw(self, process: Process) -> None:
         """It has ended: nothing it asked for is wanted any more."""
-        self._withdraw(process.pid)
-
-    def _withdraw(self, pid: int) -> None:
-        for question in self.of(pid):
+        for question in self.of(process.pid):
             # A no stays a no.
             self.close(question, None if question.status == "rejected" else "withdrawn")
 

@@ -24,10 +24,10 @@ _TAKEN: Final = "name_taken"
 
 
 class DriverConfig(Model):
-    """One driver. ``model`` defaults to the system's default model."""
+    """One driver. ``model`` defaults to the system's default model; a clock has none."""
 
     name: Name
-    kind: Literal["edge", "scripted"] = "edge"
+    kind: Literal["edge", "scripted", "clock"] = "edge"
     model: ModelName | None = None
     slots: int | None = Field(None, ge=1, le=4096)
     dtype: Literal["auto", "float32", "bfloat16"] | None = None
@@ -38,8 +38,10 @@ class DriverConfig(Model):
 
     @model_validator(mode="after")
     def _only_engines_compute(self) -> DriverConfig:
-        if self.kind == "scripted" and (self.dtype or self.threads):
-            raise ValueError("a scripted driver has neither dtype nor threads")
+        if self.kind != "edge" and (self.dtype or self.threads):
+            raise ValueError(f"a {self.kind} driver has neither dtype nor threads")
+        if self.kind == "clock" and self.model:
+            raise ValueError("a clock driver has no model")
         return self
 
     @property
@@ -49,7 +51,7 @@ class DriverConfig(Model):
     def program(self, default_model: str) -> Program:
         options = {
             "--name": self.name,
-            "--model": self.model or default_model,
+            "--model": None if self.kind == "clock" else self.model or default_model,
             "--slots": self.slots,
             "--dtype": self.dtype,
             "--threads": self.threads,

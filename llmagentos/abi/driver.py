@@ -39,7 +39,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from llmagentos.abi.manifest import Place, Sampling
-from llmagentos.abi.model import Count, Json, Model, ModelName, Name, Pid, Text
+from llmagentos.abi.model import MAX_COUNT, Count, Json, Model, ModelName, Name, Pid, Text
 from llmagentos.abi.process import ErrorRecord, Role, Signal
 
 BEAT_INTERVAL: Final = 1.0
@@ -75,7 +75,9 @@ class ModelCard(Model):
     ``embeds``: it makes vectors, not text."""
 
     name: ModelName
-    context_length: Count = Field(ge=1, description="tokens, prompt and answer together")
+    context_length: int = Field(
+        ge=1, le=MAX_COUNT, description="tokens, prompt and answer together"
+    )
     dtype: str = ""
     parameters: Count = 0
     price: Price | None = None

@@ -282,6 +282,22 @@ def test_is_a_question_withdrawn_when_its_process_ends(rig: Rig, ann: Program) -
     assert waiting(rig) == []
 
 
+def test_does_a_no_stay_a_no(rig: Rig, ann: Program) -> None:
+    bob = program(rig, "bob")
+    ask(ann, id=7)
+    ask(bob, id=7)
+    rig.crash()
+    decide(rig, 1, False)
+    decide(rig, 2, False)
+    rig.call("proc.kill", pid=bob.pid, signal="KILL")
+    assert status(rig, 2) == "rejected"
+    rig.wait(rig.config.approval_patience + 1)
+    assert status(rig, 1) == "rejected"
+    # It is not kept for longer than a yes is.
+    ask(ann, id=7)
+    assert [one["id"] for one in waiting(rig)] == [3]
+
+
 def test_do_ids_grow_over_crashes(rig: Rig, ann: Program) -> None:
     ask(ann, "one")
     decide(rig, 1, False)
@@ -342,11 +358,13 @@ def test_is_a_decision_about_the_context_that_a_model_reads(rig: Rig) -> None:
     host.act(pid, "llm.generate")
     (question,) = waiting(rig)
     assert question["capability"] == f"llm:{MODEL}"
+    rig.wait(10)
     rig.call("ctx.append", pid=pid, messages=[{"role": "user", "content": "a secret"}])
     with pytest.raises(EBUSY, match="asked anew as approval 2"):
         decide(rig, question["id"])
     assert not driver.started
     assert status(rig, 1) == "withdrawn"
+    assert waiting(rig)[0]["expires"] == question["expires"]
     assert rig.state(pid) == "WAITING(approval)"
     decide(rig, 2)
     assert driver.started[-1].messages[-1].content == "a secret"
@@ -592,6 +610,7 @@ def test_is_there_room_again_when_questions_are_settled(
     for id in range(1, 10):
         ask(ann)
         decide(rig, id, False)
+    assert not rig.machine.approvals._of
     monkeypatch.setattr(approvals, "_MOST_BYTES", 1500)
     ask(ann)
     with pytest.raises(EBUSY):
@@ -630,6 +649,15 @@ def test_has_the_history_an_end(rig: Rig, ann: Program) -> None:
     assert rig.store._rows("SELECT count(*) AS n FROM approvals") == [{"n": 1000}]
 
 
+def test_is_a_long_history_shorter(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(approvals, "_KEPT_BYTES", 10_000)
+    ann = program(rig, "ann")
+    for id in range(1, 30):
+        ask(ann, "x" * 1000)
+        decide(rig, id, False)
+    assert [one["id"] for one in waiting(rig, history=99)] == list(range(21, 30))
+
+
 # -- labels ------------------------------------------------------------------------------------
 
 
@@ -643,6 +671,16 @@ def test_is_whoever_reads_a_question_labelled(rig: Rig) -> None:
     assert rig.labels(parent) == rig.labels(1) == []
     host.act(parent, "cap.list", pid=parent)
     assert rig.labels(parent) == ["private"]
+
+
+def test_has_a_question_the_labels_of_each_that_asks_it(rig: Rig, ann: Program) -> None:
+    ask(ann, id=7)
+    rig.drop_client(ann.peer)
+    ann.label("private")
+    ask(ann, id=7)
+    assert waiting(rig)[0]["labels"] == ["private"]
+    rig.crash()
+    assert waiting(rig)[0]["labels"] == ["private"]
 
 
 def test_is_whoever_decides_labelled_and_does_his_word_carry_labels(rig: Rig) -> None:

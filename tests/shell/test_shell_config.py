@@ -30,6 +30,22 @@ def test_does_it_do_without_settings(home: Home, text: str | None) -> None:
     assert kernel_program(home).command[3:] == ["kernel"]
 
 
+def test_is_the_scheduling_policy_passed_on(home: Home) -> None:
+    _write(home, "policy: rr\n")
+    assert kernel_program(home).command[3:] == ["kernel", "--policy=rr"]
+    _write(home, "policy: lottery\n")
+    with pytest.raises(EINVAL, match="policy"):
+        load(home)
+
+
+def test_is_a_clock_a_driver_without_a_model(home: Home) -> None:
+    _write(home, "drivers: [{name: clock, kind: clock, slots: 2}]\n")
+    assert _words(home)["clock"] == "drivers.clock --name clock --slots 2"
+    _write(home, "drivers: [{name: clock, kind: clock, model: m}]\n")
+    with pytest.raises(EINVAL, match="a clock driver has no model"):
+        load(home)
+
+
 def test_do_settings_become_programs(home: Home) -> None:
     _write(
         home,

@@ -25,7 +25,7 @@ def live(world: World, pid: int) -> Script:
     reply = yield Call("ctx.read")
     if _lost(reply):
         return
-    for _ in range(chance.randint(1, 6)):
+    for _ in range(chance.randint(1, 10)):
         if world.ending:
             break
         yield from act(voice)
@@ -36,7 +36,7 @@ def live(world: World, pid: int) -> Script:
             yield from leave(INTERRUPTED)
             return
         if chance.random() < 0.5:
-            yield Pause(chance.uniform(0.0, 2.0))
+            yield Pause(chance.choice((0.1, 0.5, 2.0)))
     if not world.ending or chance.random() < 0.5:
         reply = yield Call("llm.generate")
         if _lost(reply):
@@ -44,7 +44,9 @@ def live(world: World, pid: int) -> Script:
     failed = chance.random() < 0.25
     answer = voice.words() if chance.random() < 0.8 else ""
     error = {"code": "EFAILED", "message": voice.words()} if failed else None
-    yield Call("proc.exit", {"code": int(failed), "answer": answer, **({"error": error} if error else {})})
+    yield Call(
+        "proc.exit", {"code": int(failed), "answer": answer, **({"error": error} if error else {})}
+    )
 
 
 def leave(code: int) -> Script:

@@ -16,7 +16,7 @@ from llmagentos.abi.driver import ChatMessage
 from tests.sim.markers import first
 
 _LABELLED = re.compile(r"\b[pt]q\d+x\b")
-_WORDS = ("so", "that", "is", "how", "it", "goes", "on", "and", "on")
+_WORDS = ("so that is how it goes on and on until it comes to an end " * 2).split()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,109 +7,94 @@ kept is counted in the tables. It knows nothing about who may do what.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kernel import ledger
 from kernel.burst import Burst
 from kernel.job import EmbedJob, Job
-from kernel.ledger import HELD, chain
+from kernel.ledger import HELD, Account, chain
 from kernel.machine import Machine
 from kernel.process import Process
-from llmagentos.abi.process import INIT
+from llmagentos.abi.process import INIT, Limits
 from tests.sim.disk import Disk
 from tests.sim.violation import must
 
 if TYPE_CHECKING:
     from tests.sim.server import Turn
 
-_RESOURCES: Final = ("tokens", "turns", "money", "tool_calls", *HELD)
 _KEPT: Final = ("memory_rows", "memory_bytes", "storage_bytes")
 
 Amounts = Counter[tuple[int, str]]
 """By pid and resource."""
 
 
+@dataclass(slots=True)
+class _Entry:
+    """One account, as of the last turn, and the limits that it had then."""
+
+    spent: int = 0
+    reserved: int = 0
+    limits: Limits | None = None
+    limit: int | None = None
+
+
 class Books:
     def __init__(self) -> None:
-        self._spent: Amounts = Counter()
-        self._used: Amounts = Counter()
-        """What was spent and reserved after the last turn."""
-        self._limits: dict[tuple[int, str], int | None] = {}
+        self._entries: dict[tuple[int, str], _Entry] = {}
         self._bursts: list[Burst] = []
         self._jobs: list[Job] = []
         self._minutes: dict[int, list[tuple[float, int]]] = defaultdict(list)
         self._rates: dict[int, int | None] = {}
 
+    def booted(self) -> None:
+        """All that was under way is void."""
+        self._bursts, self._jobs = [], []
+        for entry in self._entries.values():
+            entry.reserved = 0
+
     def check(self, machine: Machine, disk: Disk, turn: Turn) -> None:
         everyone = _everyone(machine)
         bursts = [burst for process in everyone.values() for burst in process.bursts]
         jobs = list(machine.jobs)
-        ended = _ended(self._bursts, bursts), _ended(self._jobs, jobs)
+        due = _due(_ended(self._bursts, bursts), _ended(self._jobs, jobs))
         self._bursts, self._jobs = bursts, jobs
         reserved, kept = _reserved(bursts, jobs), _kept(machine, disk)
-        least, most = _due(*ended)
-        accounts = {
-            (process.pid, what): (process, account)
-            for process in everyone.values()
-            for what, account in process.accounts.items()
-        }
-        for key, (process, account) in accounts.items():
-            pid, what = key
-            must(
-                account.reserved == reserved[key],
-                f"process {pid} has {account.reserved} {what} reserved, and {reserved[key]} are "
-                f"what its open work may take",
-            )
-            self._check_spent(key, process, account.spent, least, most, kept)
-            self._check_limit(key, process, account.spent + account.reserved)
-        for amounts in (reserved, kept):
-            missing = [key for key, amount in amounts.items() if amount and key not in accounts]
-            must(not missing, f"there are no accounts for {missing}")
         self._check_rates(machine, turn.now)
-        self._remember(accounts)
+        for pid, process in everyone.items():
+            for what, account in process.accounts.items():
+                key = pid, what
+                must(
+                    account.reserved == reserved.pop(key, 0),
+                    "process {} has {} {} reserved, more or less than its open work may take",
+                    pid, account.reserved, what,
+                )  # fmt: skip
+                if what in _KEPT:
+                    there = kept.pop(key, 0)
+                    must(account.spent == there, "{} of {}: {}, not {}", what, pid, account, there)
+                entry = self._entries.get(key)
+                if entry is None:
+                    entry = self._entries[key] = _Entry()
+                if key in due or not _same(entry, process, account):
+                    _check_spent(key, account.spent - entry.spent, due.pop(key, (0, 0)))
+                    self._check_limit(key, process, account, entry)
+        left = {**reserved, **kept, **{key: least for key, (least, _) in due.items()}}
+        missing = {key: amount for key, amount in left.items() if amount}
+        must(not missing, "there are no accounts for {}", missing)
 
-    def booted(self) -> None:
-        """All that was under way is void."""
-        self._bursts, self._jobs = [], []
-        # Money and KV that were reserved are not any more.
-        for key in self._used:
-            self._used[key] = self._spent[key]
-
-    def _check_spent(
-        self, key: tuple[int, str], process: Process, spent: int,
-        least: Amounts, most: Amounts, kept: Amounts,
-    ) -> None:  # fmt: skip
-        pid, what = key
-        must(spent >= 0, f"process {pid} has spent {spent} {what}")
-        if what in _KEPT:
-            must(spent == kept[key], f"process {pid} holds {spent} {what}, and keeps {kept[key]}")
-        elif what == "kv_bytes":
-            must(not spent, f"process {pid} has spent {spent} bytes of KV")
-        else:
-            fresh = spent - self._spent[key]
-            must(
-                least[key] <= fresh <= most[key],
-                f"process {pid} was charged {fresh} {what} in a turn in which {least[key]} to "
-                f"{most[key]} were due",
-            )
-
-    def _check_limit(self, key: tuple[int, str], process: Process, used: int) -> None:
+    def _check_limit(
+        self, key: tuple[int, str], process: Process, account: Account, entry: _Entry
+    ) -> None:
         """Never passed; one that was lowered, by no more than before."""
-        pid, what = key
-        limit = ledger.limit(process, what)
-        before = self._limits.get(key, limit)
-        allowed = [self._used[key], *(one for one in (limit, before) if one is not None)]
+        limit, used = ledger.limit(process, key[1]), account.spent + account.reserved
+        before = limit if entry.limits is None else entry.limit
+        allowed = [one for one in (limit, before, entry.spent + entry.reserved) if one is not None]
         must(
             limit is None or used <= max(allowed),
-            f"process {pid} uses {used} {what}, and may {limit}",
-        )
-
-    def _remember(self, accounts: dict[tuple[int, str], tuple[Process, Any]]) -> None:
-        self._spent, self._used, self._limits = Counter(), Counter(), {}
-        for key, (process, account) in accounts.items():
-            self._spent[key] = account.spent
-            self._used[key] = account.spent + account.reserved
-            self._limits[key] = ledger.limit(process, key[1])
+            "process {} uses {} {}, and may {}", key[0], used, key[1], limit,
+        )  # fmt: skip
+        entry.spent, entry.reserved = account.spent, account.reserved
+        entry.limits, entry.limit = process.limits, limit
 
     def _check_rates(self, machine: Machine, now: float) -> None:
         """No minute has more tokens than it may."""
@@ -119,14 +104,33 @@ class Books:
             self._rates[pid] = most
             if most is None or not process.alive or pid == INIT:
                 continue
-            fresh = process.account("tokens").spent - self._spent[pid, "tokens"]
+            entry = self._entries.get((pid, "tokens"))
+            fresh = process.account("tokens").spent - (entry.spent if entry else 0)
             minute = [*self._minutes[pid], (now, fresh)] if fresh else self._minutes[pid]
             minute = [(moment, amount) for moment, amount in minute if moment > now - 60.0]
             used = sum(amount for _, amount in minute)
             # One that was lowered holds for what comes after.
             lowered = before is None or most < before
             self._minutes[pid] = [] if lowered else minute
-            must(lowered or used <= most, f"process {pid} used {used} tokens of {most} a minute")
+            must(
+                lowered or used <= most, "process {} used {} tokens of {} a minute", pid, used, most
+            )
+
+
+def _same(entry: _Entry, process: Process, account: Account) -> bool:
+    same = (entry.spent, entry.reserved) == (account.spent, account.reserved)
+    return same and entry.limits is process.limits
+
+
+def _check_spent(key: tuple[int, str], fresh: int, due: tuple[int, int]) -> None:
+    """What was charged in this turn, for the work that has ended."""
+    pid, what = key
+    if what not in HELD:
+        must(
+            due[0] <= fresh <= due[1],
+            "process {} was charged {} {} in a turn in which {} to {} were due", pid, fresh, what, *due,
+        )  # fmt: skip
+    must(what != "kv_bytes" or not fresh, "process {} has spent {} bytes of KV", pid, fresh)
 
 
 def _everyone(machine: Machine) -> dict[int, Process]:
@@ -158,7 +162,7 @@ def _reserved(bursts: list[Burst], jobs: list[Job]) -> Amounts:
     return found
 
 
-def _due(bursts: list[Burst], jobs: list[Job]) -> tuple[Amounts, Amounts]:
+def _due(bursts: list[Burst], jobs: list[Job]) -> dict[tuple[int, str], tuple[int, int]]:
     """The least and the most that must have been charged for what has ended."""
     least: Amounts = Counter()
     most: Amounts = Counter()
@@ -178,7 +182,7 @@ def _due(bursts: list[Burst], jobs: list[Job]) -> tuple[Amounts, Amounts]:
             else:
                 least[one.pid, "tool_calls"] += begun
                 most[one.pid, "tool_calls"] += begun
-    return least, most
+    return {key: (least[key], amount) for key, amount in most.items()}
 
 
 def _kept(machine: Machine, disk: Disk) -> Amounts:

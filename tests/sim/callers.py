@@ -184,7 +184,9 @@ class Caller:
             self._send(self.world.chance.choice(self._told[-20:]))
 
     def hear(self, item: Message) -> None:
-        must(item.id in self._made, f"{self.peer!r} hears of call {item.id}, which is not its own")
+        must(
+            item.id in self._made, "{!r} hears of call {}, which is not its own", self.peer, item.id
+        )
         one = self._open.get(item.id)
         if one is None:
             return
@@ -207,7 +209,7 @@ class Caller:
         burst, offset, text = body["burst"], body["offset"], body["text"]
         known = one.heard.get(burst, "")
         if offset > len(known):
-            must(one.breaks != self._breaks, f"a hole in the stream of call {one.sent.id}")
+            must(one.breaks != self._breaks, "a hole in the stream of call {}", one.sent.id)
             return
         again = known[offset : offset + len(text)]
         if text.startswith(again):
@@ -215,14 +217,14 @@ class Caller:
             return
         # What was made again from another context may come out differently.
         anew = one.sent.name == "proc.wait" or one.breaks != self._breaks
-        must(anew, f"call {one.sent.id} streams {text!r} at {offset}, and {known!r} before")
+        must(anew, "call {} streams {!r} at {}, and {!r} before", one.sent.id, text, offset, known)
         one.heard[burst] = known[:offset] + text
 
     def _check_stream(self, one: _Open, text: str) -> None:
         heard = next(iter(one.heard.values()), "")
-        must(text.startswith(heard), f"call {one.sent.id} streamed {heard!r} and is {text!r}")
+        must(text.startswith(heard), "call {} streamed {!r} and is {!r}", one.sent.id, heard, text)
         if one.sent.args.get("stream") and one.breaks == self._breaks:
-            must(heard == text, f"call {one.sent.id} streamed only {heard!r} of {text!r}")
+            must(heard == text, "call {} streamed only {!r} of {!r}", one.sent.id, heard, text)
 
     def close(self) -> None:
         """The client's process ends."""

@@ -94,7 +94,9 @@ class Contexts:
         rest = iter(said)
         for _, content in self._chains[pid]:
             there = any(one == content for one in rest)
-            must(there, "the context of process {} lacks {!r}, or its order: {}", pid, content, said)
+            must(
+                there, "the context of process {} lacks {!r}, or its order: {}", pid, content, said
+            )
 
 
 def _target(sent: Sent) -> int:

@@ -77,7 +77,7 @@ class Driver(Worker):
         elif kind == "abort":
             self._jobs.pop(body.job, None)
         else:
-            must(False, f"driver {self.name} is told to {kind}")
+            must(False, "driver {} is told to {}", self.name, kind)
 
     # -- bursts ------------------------------------------------------------------------------
 
@@ -85,20 +85,25 @@ class Driver(Worker):
         live, features = self._runs.get(order.burst), self.card["features"]
         must(
             live is None or live.order.attempt < order.attempt,
-            f"{self.name} is told twice to start burst {order.burst}",
+            "{} is told twice to start burst {}",
+            self.name,
+            order.burst,
         )
         models = [card["name"] for card in self.card["models"] if not card.get("embeds")]
-        must(order.model in models, f"{self.name} has no model {order.model}")
-        must("count" in features or not order.hold, f"{self.name} can't count and is told to hold")
+        must(order.model in models, "{} has no model {}", self.name, order.model)
+        must("count" in features or not order.hold, "{} can't count and is told to hold", self.name)
         must(
             "resume_tokens" in features or not order.accepted,
-            f"{self.name} can't go on from the tokens of others",
+            "{} can't go on from the tokens of others",
+            self.name,
         )
         said = answer(order.messages)
         accepted = tuple(order.accepted)
         must(
             accepted == said.ids[: len(accepted)],
-            f"burst {order.burst} is to go on from {accepted}, and that is not its answer",
+            "burst {} is to go on from {}, and that is not its answer",
+            order.burst,
+            accepted,
         )
         run = self._runs[order.burst] = _Run(order, said, len(accepted), order.hold)
         prompt = prompt_tokens(order.messages)
@@ -111,7 +116,7 @@ class Driver(Worker):
 
     def _steer(self, kind: str, which: BurstRef) -> None:
         features = self.card["features"]
-        must(kind != "preempt" or "preempt" in features, f"{self.name} can't preempt")
+        must(kind != "preempt" or "preempt" in features, "{} can't preempt", self.name)
         run = self._runs.get(which.burst)
         if run is None or run.order.attempt != which.attempt:
             return  # it ended while the command was under way
@@ -124,7 +129,7 @@ class Driver(Worker):
     def _go_on(self) -> None:
         busy = [run for run in self._runs.values() if not run.held]
         taken = len(busy) + len(self._jobs)
-        must(taken <= self.card["slots"], f"{self.name} has {taken} things in its slots")
+        must(taken <= self.card["slots"], "{} has {} things in its slots", self.name, taken)
         if busy and not self._stepping:
             self._stepping = True
             self._later(self._pace, self._step)
@@ -141,7 +146,7 @@ class Driver(Worker):
             if chance.random() < self.world.rudeness / 20:
                 self._fail(run, "EDRIVER")
             else:
-                steps.append(run.step(chance.choice((1, 1, 2, 3))))
+                steps.append(run.step(chance.choice((1, 2, 3, 5))))
         if steps:
             self._report(steps)
         self._go_on()

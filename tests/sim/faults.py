@@ -25,7 +25,7 @@ class Faults:
         self.world, self.chance = world, world.chance
         self.over = False
         calm = self.chance.random() < _CALM
-        self._crashes = 0.0 if calm else self.chance.choice((0.0, 0.01, 0.03, 0.2))
+        self._crashes = 0.0 if calm else self.chance.choice((0.0, 0.005, 0.02, 0.02, 0.1))
         self._pause = 1e9 if calm else self.chance.choice((1.0, 4.0, 15.0))
         self._again()
 

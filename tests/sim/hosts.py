@@ -55,7 +55,7 @@ class Host(Worker):
         elif kind == "signal":
             self._signal(body.pid, body.signal)
         else:
-            must(False, f"host {self.name} is told to {kind}")
+            must(False, "host {} is told to {}", self.name, kind)
 
     def _assign(self, assignment: Assignment) -> None:
         before = self._agents.get(assignment.pid)

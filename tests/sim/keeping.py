@@ -95,7 +95,9 @@ class Memory:
     def check(self, machine: Machine, disk: Disk) -> None:
         """The whole table."""
         found = {}
-        for space, key, value, expires in disk.rows("SELECT space, key, value, expires FROM memory"):
+        for space, key, value, expires in disk.rows(
+            "SELECT space, key, value, expires FROM memory"
+        ):
             if _there(machine, space, "proc/") and (expires is None or expires > machine.now):
                 found[space, key] = first(json.loads(value)["text"])
         for place, cell in self._cells.items():

@@ -115,15 +115,15 @@ class Lives:
                 pid = event["pid"]
                 before = known.state if known is not None else "NEW"
                 may = _NEXT[before]
-                must(state in may, f"process {pid} went from {before} to {state}")
+                must(state in may, "process {} went from {} to {}", pid, before, state)
                 waits = state == "WAITING"
-                must(waits == (reason in _REASONS), f"process {pid} is {state} for {reason}")
+                must(waits == (reason in _REASONS), "process {} is {} for {}", pid, state, reason)
                 if known is not None:
                     known.state = state
 
     def _born(self, machine: Machine, process: Process) -> None:
         pid = process.pid
-        must(pid > self._last_pid, f"pid {pid} was given twice")
+        must(pid > self._last_pid, "pid {} was given twice", pid)
         self._last_pid = pid
         payer = process.payer.pid if process.payer else 0
         levels = [level(process.rights, sample) for sample in SAMPLES]
@@ -138,11 +138,13 @@ class Lives:
         known.denied = list(above.denied)
         now = machine.table.find(payer)
         rights_now = [level(now.rights, s) if now and payer != INIT else YES for s in SAMPLES]
-        for sample, mine, then, later in zip(SAMPLES, levels, above.levels, rights_now, strict=True):
+        for sample, mine, then, later in zip(
+            SAMPLES, levels, above.levels, rights_now, strict=True
+        ):
             most = YES if payer == INIT else max(then, later)
-            must(mine <= most, f"child {pid} may {sample}, its parent {payer} may not")
+            must(mine <= most, "child {} may {}, its parent {} may not", pid, sample, payer)
         lost = set(above.labels) - set(process.labels)
-        must(not lost or payer == INIT, f"child {pid} lacks its parent's labels {lost}")
+        must(not lost or payer == INIT, "child {} lacks its parent's labels {}", pid, lost)
         limits_now = now.limits if now else above.limits
         for name in Limits.model_fields:
             mine = getattr(process.limits, name)
@@ -151,7 +153,12 @@ class Lives:
                 most = getattr(limits_now, name)
             must(
                 most is None or (mine is not None and mine <= most),
-                f"child {pid} has {name} {mine}, its parent {payer} {most}",
+                "child {} has {} {}, its parent {} {}",
+                pid,
+                name,
+                mine,
+                payer,
+                most,
             )
 
     # -- one process -------------------------------------------------------------------------
@@ -161,7 +168,7 @@ class Lives:
         if process.pid != INIT:
             if process.labels is not known.labels:
                 lost = set(known.labels) - set(process.labels) - given.freed[process.pid]
-                must(not lost, f"process {process.pid} shed its labels {sorted(lost)}")
+                must(not lost, "process {} shed its labels {}", process.pid, sorted(lost))
                 known.labels = process.labels
             known.denied += given.denied[process.pid]
             if process.rights is not known.rights or given.denied[process.pid]:
@@ -169,39 +176,47 @@ class Lives:
             if process.limits is not known.limits:
                 self._limits(process, known)
             self._restarts(process, known)
-        must(
-            known.alive or not process.alive, f"process {process.pid} has ended, and lives again"
-        )
+        must(known.alive or not process.alive, "process {} has ended, and lives again", process.pid)
         if known.parent != process.ppid:
             above = self.known.get(known.parent)
             now = machine.table.find(known.parent)
             orphaned = above is None or now is None or not now.alive
             must(
                 process.ppid == INIT and orphaned,
-                f"process {process.pid} went from parent {known.parent} to {process.ppid}",
+                "process {} went from parent {} to {}",
+                process.pid,
+                known.parent,
+                process.ppid,
             )
             known.parent = process.ppid
         known.alive = process.alive
         above = machine.table.find(process.ppid)
         must(
             process.pid == INIT or (above is not None and above.alive),
-            f"process {process.pid} is a child of {process.ppid}, which has ended",
+            "process {} is a child of {}, which has ended",
+            process.pid,
+            process.ppid,
         )
         _check_state(machine, process)
-        must(known.state == process.state, f"process {process.pid} changed its state untold")
+        must(known.state == process.state, "process {} changed its state untold", process.pid)
 
     def _rights(self, process: Process, known: Known, given: Given) -> None:
         known.rights = process.rights
         before, known.levels = known.levels, [level(process.rights, one) for one in SAMPLES]
         for sample, old, new in zip(SAMPLES, before, known.levels, strict=True):
             revoked = any(matches(glob, sample) for glob in known.denied)
-            must(not revoked or new == NO, f"process {process.pid} may {sample}, which was revoked")
+            must(
+                not revoked or new == NO,
+                "process {} may {}, which was revoked",
+                process.pid,
+                sample,
+            )
             if new <= old:
                 continue
             givers = [by for by, glob in given.allowed[process.pid] if matches(glob, sample)]
-            must(givers, f"nobody gave process {process.pid} {sample}")
+            must(givers, "nobody gave process {} {}", process.pid, sample)
             able = any(by == INIT or self._may(by, sample) for by in givers)
-            must(able, f"process {process.pid} was given {sample} by {givers}, who may not")
+            must(able, "process {} was given {} by {}, who may not", process.pid, sample, givers)
 
     def _may(self, pid: int, sample: str) -> bool:
         known, place = self.known.get(pid), SAMPLES.index(sample)
@@ -213,7 +228,11 @@ class Lives:
             old, new = getattr(known.limits, name), getattr(process.limits, name)
             must(
                 old is None or (new is not None and new <= old),
-                f"process {process.pid} had {name} {old}, and has {new}",
+                "process {} had {} {}, and has {}",
+                process.pid,
+                name,
+                old,
+                new,
             )
         known.limits = process.limits
 
@@ -223,42 +242,46 @@ class Lives:
             recent = sum(moment > last - rule.period for moment in known.restarts)
             must(
                 recent <= rule.intensity,
-                f"process {process.pid} was restarted {recent} times in {rule.period:g} s",
+                "process {} was restarted {} times in {:g} s",
+                process.pid,
+                recent,
+                rule.period,
             )
 
     def _left(self, machine: Machine, pid: int) -> None:
         info = machine.graveyard.find(pid)
-        must(info is not None and info.exit is not None, f"process {pid} was lost")
+        must(info is not None and info.exit is not None, "process {} was lost", pid)
         known = self.known.pop(pid)
         self.gone.add(pid)
         for one in self.known.values():
-            must(one.parent != pid, f"process {one.pid} is still a child of {known.pid}")
+            must(one.parent != pid, "process {} is still a child of {}", one.pid, known.pid)
 
     def _on_time(self, machine: Machine, now: float) -> None:
         for process in machine.table:
             for due in (process.deadline, process.terminate_by):
                 late = process.alive and due is not None and due <= now
-                must(not late, f"process {process.pid} should have ended at {due}, it is {now}")
+                must(
+                    not late, "process {} should have ended at {}, it is {}", process.pid, due, now
+                )
 
 
 def _check_state(machine: Machine, process: Process) -> None:
     """It follows from the facts."""
     pid, state = process.pid, process.state
-    running = any(burst.state == "running" for burst in process.bursts)
+    states = {burst.state for burst in process.bursts} if len(process.bursts) else set()
     if not process.alive:
-        must(state == "ZOMBIE", f"process {pid} has ended and is {state}")
-        must(not process.bursts and not process.calls, f"process {pid} has ended and goes on")
-        must(not process.children, f"process {pid} has ended and has children")
-        must(not process.session, f"process {pid} has ended and has a session")
-        must(pid not in machine.mail._boxes, f"process {pid} has ended and has a mailbox")
-        must(not machine.approvals.of(pid), f"process {pid} has ended and waits for approvals")
+        must(state == "ZOMBIE", "process {} has ended and is {}", pid, state)
+        must(not states and not len(process.calls), "process {} has ended and goes on", pid)
+        must(not process.children, "process {} has ended and has children", pid)
+        must(not process.session, "process {} has ended and has a session", pid)
+        must(pid not in machine.mail._boxes, "process {} has ended and has a mailbox", pid)
+        must(not machine.approvals.of(pid), "process {} has ended and waits for approvals", pid)
     elif process.stopped:
-        must(state == "STOPPED", f"process {pid} was stopped and is {state}")
-        held = all(burst.state == "held" for burst in process.bursts)
-        must(held, f"process {pid} is stopped, and its bursts are not held")
+        must(state == "STOPPED", "process {} was stopped and is {}", pid, state)
+        must(states <= {"held"}, "process {} is stopped, and its bursts are {}", pid, states)
     else:
-        must((state == "RUNNING") == running, f"process {pid} is {state}, runs: {running}")
-        must(state != "STOPPED", f"process {pid} was continued and is {state}")
-        must(not process.held, f"process {pid} goes on and its replies are held")
-        held = any(burst.state == "held" for burst in process.bursts)
-        must(not held, f"process {pid} goes on, and its bursts are held")
+        runs = "running" in states
+        must((state == "RUNNING") == runs, "process {} is {}, runs: {}", pid, state, runs)
+        must(state != "STOPPED", "process {} was continued and is {}", pid, state)
+        must(not process.held, "process {} goes on and its replies are held", pid)
+        must("held" not in states, "process {} goes on, and its bursts are held", pid)

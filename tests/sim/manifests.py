@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 _LIMITS: dict[str, tuple[Any, ...]] = {
-    "tokens": (60, 300), "tokens_per_minute": (80, 200), "money": (0.0002, 0.002), "turns": (1, 4),
+    "tokens": (100, 500), "tokens_per_minute": (80, 300), "money": (0.0002, 0.002), "turns": (1, 4),
     "tool_calls": (1, 3), "kv_bytes": (400, 3000), "wall": (8.0, 60.0), "children": (0, 2),
     "memory_rows": (1, 3), "memory_bytes": (100, 600), "storage_bytes": (50, 800),
     "mailbox": (1, 2), "context_tokens": (20, 100),
@@ -32,7 +32,7 @@ def limits(chance: random.Random) -> dict[str, Any]:
 
 
 def capabilities(chance: random.Random) -> dict[str, list[str]]:
-    allow = ["*"] if chance.random() < 0.3 else chance.sample(_ALLOWED, chance.randint(3, 9))
+    allow = ["*"] if chance.random() < 0.5 else chance.sample(_ALLOWED, chance.randint(5, 11))
     ask = chance.sample(_ASKED, chance.choice((0, 0, 1, 2)))
     deny = chance.sample(_DENIED, chance.choice((0, 0, 1)))
     return {"allow": allow, "ask": ask, "deny": deny}
@@ -45,7 +45,7 @@ def manifest(world: World, prompt: str) -> dict[str, Any]:
         "prompt": prompt,
         "capabilities": capabilities(chance),
         "limits": limits(chance),
-        "sampling": {"max_tokens": chance.choice((3, 8, 20))},
+        "sampling": {"max_tokens": chance.choice((5, 12, 40))},
     }
     if chance.random() < 0.25:
         spec["labels"] = [chance.choice(("private", "team"))]

@@ -104,4 +104,6 @@ class Post:
             must(len(set(found.values())) == len(found), "{} is there twice", topic)
             for seq, marker in known.items():
                 lost = found and seq >= min(found) and found.get(seq) != marker
-                must(not lost and (found or not known), "seq {} of {} is not {}", seq, topic, marker)
+                must(
+                    not lost and (found or not known), "seq {} of {} is not {}", seq, topic, marker
+                )

@@ -43,7 +43,7 @@ class Client:
         """Again and again: its process may be killed, or run out of time."""
         chance = self.world.chance
         args = {"limits": limits(chance)}
-        if chance.random() < 0.6:
+        if chance.random() < 0.5:
             args["capabilities"] = capabilities(chance)
         if self.name:
             args["name"] = self.name
@@ -54,7 +54,7 @@ class Client:
             return
         pid, session = made.body["pid"], made.body["session"]
         caller = self.caller
-        for _ in range(self.world.chance.choice((1, 2, 3))):
+        for _ in range(self.world.chance.choice((2, 3, 4))):
             caller.run(self._lane(caller, pid), pid, session)
 
     def _lane(self, caller: Caller, pid: int) -> Script:
@@ -66,7 +66,7 @@ class Client:
                 if len(caller.lanes) == 1:
                     self._adopt_again(caller)
                 return
-            yield Pause(self.world.chance.uniform(0.0, 3.0))
+            yield Pause(self.world.chance.choice((0.0, 0.3, 1.5)))
 
     def _adopt_again(self, caller: Caller) -> None:
         if not self.world.ending and caller is self.caller:
@@ -88,17 +88,17 @@ class Shell(Client):
         voice = Voice(self.world, INIT)
         while not self.world.ending:
             chance = self.world.chance.random()
-            if chance < 0.35:
+            if chance < 0.4:
                 yield from voice.breed()
-            elif chance < 0.55:
+            elif chance < 0.65:
                 yield from voice.govern()
             elif chance < 0.75:
                 yield from voice.decide()
-            elif chance < 0.85:
+            elif chance < 0.83:
                 yield from self._administer(voice)
             else:
                 yield from act(voice)
-            yield Pause(self.world.chance.uniform(0.0, 3.0))
+            yield Pause(self.world.chance.choice((0.1, 0.5, 1.5)))
 
     def _administer(self, voice: Voice) -> Act:
         chance, known = self.world.chance, self.world.witness.lives.known
@@ -124,7 +124,7 @@ def clean_up(world: World, end: float) -> Script:
     voice, agenda = Voice(world, INIT), world.agenda
     patience = (end - agenda.now) / 2
     while True:
-        for name in sorted(world.workers):
+        for name in sorted(world.server.machine.registry.drained):
             yield from voice.call("drv.drain", name=name, on=False)
         for one in list(world.witness.lives.known.values()):
             if one.state == "STOPPED":

@@ -33,19 +33,19 @@ def _check_bursts(machine: Machine, bursts: list[Burst]) -> None:
     must(known == {burst.id for burst in bursts}, "the scheduler has other bursts than there are")
     queued = sum(burst.state == "queued" for burst in bursts)
     running = sum(burst.state == "running" for burst in bursts)
-    must(scheduler.queued == queued, f"{queued} bursts are queued, counted {scheduler.queued}")
-    must(scheduler.running == running, f"{running} bursts run, counted {scheduler.running}")
+    must(scheduler.queued == queued, "{} bursts are queued, counted {}", queued, scheduler.queued)
+    must(scheduler.running == running, "{} bursts run, counted {}", running, scheduler.running)
     for burst in bursts:
         call, process = burst.call, burst.process
-        must(process.alive, f"burst {burst.id} is of process {process.pid}, which has ended")
+        must(process.alive, "burst {} is of process {}, which has ended", burst.id, process.pid)
         owned = call.burst is burst and not call.done and call in process.calls
-        must(owned, f"burst {burst.id} has no open call")
+        must(owned, "burst {} has no open call", burst.id)
         if burst.kept or burst.state == "running":
             driver = machine.registry.named(burst.driver)
             up = driver is not None and driver.up
-            must(up, f"burst {burst.id} is on {burst.driver}, which is away")
-        must(not burst.kept or burst.state != "running", f"burst {burst.id} is kept and runs")
-        must(len(burst.tokens) <= burst.sampling.max_tokens, f"burst {burst.id} has too much")
+            must(up, "burst {} is on {}, which is away", burst.id, burst.driver)
+        must(not burst.kept or burst.state != "running", "burst {} is kept and runs", burst.id)
+        must(len(burst.tokens) <= burst.sampling.max_tokens, "burst {} has too much", burst.id)
 
 
 def _check_waits(machine: Machine, bursts: list[Burst]) -> None:
@@ -55,65 +55,73 @@ def _check_waits(machine: Machine, bursts: list[Burst]) -> None:
     for burst in bursts:
         wait = waiting.find(burst.demand)
         if burst.state != "queued":
-            must(burst.demand is None, f"burst {burst.id} is {burst.state} and waits")
+            must(burst.demand is None, "burst {} is {} and waits", burst.id, burst.state)
             continue
-        must(wait is not None and burst in wait.bursts, f"burst {burst.id} waits nowhere")
+        must(wait is not None and burst in wait.bursts, "burst {} waits nowhere", burst.id)
         assert wait is not None
         needs = demand_of(burst)
         must(burst.demand == needs, "burst {} waits for {}, not {}", burst.id, burst.demand, needs)
         lengths.update(driver.name for driver in wait.decision.drivers)
         for driver in wait.decision.drivers:
-            must(not driver.room, f"burst {burst.id} waits, and {driver.name} has room for it")
+            must(not driver.room, "burst {} waits, and {} has room for it", burst.id, driver.name)
     queued = [burst for wait in waiting for burst in wait.bursts]
     must(all(burst.state == "queued" for burst in queued), "a burst waits that is not queued")
     must(len(queued) == len({burst.id for burst in queued}), "a burst waits in two places")
     for wait in waiting:
-        must(len(wait.bursts), f"nobody waits for {wait.demand}")
+        must(len(wait.bursts), "nobody waits for {}", wait.demand)
         now = decide(wait.demand, drivers)
         must(
             (now.outlook, now.drivers) == (wait.decision.outlook, wait.decision.drivers),
-            f"who could run what waits has changed: {wait.decision}, now {now}",
+            "who could run what waits has changed: {}, now {}",
+            wait.decision,
+            now,
         )
         if wait.decision.outlook in ("away", "none"):
             key = ("patience", wait.demand)
-            must(key in machine.timers, f"{wait.demand} is {wait.decision.outlook} for ever")
+            must(key in machine.timers, "{} is {} for ever", wait.demand, wait.decision.outlook)
     for name, queue in waiting._queues.items():
         must(
             len(queue) == lengths[name],
-            f"{len(queue)} bursts stand in the queue of {name}, which {lengths[name]} wait for",
+            "{} bursts stand in the queue of {}, which {} wait for",
+            len(queue),
+            name,
+            lengths[name],
         )
 
 
 def _check_drivers(machine: Machine, bursts: list[Burst]) -> None:
     for driver in machine.registry:
         load, slots = driver.load, driver.card.slots
-        must(load <= slots, f"{driver.name} has {load} things in {slots} slots")
-        must(driver.up or not load, f"{driver.name} is away and has work")
+        must(load <= slots, "{} has {} things in {} slots", driver.name, load, slots)
+        must(driver.up or not load, "{} is away and has work", driver.name)
         on_it = {b.id for b in bursts if b.state == "running" and b.driver == driver.name}
-        must({b.id for b in driver.running} == on_it, f"{driver.name} runs other bursts than it has")
+        must(
+            {b.id for b in driver.running} == on_it, "{} runs other bursts than it has", driver.name
+        )
         must(
             not driver.up or ("silence", driver.name) in machine.timers,
-            f"nobody would notice if {driver.name} fell silent",
+            "nobody would notice if {} fell silent",
+            driver.name,
         )
 
 
 def _check_jobs(machine: Machine) -> None:
     jobs = list(machine.jobs)
     for job in jobs:
-        must(not job.call.done and job.call in job.process.calls, f"job {job.id} has no open call")
+        must(not job.call.done and job.call in job.process.calls, "job {} has no open call", job.id)
         queue = machine.jobs._queues.get(job.demand)
         if job.driver is not None:
-            must(job.id in job.driver.jobs, f"job {job.id} is on {job.driver.name}, untold")
+            must(job.id in job.driver.jobs, "job {} is on {}, untold", job.id, job.driver.name)
             continue
-        must(queue is not None and job.id in queue.jobs, f"job {job.id} waits nowhere")
+        must(queue is not None and job.id in queue.jobs, "job {} waits nowhere", job.id)
         assert queue is not None
         for driver in queue.takers:
-            must(not driver.free, f"job {job.id} waits, and {driver.name} has room for it")
+            must(not driver.free, "job {} waits, and {} has room for it", job.id, driver.name)
         waits = queue.takers or ("jobs", "late") in machine.timers
-        must(waits, f"job {job.id} waits for ever")
+        must(waits, "job {} waits for ever", job.id)
     on_drivers = {number for driver in machine.registry for number in driver.jobs}
     begun = {job.id for job in jobs if job.driver is not None}
-    must(on_drivers == begun, f"jobs {on_drivers ^ begun} are lost, or have ended")
+    must(on_drivers == begun, "jobs {} are lost, or have ended", on_drivers ^ begun)
 
 
 def _check_hosts(machine: Machine) -> None:
@@ -125,21 +133,21 @@ def _check_hosts(machine: Machine) -> None:
         pid, host = process.pid, machine.registry.named(process.host)
         homeless = pid in hosts._homeless
         if not process.alive:
-            must(not homeless and process.host is None, f"process {pid} has ended and has a host")
+            must(not homeless and process.host is None, "process {} has ended and has a host", pid)
         elif process.host is None:
-            must(homeless, f"process {pid} has no host, and waits for none")
+            must(homeless, "process {} has no host, and waits for none", pid)
             claimed = pid in hosts._claimable
-            must(claimed or pid in hosts._order, f"process {pid} waits for a host for ever")
-            must(claimed or not free, f"process {pid} waits for a host, and {free} have room")
+            must(claimed or pid in hosts._order, "process {} waits for a host for ever", pid)
+            must(claimed or not free, "process {} waits for a host, and {} have room", pid, free)
         else:
             on_it = host is not None and host.up and pid in host.pids
-            must(on_it and not homeless, f"process {pid} is not on its host {process.host}")
-            must(process.session, f"process {pid} is on a host, without a session")
+            must(on_it and not homeless, "process {} is not on its host {}", pid, process.host)
+            must(process.session, "process {} is on a host, without a session", pid)
     for host in machine.registry.hosts():
         for pid in host.pids:
             process = machine.table.find(pid)
             there = process is not None and process.alive and process.host == host.name
-            must(there, f"host {host.name} runs process {pid}, which is not there")
+            must(there, "host {} runs process {}, which is not there", host.name, pid)
 
 
 def _check_calls(machine: Machine) -> None:
@@ -149,7 +157,7 @@ def _check_calls(machine: Machine) -> None:
     for process in machine.table:
         answerers.update(burst.call for burst in process.bursts)
         answerers.update(process.watchers)
-        must(process.alive or not len(process.watchers), f"nobody tells of {process.pid}'s end")
+        must(process.alive or not len(process.watchers), "nobody tells of {}'s end", process.pid)
     answerers.update(job.call for job in machine.jobs)
     for box in mail._boxes.values():
         answerers.update([*box.readers, *box.senders])
@@ -159,11 +167,13 @@ def _check_calls(machine: Machine) -> None:
     open_calls = list(machine.calls._calls.values())
     for call in open_calls:
         times = answerers.pop(call, 0)
-        must(times == 1, f"call {call.id} of {call.spec.name} waits for {times} things")
-        must(not call.done and call.process.alive, f"call {call.id} is over, and still open")
-        must(call in call.process.calls, f"call {call.id} is not on its process's list")
-    must(not answerers, f"calls that are over are waited for: {[c.id for c in answerers]}")
+        must(times == 1, "call {} of {} waits for {} things", call.id, call.spec.name, times)
+        must(not call.done and call.process.alive, "call {} is over, and still open", call.id)
+        must(call in call.process.calls, "call {} is not on its process's list", call.id)
+    must(not answerers, "calls that are over are waited for: {}", [c.id for c in answerers])
     listed = sum(len(process.calls) for process in machine.table)
-    must(listed == len(open_calls), f"{len(open_calls)} calls are open, and {listed} are listed")
+    must(listed == len(open_calls), "{} calls are open, and {} are listed", len(open_calls), listed)
     hung = sum(map(len, machine.connections._calls.values()))
-    must(hung == len(open_calls), f"{len(open_calls)} calls are open, {hung} hang on connections")
+    must(
+        hung == len(open_calls), "{} calls are open, {} hang on connections", len(open_calls), hung
+    )

@@ -28,10 +28,10 @@ class Tools(Worker):
         if kind == "abort":
             self._jobs.pop(body.job, None)
             return
-        must(kind == "call", f"driver {self.name} is told to {kind}")
-        must(body.tool in self._labels, f"{self.name} has no tool {body.tool}")
+        must(kind == "call", "driver {} is told to {}", self.name, kind)
+        must(body.tool in self._labels, "{} has no tool {}", self.name, body.tool)
         self._jobs[body.job] = body
-        must(len(self._jobs) <= self.card["slots"], f"{self.name} has {len(self._jobs)} jobs")
+        must(len(self._jobs) <= self.card["slots"], "{} has {} jobs", self.name, len(self._jobs))
         self.world.effects[body.arguments["text"]].append(body.key)
         self._later(self.world.chance.choice((0.05, 0.5, 3.0)), lambda: self._done(body))
 

@@ -77,8 +77,10 @@ class Voice:
                 args["labels"] = [label]
             if self._odds(0.15):
                 args["ttl"] = self._one(1.0, 20.0)
-            yield from self.call("mem.put", **place, **args)
+            made = yield from self.call("mem.put", **place, **args)
             self._put[space] = args["value"]["text"].split()[0]
+            if made.ok and self._odds(0.4):
+                yield from self.call("mem.get", **place, key=key)
         elif act < 0.6:
             yield from self.call("mem.get", **place, key=key)
         elif act < 0.7:
@@ -98,9 +100,12 @@ class Voice:
         if act < 0.45:
             text = f"{self.words()} {'x' * self._one(0, 30, 300)}"
             if mount == "self" and self._odds(0.5):
-                yield from self.call("fs.write", text.encode(), **place)
+                made = yield from self.call("fs.write", text.encode(), **place)
             else:
-                yield from self.call("fs.write", **place, text=text)
+                made = yield from self.call("fs.write", **place, text=text)
+            if made.ok and self._odds(0.5):
+                name = self._one("fs.read", "fs.delete", "fs.history")
+                yield from self.call(name, **place)
         elif act < 0.6:
             yield from self.call("fs.read", **place)
         elif act < 0.7:
@@ -148,7 +153,7 @@ class Voice:
         if self._odds(0.5):
             args["stream"] = True
         if self._odds(0.5):
-            args["sampling"] = {"max_tokens": self._one(1, 5, 20)}
+            args["sampling"] = {"max_tokens": self._one(1, 5, 40)}
         if self._odds(0.1):
             args["model"] = self._one("small", ["big", "m"], "nothing")
         patience = self._one(3.0, 8.0) if self._odds(0.1) else None
@@ -222,7 +227,8 @@ class Voice:
             yield from self.call("proc.wait", pid=pid, timeout=1.0, reap=self._odds(0.3))
         else:
             yield from self.call(name, pid=self._one(pid, self.pid))
-        yield from self.call(self._one("tool.list", "drv.list", "sys.info"))
+        if self._odds(0.2):
+            yield from self.call(self._one("tool.list", "drv.list", "sys.info"))
 
     def govern(self) -> Act:
         """Its children: their limits, their rights, and whether they live."""
@@ -272,7 +278,7 @@ GLOBS = (
 ACTS: dict[Callable[[Voice], Act], int] = {
     Voice.remember: 6, Voice.file: 5, Voice.write: 5, Voice.read_mail: 5, Voice.publish: 3,
     Voice.follow: 3, Voice.think: 6, Voice.embed: 2, Voice.use: 5, Voice.note: 4, Voice.recall: 3,
-    Voice.breed: 3, Voice.look: 2, Voice.govern: 3, Voice.ask: 1,
+    Voice.breed: 4, Voice.look: 4, Voice.govern: 4, Voice.ask: 1,
 }  # fmt: skip
 """What there is to do, and how often it is done."""
 

@@ -152,7 +152,9 @@ class Witness:
             must(event["type"] != "kernel.bug", "a bug: {}", event["data"])
             self.events.append(event)
         told = json.dumps(turn.effects.events)
-        audits = [row.row for row in turn.effects.rows if isinstance(row, Put) and row.table == "audit"]
+        audits = [
+            row.row for row in turn.effects.rows if isinstance(row, Put) and row.table == "audit"
+        ]
         told += json.dumps(audits)
         words = self.world.markers.found(told.encode())
         must(not words, "events or audit tell {}", words)
@@ -177,7 +179,10 @@ class Witness:
                     self._labelled("the context of", row.row["pid"], row.row["content"], labels)
         disk, last = self.world.server.disk, self._rows
         for table, columns in _WRITTEN.items():
-            found = disk.rows(f"SELECT {table}.rowid, {table}.labels, {columns} WHERE {table}.rowid > ?", last[table])
+            found = disk.rows(
+                f"SELECT {table}.rowid, {table}.labels, {columns} WHERE {table}.rowid > ?",
+                last[table],
+            )
             for rowid, labels, *texts in found:
                 last[table] = max(last[table], rowid)
                 text = " ".join(t.decode() if isinstance(t, bytes) else str(t) for t in texts)

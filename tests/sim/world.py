@@ -100,9 +100,9 @@ class World:
         ):
             card = {
                 "name": name, "kind": kind, "models": models, "features": features,
-                "labels": labels, "zone": zone, "slots": chance.choice((1, 2, 3)),
+                "labels": labels, "zone": zone, "slots": chance.choice((1, 1, 2, 3)),
             }  # fmt: skip
-            self.workers[name] = Driver(self, name, card, chance.choice((0.05, 0.2, 0.8)))
+            self.workers[name] = Driver(self, name, card, chance.choice((0.1, 0.3, 0.8)))
         for name, labels, tools in (
             ("tools", ["private", "team"], ("echo", "shell", "vault")),
             ("webtools", [], ("echo", "web")),
@@ -156,12 +156,17 @@ class World:
             return False
         machine = self.server.machine
         agents = any(p.alive and p.kind == "agent" for p in machine.table)
-        return not agents and all(call.process.pid == INIT for call in machine.calls._calls.values())
+        return not agents and all(
+            call.process.pid == INIT for call in machine.calls._calls.values()
+        )
 
     def _left(self) -> list[str]:
         """What still goes on."""
         machine = self.server.machine
-        calls = [f"{call.spec.name} {call.id} of {call.process.pid}" for call in machine.calls._calls.values()]
+        calls = [
+            f"{call.spec.name} {call.id} of {call.process.pid}"
+            for call in machine.calls._calls.values()
+        ]
         agents = [
             f"{p.pid} {p.state}({p.reason}) on {p.host}, bursts {[b.state for b in p.bursts]}"
             for p in machine.table
