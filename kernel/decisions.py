@@ -88,8 +88,6 @@ def check_decider(
 ) -> None:
     """Raises ``EPERM`` unless the decider may do itself, without asking, what it lets another
     do."""
-    if decider.pid == INIT:
-        return
     lasts = always or question.call == REQUEST
     able = all(rights.may_give(kernel, decider, bare(one)) for one in asked) if lasts else True
     if able and (question.call == REQUEST or question.call.startswith("llm.")):
@@ -126,9 +124,9 @@ def approve(
             result = RequestResult(granted=True, approval=question.id, note=note)
             kernel.calls.complete(call, result)
     elif call is not None:
+        call.waits = None
         kernel.approvals.leave(question)
         kernel.approvals.use(question, call)
-        call.waits = call.on_close = None
         kernel.settle(asker, f"approval {question.id} was given")
         kernel.calls.proceed(call, args)
 

@@ -12,6 +12,7 @@ is deaf. It knows nothing about what the messages mean.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -27,6 +28,8 @@ end may still be on its way."""
 
 _MOST_WAITING: Final = 16 * 1024 * 1024
 """Bytes that wait for one client, beside what ZeroMQ has taken for it."""
+
+_TRIES: Final = 20
 
 _RETRY: Final = 0.002
 
@@ -55,7 +58,7 @@ class Door:
         self.socket.setsockopt(zmq.LINGER, 500)
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        self.socket.setsockopt(zmq.SNDHWM, 64)
+        self.socket.setsockopt(zmq.SNDHWM, 128)
         self.monitor: zmq.Socket[bytes] = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self.socket.bind(address)
         self._descriptor: dict[bytes, int] = {}
@@ -142,8 +145,10 @@ class Door:
         all of that is dropped. To a peer that is gone nothing is sent."""
         backlog = self._backlogs.get(peer)
         if backlog is None:
-            if self._offer(peer, frames) != "full":
-                return True
+            for _ in range(_TRIES):
+                if self._offer(peer, frames) != "full":
+                    return True
+                os.sched_yield()  # mostly it is only ZeroMQ's own thread that is behind
             backlog = self._backlogs[peer] = _Backlog()
         backlog.messages.append(frames)
         backlog.size += sum(map(len, frames))

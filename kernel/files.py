@@ -89,7 +89,7 @@ class FileStore(Protocol):
         versions that were, and their bytes."""
 
     def tidy(self, limit: int) -> bool:
-        """Do so much of what was put off; False if there was nothing left to do."""
+        """Delete so many versions of what was dropped, or fewer; False if there is nothing left."""
 
     def bequeath(self, owner: int, heir: int) -> int:
         """Give all versions in shared mounts another owner: their bytes."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from kernel import holdings
+from kernel.calls import DEFERRED, Call, Deferred
 from kernel.holdings import Amounts
 from kernel.process import Process
-from llmagentos.abi.calls.mem import MAX_VALUE, MAX_WORDS
+from llmagentos.abi.calls.mem import MAX_VALUE, MAX_WORDS, SearchArgs
 from llmagentos.abi.errors import EINVAL, EQUOTA
 
 if TYPE_CHECKING:
@@ -27,11 +29,13 @@ _OVERHEAD: Final = 64
 """Bytes that a row takes beside its key and its value."""
 
 _EXPIRED_AT_ONCE: Final = 500
+_INDEXED_AT_ONCE: Final = 500
 _TIDIED_AT_ONCE: Final = 64
+"""Rows in one turn of the loop, fewer if they are large: nobody else shall wait for them."""
+
 _PAUSE: Final = 0.05
-"""How much is done between two turns of the loop, and the seconds until there is more: nobody
-shall wait for it. What has expired is not seen any more, and a search brings the index of words up
-to date by itself."""
+_HURRY: Final = 0.001
+"""Seconds until there is more to be done, and until then if somebody waits for it."""
 
 _EXPIRY: Final = ("memory", "expiry")
 _TIDY: Final = ("memory", "tidy")
@@ -64,8 +68,7 @@ class Brief(NamedTuple):
 
 
 class Head(NamedTuple):
-    """What whoever writes must know of the row that is there. ``id``: another one with each new
-    value."""
+    """What whoever writes must know of the row that is there."""
 
     id: int
     owner: int
@@ -94,15 +97,18 @@ class MemoryStore(Protocol):
         """By key: the first so many after ``after`` that begin with ``prefix``."""
 
     def search(self, space: str, words: list[str], now: float, limit: int) -> list[Found]:
-        """The rows that have all these words, best first."""
+        """The rows that have all these words, best first, as far as they are indexed."""
 
-    def put(self, space: str, row: Row, replaced: int | None) -> None:
-        """``replaced``: the id of the row that this one takes the place of."""
+    def index(self, limit: int) -> bool:
+        """Index the words of so many rows, or of fewer; whether there are more."""
 
-    def delete(self, id: int) -> None: ...
+    def put(self, space: str, row: Row, replaced: Head | None) -> None:
+        """``replaced``: the row that this one takes the place of."""
+
+    def delete(self, row: Head) -> None: ...
 
     def expire(self, now: float, limit: int) -> list[tuple[int, int]]:
-        """Delete so many rows that have expired: the owner and the bytes of each."""
+        """Delete so many rows that have expired, or fewer: the owner and the bytes of each."""
 
     def next_expiry(self) -> float | None: ...
 
@@ -111,7 +117,7 @@ class MemoryStore(Protocol):
         their bytes."""
 
     def tidy(self, limit: int) -> bool:
-        """Do so much of what was put off; False if there was nothing left to do."""
+        """Do so much of all that was put off, or less; False if there was nothing left to do."""
 
     def bequeath(self, owner: int, heir: int) -> tuple[int, int]:
         """Give all rows in shared spaces another owner: how many, and their bytes."""
@@ -127,6 +133,7 @@ class Memory:
         self._store = kernel.services.memory
         # What was to be done before a boot is taken up in its first turn.
         self._due: float | None = 0.0
+        self._searches: dict[Call, SearchArgs] = {}
         kernel.timers.set(_EXPIRY, 0.0, self._expire)
         kernel.timers.set(_TIDY, 0.0, self._tidy)
 
@@ -157,7 +164,7 @@ class Memory:
         created = now if old is None or fresh else old.created
         expires = None if ttl is None else now + ttl
         row = Row(key, text, labels, owner.pid, created, now, expires, size)
-        self._store.put(space, row, old.id if old else None)
+        self._store.put(space, row, old)
         if expires is not None and (self._due is None or expires < self._due):
             self._expire_at(expires)
         self._tidy_soon()
@@ -168,7 +175,7 @@ class Memory:
         old = self._store.head(space, key)
         if old is None:
             return False
-        self._store.delete(old.id)
+        self._store.delete(old)
         holdings.give_back(self._kernel, old.owner, _held(1, old.bytes))
         self._tidy_soon()
         return not _has_expired(old, self._kernel.now)
@@ -179,8 +186,9 @@ class Memory:
     def page(self, space: str, prefix: str, after: str, limit: int) -> list[Brief]:
         return self._store.page(space, prefix, after, self._kernel.now, limit)
 
-    def search(self, space: str, query: str, limit: int) -> list[Found]:
-        """Raises ``EINVAL`` for a query without a word, or with too many."""
+    def search(self, space: str, query: str, limit: int) -> list[Found] | None:
+        """None: too much was put of late that is not indexed yet. Raises ``EINVAL`` for a query
+        without a word, or with too many."""
         words = _words(query)
         if not words:
             raise EINVAL("there is no word in the query", hint="give some letters or digits")
@@ -189,7 +197,19 @@ class Memory:
                 f"the query has {len(words)} words; the most is {MAX_WORDS}",
                 hint="a row must have all of them, so a few are better",
             )
+        if self._store.index(_INDEXED_AT_ONCE):
+            return None
         return self._store.search(space, words, self._kernel.now, limit)
+
+    def search_later(self, call: Call, args: SearchArgs) -> Deferred:
+        """Make the call again when all is indexed. Until then the kernel does other work, too."""
+        self._searches[call] = args
+        call.on_close = partial(self._search_gone, call)
+        self._kernel.timers.set(_TIDY, self._kernel.now + _HURRY, self._tidy)
+        return DEFERRED
+
+    def _search_gone(self, call: Call) -> None:
+        self._searches.pop(call, None)
 
     def forget(self, process: Process) -> None:
         """It was collected: its own space goes. What it has in shared ones passes to its heir."""
@@ -221,8 +241,14 @@ class Memory:
         self._kernel.timers.set(_EXPIRY, moment, self._expire)
 
     def _tidy(self) -> None:
-        if self._store.tidy(_TIDIED_AT_ONCE):
+        if self._searches and self._store.index(_INDEXED_AT_ONCE):
+            self._kernel.timers.set(_TIDY, self._kernel.now + _HURRY, self._tidy)
+        elif self._searches or self._store.tidy(_TIDIED_AT_ONCE):
             self._tidy_soon()
+            for call, args in list(self._searches.items()):
+                del self._searches[call]
+                call.on_close = None
+                self._kernel.calls.proceed(call, args)
 
     def _tidy_soon(self) -> None:
         self._kernel.timers.set_once(_TIDY, self._kernel.now + _PAUSE, self._tidy)

@@ -1,9 +1,9 @@
 """The memory table: rows that processes remember, in SQLite, and an index of their words.
 
-A row gets a new, higher id with each new value, so the index lacks what is above its own highest
-id: it is brought up to date when somebody searches, and a little at a time in between. A put
-costs nothing there. What is in the index and no longer in the table is passed over, and cleared
-away later.
+The index lacks the rows above its own highest id, and has old words of those that are noted as
+stale: it is brought up to date before somebody searches, and a little at a time in between. A put
+costs nothing there, and a new value goes where the old one was: each page of the disk that a
+commit touches must be written.
 
 It knows the rows, and nothing about who may see them.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import Any, Final
 
 from kernel.memory import OWN_SPACES, Brief, Found, Head, Row
@@ -28,17 +28,21 @@ _GET: Final = f"SELECT {_ROW} FROM memory WHERE space = ? AND key = ? AND {_CURR
 _HEAD: Final = (
     f"SELECT id, {_OWNER}, created, expires, bytes FROM memory WHERE space = ? AND key = ?"
 )
-_PUT: Final = (
-    "INSERT OR REPLACE INTO memory (id, space, key, value, labels, owner, created, updated,"
-    " expires, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD: Final = (
+    "INSERT INTO memory (id, space, key, value, labels, owner, created, updated, expires, bytes)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_CHANGE: Final = (
+    "UPDATE memory SET value = ?, labels = ?, created = ?, updated = ?, bytes = ? WHERE id = ?"
+)
+_MOVE: Final = "UPDATE memory SET owner = ?, expires = ? WHERE id = ?"
 _PAGE: Final = (
     f"SELECT key, bytes, labels, {_OWNER}, updated, expires FROM memory"
     f" WHERE space = ? AND key >= ? AND key <> ? AND {_CURRENT} ORDER BY key LIMIT ?"
 )
 
-_CHUNK: Final = 500
-"""Rows that are indexed in one go."""
+_AT_ONCE: Final = 256 * 1024
+"""Bytes of rows that are indexed or deleted in one go, which takes some 5 ms."""
 
 _SNIPPET_WORDS: Final = 16
 
@@ -48,6 +52,7 @@ class MemoryTable(Rows):
         super().__init__(connection)
         self._indexed = self._last_indexed()
         last = self._one("SELECT coalesce(max(id), 0) FROM memory")
+        self._noted: set[int] = {row["id"] for row in self._all("SELECT id FROM memory_stale")}
         # An id that the index still has may not come again.
         self._last = max(last[0] if last else 0, self._indexed)
 
@@ -79,19 +84,33 @@ class MemoryTable(Rows):
         found = (Brief(**row) for row in rows)
         return list(takewhile(lambda row: row.key.startswith(prefix), found))
 
-    def put(self, space: str, row: Row, replaced: int | None) -> None:
-        self._last += 1
+    def put(self, space: str, row: Row, replaced: Head | None) -> None:
         owner = None if space.startswith(OWN_SPACES) else row.owner
-        self._run(
-            _PUT, self._last, space, row.key, row.value, row.labels, owner, row.created,
-            row.updated, row.expires, row.bytes,
-        )  # fmt: skip
-        if replaced is not None:
-            self._stale(replaced)
+        if replaced is None:
+            self._last += 1
+            self._run(
+                _ADD, self._last, space, row.key, row.value, row.labels, owner, row.created,
+                row.updated, row.expires, row.bytes,
+            )  # fmt: skip
+            return
+        id = replaced.id
+        self._run(_CHANGE, row.value, row.labels, row.created, row.updated, row.bytes, id)
+        if (row.owner, row.expires) != (replaced.owner, replaced.expires):
+            self._run(_MOVE, owner, row.expires, id)  # apart, since there are indexes of these
+        self._stale(id, replaced.bytes)
 
-    def delete(self, id: int) -> None:
+    def delete(self, row: Head) -> None:
+        self._delete(row.id, row.bytes)
+
+    def _delete(self, id: int, size: int) -> None:
         self._run("DELETE FROM memory WHERE id = ?", id)
-        self._stale(id)
+        self._stale(id, size)
+
+    def _stale(self, id: int, size: int) -> None:
+        """The row is not what the index has of it, if it has any."""
+        if id <= self._indexed and id not in self._noted:
+            self._run("INSERT INTO memory_stale (id, bytes) VALUES (?, ?)", id, size)
+            self._noted.add(id)
 
     # -- many rows ---------------------------------------------------------------------------
 
@@ -100,8 +119,9 @@ class MemoryTable(Rows):
             f"SELECT id, {_OWNER}, bytes FROM memory WHERE expires <= ? ORDER BY expires LIMIT ?",
             now, limit,
         )  # fmt: skip
+        rows = _at_once(rows)
         for row in rows:
-            self.delete(row["id"])
+            self._delete(row["id"], row["bytes"])
         return [(row["owner"], row["bytes"]) for row in rows]
 
     def next_expiry(self) -> float | None:
@@ -128,35 +148,51 @@ class MemoryTable(Rows):
     # -- what is put off ---------------------------------------------------------------------
 
     def tidy(self, limit: int) -> bool:
-        return self._delete_dropped(limit) or self._clear_stale(limit) or self._index_new(limit)
+        return self._delete_dropped(limit) or self.index(limit)
 
     def _delete_dropped(self, limit: int) -> bool:
-        """Delete the next so many rows of spaces that were dropped; False if there is none."""
+        """Delete some rows of spaces that were dropped; False if there is none."""
         dropped = self._one("SELECT space FROM memory_dropped LIMIT 1")
         if dropped is None:
             return False
-        rows = self._all("SELECT id FROM memory WHERE space = ? LIMIT ?", dropped[0], limit)
+        query = "SELECT id, bytes FROM memory WHERE space = ? LIMIT ?"
+        rows = _at_once(self._all(query, dropped[0], limit))
         for row in rows:
-            self.delete(row["id"])
-        if len(rows) < limit:
+            self._delete(row["id"], row["bytes"])
+        if not rows:
             self._run("DELETE FROM memory_dropped WHERE space = ?", dropped[0])
         return True
 
-    def _clear_stale(self, limit: int) -> bool:
-        """Clear so much out of the index that is no longer in the table; False if nothing was."""
-        stale = [(row["id"],) for row in self._all("SELECT id FROM memory_stale LIMIT ?", limit)]
+    # -- words -------------------------------------------------------------------------------
+
+    def index(self, limit: int) -> bool:
+        if self._noted and self._mend(limit):
+            return True
+        query = "SELECT id, bytes FROM memory WHERE id > ? ORDER BY id LIMIT ?"
+        fresh = self._all(query, self._indexed, limit + 1)
+        if not fresh:
+            return False
+        some = _at_once(fresh[:limit])
+        last: int = some[-1]["id"]
+        self._add_words("id > ? AND id <= ?", self._indexed, last)
+        self._indexed = last
+        return len(some) < len(fresh)
+
+    def _mend(self, limit: int) -> bool:
+        """Take some of what is stale out of the index, and index anew what is still there of it;
+        whether there is more."""
+        rows = self._all("SELECT id, bytes FROM memory_stale LIMIT ?", limit + 1)
+        some = _at_once(rows[:limit])
+        stale = [(row["id"],) for row in some]
         self._run_many("DELETE FROM memory_words WHERE rowid = ?", stale)
         self._run_many("DELETE FROM memory_stale WHERE id = ?", stale)
-        return bool(stale)
+        for (id,) in stale:
+            self._noted.discard(id)
+            self._add_words("id = ?", id)
+        return len(some) < len(rows)
 
-    def _index_new(self, limit: int) -> bool:
-        """Index the next so many rows; False if there was none."""
-        rows = self._all(
-            "SELECT id, space, key, value FROM memory WHERE id > ? ORDER BY id LIMIT ?",
-            self._indexed, limit,
-        )  # fmt: skip
-        if not rows:
-            return False
+    def _add_words(self, where: str, *values: Any) -> None:
+        rows = self._all(f"SELECT id, space, key, value FROM memory WHERE {where}", *values)
         self._run_many(
             "INSERT INTO memory_words (rowid, words, room) VALUES (?, ?, ?)",
             [
@@ -164,14 +200,8 @@ class MemoryTable(Rows):
                 for row in rows
             ],
         )
-        self._indexed = rows[-1]["id"]
-        return True
-
-    # -- words -------------------------------------------------------------------------------
 
     def search(self, space: str, words: list[str], now: float, limit: int) -> list[Found]:
-        while self._index_new(_CHUNK):
-            pass
         quoted = " AND ".join(f'"{word}"' for word in words)
         rows = self._all(
             f"SELECT {_ROW}, -rank AS score,"
@@ -186,14 +216,15 @@ class MemoryTable(Rows):
             for row in rows
         ]
 
-    def _stale(self, id: int) -> None:
-        """The row is no longer in the table; the index may have it."""
-        if id <= self._indexed:
-            self._run("INSERT INTO memory_stale (id) VALUES (?)", id)
-
     def _last_indexed(self) -> int:
         found = self._one("SELECT rowid FROM memory_words ORDER BY rowid DESC LIMIT 1")
         return found[0] if found else 0
+
+
+def _at_once(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first of them that together are not too large; one at least."""
+    sizes = accumulate(row["bytes"] for row in rows)
+    return rows[: max(1, sum(size <= _AT_ONCE for size in sizes))]
 
 
 def _token(space: str) -> str:

@@ -165,7 +165,7 @@ def _memory(db: Database) -> None:
     db.execute("CREATE VIRTUAL TABLE memory_words USING fts5 (words, room, tokenize='porter')")
     # In which space it is says nothing about how well a row fits.
     db.execute("INSERT INTO memory_words (memory_words, rank) VALUES ('rank', 'bm25(1.0, 0.0)')")
-    db.table("memory_stale").create({"id": int}, pk="id", strict=True)
+    db.table("memory_stale").create({"id": int, "bytes": int}, pk="id", strict=True)
     db.table("memory_dropped").create({"space": str}, pk="space", strict=True)
 
 

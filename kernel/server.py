@@ -43,6 +43,12 @@ _TURN: Final = 256
 """Messages of one socket that are applied before a commit: more make a commit cheaper, fewer
 make the first of them wait less."""
 
+_LINGER: Final = 0.0001
+"""Seconds for which the loop looks whether more comes, before it falls asleep."""
+
+_WARM_TURNS: Final = 64
+"""Turns without a look at the monitors and at signals."""
+
 _PROBE: Final = [b""]
 """What a socket with ``ZMQ_PROBE_ROUTER`` sends by itself when it has connected."""
 
@@ -63,6 +69,7 @@ class Server:
         self._store = store
         self._clock = Clock()
         self._stop = False
+        self._warm = 0
         for path in home.run.glob("*.sock"):
             path.unlink()
         self._clients = Door(home.syscalls)
@@ -94,7 +101,7 @@ class Server:
             try:
                 self._carry_out(effects)
                 while not self._stop:
-                    ready = dict(self._poller.poll(self._patience()))
+                    ready = self._wait()
                     effects = self._machine.effects
                     reach("before-apply")
                     effects = self._turn(ready)
@@ -108,6 +115,28 @@ class Server:
 
     def _asked_to_stop(self, number: int, frame: object) -> None:
         self._stop = True
+
+    def _wait(self) -> dict[Any, int]:
+        """What is ready, as soon as something is."""
+        if self._warm < _WARM_TURNS and (ready := self._look_again()):
+            self._warm += 1
+            return ready
+        self._warm = 0
+        ready = dict(self._poller.poll(self._patience()))
+        if not ready:
+            self._warm = _WARM_TURNS  # nothing came: there is no haste
+        return ready
+
+    def _look_again(self) -> dict[Any, int]:
+        """What comes at once after a turn. To fall asleep and be woken costs more than a call, and
+        most that call do so again when they have their reply."""
+        doors = (self._drivers, self._clients)
+        end = time.monotonic() + _LINGER
+        while True:
+            ready: dict[Any, int] = {door.socket: zmq.POLLIN for door in doors if door.pending}
+            if ready or time.monotonic() >= end:
+                return ready
+            os.sched_yield()
 
     def _patience(self) -> int:
         """Milliseconds until something is due."""

@@ -25,9 +25,10 @@ in the one queue that there is, the services W that they had meanwhile differ by
 at most: L is the longest prompt, and M the most tokens, of prompts and answers, that can be in
 all the slots together (where an estimate was too high, it counts instead of the prompt). For no
 tree is ever further ahead of the clock than that: it gets a slot only as the least, and grows
-from there by that prompt and by what its running bursts still bring. If drivers can preempt and
-prompts are estimated right, it is at most L + 2 * (slots + 1) * quantum: the turn that brought it
-ahead, and a quantum in each slot until they are given away.
+from there by that prompt and by what its running bursts still bring. If drivers can preempt,
+prompts are estimated right, and after each step all the bursts are asked whose quanta are over,
+it is at most L + 2 * (slots + 1) * quantum: the turn that brought it ahead, and a quantum in each
+slot until they are given away.
 
 **Nobody starves.** New trees come in a step above the clock: without end as they may come, of n
 that wait at a time no more than n pass an old one for each step by which it is ahead. And with

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kernel import lifecycle
-from kernel.calls import Call
+from kernel.calls import Call, Deferred
 from kernel.memory import Row, own_space
 from kernel.process import Process
 from llmagentos.abi.calls.mem import (
@@ -54,9 +54,11 @@ def get(kernel: Machine, call: Call, args: GetArgs) -> MemoryRow:
     return _shown(row, args.space)
 
 
-def search(kernel: Machine, call: Call, args: SearchArgs) -> SearchResult:
+def search(kernel: Machine, call: Call, args: SearchArgs) -> SearchResult | Deferred:
     space = _space(kernel, call, args.pid, args.space)
     found = kernel.memory.search(space, args.query, args.limit)
+    if found is None:
+        return kernel.memory.search_later(call, args)
     for one in found:
         _taint(kernel, call, args.space, one.row.labels)
     hits = [

@@ -79,6 +79,8 @@ inside replies, rows and orders that put levels of their own around it."""
 
 
 def _bounded(value: JsonValue) -> JsonValue:
+    if isinstance(value, str):
+        return value  # what most values are
     level = [value]
     for _ in range(MAX_NESTING + 1):
         if any(isinstance(v, int) and abs(v) > MAX_COUNT for v in level):

@@ -64,21 +64,28 @@ def check(database: Path, heard: dict[int, tuple[Any, ...]]) -> None:
 def check_end(database: Path, belief: Belief) -> None:
     """When all was answered, and nothing more was asked."""
     with copied(database) as db:
-        told: Counter[str] = Counter()
-        for row in db.execute("SELECT action FROM audit WHERE verdict = 'ok'"):
-            told[row["action"]] += 1
+        told = _counts(
+            db, "SELECT action, count(*) FROM audit WHERE verdict = 'ok' GROUP BY action"
+        )
         for name in AUDITED:
-            if name != "proc.limits":  # reading them is not audited
-                same(f"{name} in the audit log", belief.done[name], told[name])
+            same(f"{name} in the audit log", belief.done[name], told[name])
+        happened = _counts(db, "SELECT type, count(*) FROM events GROUP BY type")
+        (oldest,) = db.execute("SELECT min(seq) FROM events").fetchone()
+        if oldest == 1:  # so none of them was forgotten yet
+            born = sum(belief.done[name] for name in ("proc.spawn", "proc.fork", "proc.adopt"))
+            same("events of births", born, happened["proc.spawned"])
+            same("events of mail", sum(map(len, belief.sent.values())), happened["ipc.sent"])
+            same("events of bursts", belief.done["llm.generate"], happened["burst.done"])
         spent = {
-            row["pid"]: json.loads(row["spent"]) for row in db.execute("SELECT * FROM processes")
+            row[0]: json.loads(row[1]) for row in db.execute("SELECT pid, spent FROM processes")
         }
         for pid, mine in belief.spent.items():
             books = spent[pid].get("tokens", 0), spent[pid].get("turns", 0)
             same(f"spent by process {pid}", (mine.tokens, mine.turns), books)
-        total = [sum(one[what] for one in _dicts(belief)) for what in ("tokens", "turns")]
-        same("spent by all", total, [spent[1].get("tokens", 0), spent[1].get("turns", 0)])
+        all_spent = belief.spent.values()
+        total = sum(one.tokens for one in all_spent), sum(one.turns for one in all_spent)
+        same("spent by all", total, (spent[1].get("tokens", 0), spent[1].get("turns", 0)))
 
 
-def _dicts(belief: Belief) -> list[dict[str, int]]:
-    return [{"tokens": one.tokens, "turns": one.turns} for one in belief.spent.values()]
+def _counts(db: sqlite3.Connection, query: str) -> Counter[str]:
+    return Counter({row[0]: row[1] for row in db.execute(query)})

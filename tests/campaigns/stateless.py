@@ -101,8 +101,10 @@ class Barrage:
             )
             for peer in peers:
                 self._collect(peer, strict=not held)
+            self._look_for_bugs(peers)
+            for peer in peers:
+                self._check_count(peer)
         self._hear_host()
-        self._look_for_bugs(peers)
 
     def _sessions(self, peers: list[Peer]) -> list[str]:
         """The user's key, two programs, and some agents."""
@@ -128,6 +130,14 @@ class Barrage:
             missing = [c for id, c in peer.cases.items() if not peer.replies[id] and not c.waits]
             told = "\n".join(f"  {c.told} {c.name} {shown(c.frames)}" for c in missing[:5])
             self.findings.add("a message was not answered", lambda: told)
+
+    def _check_count(self, peer: Peer) -> None:
+        """After a while: nothing is answered twice."""
+        while peer.raw.socket.poll(0):
+            self._hear(peer, wire.decode(peer.raw.socket.recv_multipart()))
+        if peer.replies.total() > peer.sent:
+            more = f"  {peer.sent} messages, {peer.replies.total()} replies"
+            self.findings.add("more replies than messages", lambda: more)
 
     def _hear(self, peer: Peer, message: wire.Message) -> None:
         if message.kind != "reply":

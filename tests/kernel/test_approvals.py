@@ -91,6 +91,8 @@ def test_does_a_call_wait_until_it_is_approved(rig: Rig, tool: FakeTool, ann: Pr
     tool.result(order, "done")
     assert ann.result(number)["content"] == "done"
     assert rig.state(ann.pid) == "READY"
+    # The call is not held for ever.
+    assert rig.machine.approvals.find(question["id"]).parked is None
     assert waiting(rig) == []
 
 
@@ -459,6 +461,20 @@ def test_is_what_is_always_approved_not_asked_again(rig: Rig, tool: FakeTool, an
     assert len(tool.orders) == 1
     (rules,) = rig.call("cap.list", pid=ann.pid)["rules"]
     assert rules["approved"] == ["tool:shell"]
+    assert (rules["allow"], rules["ask"]) == (ASKS["allow"], ASKS["ask"])
+
+
+def test_is_a_yes_that_waits_not_given_again(rig: Rig, tool: FakeTool, ann: Program) -> None:
+    ask(ann, "one", id=7)
+    rig.crash()
+    decide(rig, 1)
+    ask(ann, "two")
+    decide(rig, 2, always=True)
+    rig.call("cap.revoke", pid=ann.pid, deny=["tool:shell(one)"])
+    assert status(rig, 1) == "approved"
+    assert [event["data"]["approval"] for event in told(rig, "approval.decided")] == [1, 2]
+    with pytest.raises(EPERM):
+        ann.call("tool.call", name="shell", arguments={"command": "one"}, id=7)
 
 
 def test_does_always_mean_one_capability_of_one_process(rig: Rig, tool: FakeTool) -> None:
@@ -622,6 +638,31 @@ def test_is_what_nobody_could_read_refused(rig: Rig, ann: Program) -> None:
         ann.call("tool.call", name="shell", arguments={"command": "ü" * (MAX_ASKED // 2)})
     ask(ann, "ü" * (MAX_ASKED // 2 - 100))
     assert len(waiting(rig)[0]["arguments"]["arguments"]["command"]) == MAX_ASKED // 2 - 100
+
+
+def test_is_one_shown_its_own_questions_and_those_below(rig: Rig, ann: Program) -> None:
+    bob = program(rig, "bob")
+    ask(ann)
+    ask(bob)
+    decide(rig, 2, False)
+    ask(bob)
+    assert [one["id"] for one in waiting(rig, pid=bob.pid, history=9)] == [2, 3]
+    assert [one["id"] for one in ann.call("cap.list", history=9)["approvals"]] == [1]
+    assert ann.call("cap.list", approval=1)["approvals"][0]["id"] == 1
+    with pytest.raises(ENOENT):
+        waiting(rig, pid=bob.pid, approval=1)
+    with pytest.raises(EPERM):
+        ann.call("cap.list", approval=2)
+
+
+def test_does_a_list_of_many_come_in_pages(rig: Rig, ann: Program) -> None:
+    for who in (ann, program(rig, "bob")):
+        for number in range(60):
+            ask(who, str(number))
+    page = rig.call("cap.list")
+    assert (len(page["approvals"]), page["more"]) == (100, True)
+    page = rig.call("cap.list", after=100)
+    assert (len(page["approvals"]), page["more"]) == (20, False)
 
 
 def test_does_a_long_list_come_in_pages(rig: Rig, ann: Program) -> None:
@@ -793,20 +834,23 @@ def test_does_a_grant_answer_a_request(rig: Rig, ann: Program) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "outcome"),
+    ("wanted", "rules", "outcome"),
     [
-        ({"allow": [*DECIDES, "fs:/x:*"]}, "ok"),
-        ({"allow": DECIDES}, "EPERM"),
-        ({"allow": [*DECIDES, "fs:/x:*"], "ask": ["fs:*"]}, "EPERM"),
-        ({"allow": [*DECIDES, "fs:/x:*"], "deny": ["fs:/y:*"]}, "ok"),
+        ("fs:/x:r", {"allow": [*DECIDES, "fs:/x:*"]}, "ok"),
+        ("fs:/x:rw", {"allow": [*DECIDES, "fs:/x:r"]}, "EPERM"),
+        ("fs:/x:r", {"allow": DECIDES}, "EPERM"),
+        ("fs:/x:r", {"allow": [*DECIDES, "fs:/x:*"], "ask": ["fs:*"]}, "EPERM"),
+        ("fs:/x:r", {"allow": [*DECIDES, "fs:/x:*"], "deny": ["fs:/y:*"]}, "ok"),
+        ("tool:shell", {"allow": DECIDES, "ask": ["tool:shell(rm *)"]}, "EPERM"),
+        ("tool:shell", {"allow": DECIDES, "ask": ["tool:cat(rm *)"]}, "ok"),
     ],
 )
 def test_does_nobody_grant_a_request_for_what_he_has_not(
-    rig: Rig, rules: dict[str, Any], outcome: str
+    rig: Rig, wanted: str, rules: dict[str, Any], outcome: str
 ) -> None:
     host = rig.host()
     parent, child = family(rig, host, rules, {})
-    host.act(child, "cap.request", capability="fs:/x:r")
+    host.act(child, "cap.request", capability=wanted)
     assert answer(host, parent, 1) == outcome
 
 

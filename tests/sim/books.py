@@ -79,7 +79,7 @@ class Books:
                     _check_spent(key, account.spent - entry.spent, due.pop(key, (0, 0)))
                     self._check_limit(key, process, account, entry)
         left = {**reserved, **kept, **{key: least for key, (least, _) in due.items()}}
-        missing = {key: amount for key, amount in left.items() if amount}
+        missing = {key: n for key, n in left.items() if n and key[0] in everyone}
         must(not missing, "there are no accounts for {}", missing)
 
     def _check_limit(

@@ -29,6 +29,8 @@ class Contexts:
         self._chains: dict[int, Chain] = defaultdict(list)
         self._births: dict[int, Chain] = {}
         self._marks: dict[tuple[int, str], Chain] = {}
+        self._forked: list[tuple[int, int]] = []
+        """Children and parents, in the turn at hand."""
 
     def applied(self, sent: Sent, *, held: bool) -> None:
         if sent.name in EDITS and held:
@@ -38,7 +40,8 @@ class Contexts:
     def answered(self, sent: Sent, result: dict[str, Any], *, late: bool) -> None:
         pid = _target(sent)
         if sent.name in ("proc.spawn", "proc.fork"):
-            self._born(sent, result["pid"])
+            if not late:
+                self._born(sent, result["pid"])
         elif sent.name == "ctx.read":
             if "last" not in sent.args:
                 self._check(pid, [one["content"] for one in result["messages"]])
@@ -61,6 +64,7 @@ class Contexts:
         chain: Chain = []
         if sent.name == "proc.fork":
             chain += self._chains[_target(sent)]
+            self._forked.append((pid, _target(sent)))
         elif prompt := sent.args["manifest"]["spec"].get("prompt"):
             chain.append((0, prompt))
         if "text" in sent.args:
@@ -78,9 +82,15 @@ class Contexts:
             known = sent.args["message"] in ids
             self._chains[pid] = chain[: ids.index(sent.args["message"]) + 1] if known else []
 
-    def restarted(self, pid: int) -> None:
-        """It begins again with the context of its birth."""
-        self._chains[pid] = list(self._births.get(pid, ()))
+    def turned(self, restarted: list[int]) -> None:
+        """After all replies of a turn: these begin again with the contexts of their births."""
+        for pid in restarted:
+            self._chains[pid] = list(self._births.get(pid, ()))
+        for child, parent in self._forked:
+            if parent in restarted:
+                # Before that, or after?
+                self._chains[child], self._births[child] = [], []
+        self._forked.clear()
 
     def check(self, machine: Machine) -> None:
         for process in machine.table:

@@ -157,9 +157,8 @@ class Facts:
         """After each turn."""
         for process in machine.table:
             self._held.update(wire.decode(send.frames).id for send in process.held)
-        for event in turn.effects.events:
-            if event["type"] == "proc.restarted":
-                self._contexts.restarted(event["pid"])
+        restarted = [e["pid"] for e in turn.effects.events if e["type"] == "proc.restarted"]
+        self._contexts.turned(restarted)
 
     # -- all of it ---------------------------------------------------------------------------
 

@@ -63,11 +63,11 @@ class Given:
 
 
 class Lives:
-    """``known``: those in the table. ``gone``: the pids of those that were collected."""
+    """``known``: those in the table. ``collected``: those that are no longer there, by parent."""
 
     def __init__(self) -> None:
         self.known: dict[int, Known] = {}
-        self.gone: set[int] = set()
+        self.collected: dict[int, list[int]] = defaultdict(list)
         self._last_pid = 0
         self._before: dict[int, list[int]] = {}
         """Levels before the turn at hand."""
@@ -97,11 +97,14 @@ class Lives:
         self._events(turn)
         fresh = [process for process in machine.table if process.pid not in self.known]
         for process in sorted(fresh, key=lambda process: process.pid):
-            self._born(machine, process)
+            self._born(machine, process, given)
         for process in machine.table:
             self._lives(machine, process, given)
-        for pid in self.known.keys() - {process.pid for process in machine.table}:
+        left = sorted(self.known.keys() - {process.pid for process in machine.table})
+        for pid in left:
             self._left(machine, pid)
+        lost = [one.pid for one in self.known.values() if one.parent in left]
+        must(not lost, "processes {} are children of one that was collected", lost)
         if turn.inputs and type(turn.inputs[-1]).__name__ == "Tick":
             self._on_time(machine, turn.now)
 
@@ -121,7 +124,7 @@ class Lives:
                 if known is not None:
                     known.state = state
 
-    def _born(self, machine: Machine, process: Process) -> None:
+    def _born(self, machine: Machine, process: Process, given: Given) -> None:
         pid = process.pid
         must(pid > self._last_pid, "pid {} was given twice", pid)
         self._last_pid = pid
@@ -143,7 +146,7 @@ class Lives:
         ):
             most = YES if payer == INIT else max(then, later)
             must(mine <= most, "child {} may {}, its parent {} may not", pid, sample, payer)
-        lost = set(above.labels) - set(process.labels)
+        lost = set(above.labels) - set(process.labels) - given.freed[payer]
         must(not lost or payer == INIT, "child {} lacks its parent's labels {}", pid, lost)
         limits_now = now.limits if now else above.limits
         for name in Limits.model_fields:
@@ -215,13 +218,14 @@ class Lives:
                 continue
             givers = [by for by, glob in given.allowed[process.pid] if matches(glob, sample)]
             must(givers, "nobody gave process {} {}", process.pid, sample)
-            able = any(by == INIT or self._may(by, sample) for by in givers)
+            able = any(by == INIT or self._level(by, sample) >= new for by in givers)
             must(able, "process {} was given {} by {}, who may not", process.pid, sample, givers)
 
-    def _may(self, pid: int, sample: str) -> bool:
-        known, place = self.known.get(pid), SAMPLES.index(sample)
-        now = known is not None and known.levels[place] == YES
-        return now or (pid in self._before and self._before[pid][place] == YES)
+    def _level(self, pid: int, sample: str) -> int:
+        """The better one, of now and of before the turn."""
+        place, known = SAMPLES.index(sample), self.known.get(pid)
+        levels = [known.levels if known is not None else None, self._before.get(pid)]
+        return max((each[place] for each in levels if each is not None), default=NO)
 
     def _limits(self, process: Process, known: Known) -> None:
         for name in Limits.model_fields:
@@ -252,9 +256,7 @@ class Lives:
         info = machine.graveyard.find(pid)
         must(info is not None and info.exit is not None, "process {} was lost", pid)
         known = self.known.pop(pid)
-        self.gone.add(pid)
-        for one in self.known.values():
-            must(one.parent != pid, "process {} is still a child of {}", one.pid, known.pid)
+        self.collected[known.parent].append(pid)
 
     def _on_time(self, machine: Machine, now: float) -> None:
         for process in machine.table:

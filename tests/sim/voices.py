@@ -220,6 +220,9 @@ class Voice:
 
     def look(self) -> Act:
         pid = self._child() or self._anybody()
+        collected = self.world.witness.lives.collected[self.pid]
+        if collected and self._odds(0.4):
+            pid = collected[-1]
         name = self._one("proc.info", "ctx.read", "cap.list", "proc.wait", "proc.list")
         if name == "proc.list":
             yield from self.call("proc.list", tree=self.pid)

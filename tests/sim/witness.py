@@ -130,7 +130,8 @@ class Witness:
     def _check_placed(self, driver: Any, order: Any) -> None:
         """May this process have this model there?"""
         process = self._machine.table.get(order.pid)
-        must(not process.stopped, "process {} is stopped, and gets a burst", process.pid)
+        stopped = process.stopped and isinstance(order, Start)
+        must(not stopped, "process {} is stopped, and its burst goes on", process.pid)
         kind = driver.card.kind
         must(kind in process.places, "process {} may not run on {}", process.pid, kind)
         capability = f"llm:{order.model}@{driver.name}"

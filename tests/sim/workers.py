@@ -109,7 +109,9 @@ class Worker:
                 self._forgotten()
             elif kind == "refuse":
                 self.die(self.world.chance.uniform(0.5, 5.0))
-            elif kind != "welcome":
+            elif kind == "welcome":
+                self._welcomed()
+            else:
                 self.obey(kind, body)
 
     def _register(self) -> None:
@@ -117,11 +119,15 @@ class Worker:
         self._registered = self.world.agenda.now
         self.say("register", card)
 
+    def _welcomed(self) -> None:
+        # What was begun under an earlier registration is void, also what came after this one left.
+        if self.card["kind"] != "host":
+            self.forget()
+
     def _forgotten(self) -> None:
         # Beats that were under way each bring a `who`; one registration answers them all.
         if self.world.agenda.now - self._registered > 1.0:
-            if self.card["kind"] != "host":
-                self.forget()
+            self._welcomed()
             self._register()
 
     def _beat(self) -> None:
