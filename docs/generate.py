@@ -99,11 +99,16 @@ class Reference:
         """A whole shape: in place if it belongs to one call, else by its name."""
         schema = shape.model_json_schema()
         if not shape.__name__.endswith(("Args", "Result")) and schema.get("properties"):
-            self.pending.update({shape.__name__: schema, **schema.get("$defs", {})})
-            yield f"a map [{shape.__name__}](#{shape.__name__.lower()})"
+            yield self.named(shape)
             return
         yield from _about(inspect.cleandoc(shape.__doc__ or ""))
         yield from self.table(schema)
+
+    def named(self, shape: type[Model]) -> str:
+        """A shape by its name; it is written down among the others."""
+        schema = shape.model_json_schema()
+        self.pending.update({shape.__name__: schema, **schema.get("$defs", {})})
+        return f"a map [{shape.__name__}](#{shape.__name__.lower()})"
 
     def type(self, field: dict[str, Any]) -> str:
         """A JSON schema in words."""
@@ -180,8 +185,7 @@ def syscalls() -> str:
     lines += ["", "| from | kind | body |", "|---|---|---|"]
     for sender, table in (("driver", FROM_DRIVER), ("kernel", FROM_KERNEL)):
         for kind, shape in table.items():
-            (body,) = reference.shape(shape)
-            lines.append(f"| {sender} | `{kind}` | {body} |")
+            lines.append(f"| {sender} | `{kind}` | {reference.named(shape)} |")
     lines += ["", "## Shapes", "", "Maps that stand inside the maps above.", ""]
     lines += _shapes(reference)
     lines += ["## Types", ""]

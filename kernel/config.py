@@ -32,7 +32,7 @@ class Config:
     driver_patience: float = 60.0
     """How long a burst waits for a driver that is away to come back."""
     boot_patience: float = 20.0
-    """How long after a boot a model that no driver offers may still be announced."""
+    """How long after a boot a model or a tool that no driver offers may still be announced."""
     claim_patience: float = 5.0
     """How long after a boot hosts may claim the processes that they still run."""
     term_grace: float = 5.0

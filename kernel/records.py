@@ -25,8 +25,8 @@ from llmagentos.abi.process import ExitRecord, Limits, Usage
 class Snapshot:
     """The state as it was last committed. ``boot`` counts this boot too. ``processes`` has those
     that were collected as well, as far as others draw on their budgets. ``held``: owner, resource
-    and amount of what lies in memory and files. ``mail``, ``topics`` and ``approvals`` are rows
-    without their bodies."""
+    and amount of what lies in memory and files. ``mail``: how much waits in each mailbox.
+    ``topics``: of each, its oldest and its newest seq. ``approvals``: whole rows."""
 
     boot: int = 1
     next_pid: int = 1

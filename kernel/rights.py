@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kernel.process import Process
 from kernel.reach import below, beyond, check_below, not_yours, related
-from kernel.rules import Verdict, bare, expanded, written
+from kernel.rules import Verdict, bare, expanded, heavy, written
 from llmagentos.abi.calls.fs import mount_of
 from llmagentos.abi.calls.mem import OWN
 from llmagentos.abi.errors import EPERM
@@ -29,9 +29,6 @@ Asked = tuple[str, ...]
 
 Check = Callable[["Machine", Process, Any], Asked]
 """Raises ``EPERM``."""
-
-_MOST_WORK: Final = 1 << 26
-"""Letters times globs that one call may be checked against: about a tenth of a second."""
 
 
 def check(kernel: Machine, caller: Process, call: Syscall, args: Any) -> Asked:
@@ -259,20 +256,14 @@ def _tool(spec: Syscall) -> Check:
             return ()
         canonical = json.dumps(args.arguments, sort_keys=True, ensure_ascii=False)
         capability, also = written(args.name, args.arguments, canonical)
-        _check_work(caller, also)
+        if heavy(caller.rights, also):
+            raise EPERM(
+                f"the arguments are too long to be checked against the rules of {caller.name}",
+                hint="shorten them, or use fewer globs with wildcards",
+            )
         return _judge(caller, capability, also)
 
     return check
-
-
-def _check_work(process: Process, texts: tuple[str, ...]) -> None:
-    """Long arguments against many rules would hold up everybody else."""
-    letters = sum(len(text) + 100 for text in texts)
-    if letters > 20_000 and letters * sum(r.cost for r in process.rights) > _MOST_WORK:
-        raise EPERM(
-            f"the arguments are too long to be checked against the rules of {process.name}",
-            hint="shorten them, or use fewer globs with wildcards",
-        )
 
 
 def _plain(capability: str) -> Callable[[Syscall], Check]:

@@ -20,6 +20,9 @@ Verdict = Literal["allow", "ask", "deny"]
 _MARKS: Final = "(@"
 """What begins the arguments of a tool, and the driver of a model."""
 
+_MOST_WORK: Final = 1 << 26
+"""Letters times globs that one call may be checked against: about a tenth of a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -186,6 +189,12 @@ def written(tool: str, arguments: dict[str, Any], canonical: str) -> tuple[str, 
     texts = [value for value in arguments.values() if isinstance(value, str)]
     alone = texts[0] if len(arguments) == 1 and texts else canonical
     return f"tool:{tool}({alone})", tuple(f"tool:{tool}({text})" for text in (canonical, *texts))
+
+
+def heavy(rights: Iterable[Rules], texts: tuple[str, ...]) -> bool:
+    """Whether to match all these texts would hold up everybody else."""
+    letters = sum(len(text) + 100 for text in texts)
+    return letters > 20_000 and letters * sum(rules.cost for rules in rights) > _MOST_WORK
 
 
 def _names(capability: str) -> tuple[str, ...]:

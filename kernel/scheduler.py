@@ -154,10 +154,11 @@ class Scheduler:
         quantum = self._policy.quantum
         if not quantum or len(burst.tokens) - burst.ran_from < quantum:
             return False
-        if driver.room or "preempt" not in driver.card.features:
+        queue = self._waiting.queue(driver)
+        if len(queue) <= driver.room or "preempt" not in driver.card.features:
             return False
         now = self._kernel.now
-        waiting = self._waiting.queue(driver).first(now)
+        waiting = queue.first(now)
         return waiting is not None and self._policy.yields(burst, waiting, now)
 
     def driver_changed(self) -> None:

@@ -66,6 +66,7 @@ def audit(kernel: Machine, call: Call, args: AuditArgs) -> AuditResult:
 
 def metrics(kernel: Machine, call: Call, args: Empty) -> MetricsResult:
     drivers = kernel.registry.compute()
+    jobs = list(kernel.jobs)
     states = Counter(process.state for process in kernel.table)
     return MetricsResult(
         metrics={
@@ -74,6 +75,9 @@ def metrics(kernel: Machine, call: Call, args: Empty) -> MetricsResult:
             "bursts_queued": kernel.scheduler.queued,
             "bursts_running": kernel.scheduler.running,
             "bursts_done_total": sum(driver.bursts for driver in drivers),
+            "jobs_queued": sum(job.driver is None for job in jobs),
+            "jobs_running": sum(job.driver is not None for job in jobs),
+            "approvals_pending": sum(one.status == "pending" for one in kernel.approvals.open()),
             "completion_tokens_total": sum(driver.tokens for driver in drivers),
             "drivers_up": sum(driver.up for driver in drivers),
             "hosts_up": sum(driver.up for driver in kernel.registry.hosts()),

@@ -300,6 +300,19 @@ def test_does_a_no_stay_a_no(rig: Rig, ann: Program) -> None:
     assert [one["id"] for one in waiting(rig)] == [3]
 
 
+def test_is_everything_about_a_question_kept(rig: Rig, tool: FakeTool, ann: Program) -> None:
+    ask(ann)
+    decide(rig, 1, always=True, reason="go on")
+    ann.start("cap.request", capability="fs:/x:rw", reason="please", timeout=60)
+    ann.label("private")
+    ann.start("cap.request", capability="fs:/y:rw")
+    decide(rig, 2, False, reason="no")
+    before = waiting(rig, history=9)
+    assert [one["status"] for one in before] == ["used", "rejected", "pending"]
+    rig.crash()
+    assert waiting(rig, history=9) == before
+
+
 def test_do_ids_grow_over_crashes(rig: Rig, ann: Program) -> None:
     ask(ann, "one")
     decide(rig, 1, False)

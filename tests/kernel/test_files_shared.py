@@ -52,11 +52,13 @@ def test_is_a_mount_shared_by_capability(rig: Rig, host: FakeHost) -> None:
 
 
 def test_may_a_parent_write_into_the_files_of_its_child(rig: Rig, host: FakeHost) -> None:
-    parent = rig.spawn(agent("p", capabilities={"allow": ["proc:spawn"]}))
+    allowed = {"allow": ["proc:spawn", "fs:/inbox:w"]}
+    parent = rig.spawn(agent("p", capabilities=allowed))
     kid = do(host, parent, "proc.spawn", manifest=agent("c"), text="go")["pid"]
     told = do(host, parent, "fs.write", pid=kid, path="task", text="count")
     assert (told["owner"], told["path"]) == (kid, "/self/task")
     assert read(rig, "task", pid=kid) == b"count"
+    assert do(host, parent, "fs.write", pid=kid, path="/inbox/x", text="1")["owner"] == parent
     with pytest.raises(EPERM):
         do(host, kid, "fs.read", pid=parent, path="x")
 

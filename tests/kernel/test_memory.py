@@ -126,6 +126,8 @@ def test_may_a_parent_see_and_write_the_memory_of_its_child(rig: Rig, host: Fake
     kid = child(host, parent)
     do(host, parent, "mem.put", pid=kid, key="task", value="count")
     assert do(host, kid, "mem.get", key="task")["owner"] == kid
+    do(host, parent, "mem.put", pid=kid, space="notes", key="x", value=1)
+    assert do(host, kid, "mem.get", space="notes", key="x")["owner"] == parent
     do(host, kid, "mem.put", key="result", value=3)
     assert do(host, parent, "mem.get", pid=kid, key="result")["value"] == 3
     with pytest.raises(EPERM):

@@ -204,6 +204,8 @@ def test_are_large_rows_indexed_and_deleted_a_few_at_a_time(rig: Rig, host: Fake
     assert books(rig)[pid]["memory_rows"] == 2
     rig.wait(5)
     assert len(index(rig)) == 2
+    rig.call("mem.put", key="huge", value="word " * (_AT_ONCE // 5 + 1))
+    assert found(rig, "huge word") == ["huge"]
 
 
 def test_does_a_search_that_must_wait_for_the_index_let_others_go_on(rig: Rig) -> None:
@@ -216,6 +218,7 @@ def test_does_a_search_that_must_wait_for_the_index_let_others_go_on(rig: Rig) -
     gone = rig.send("mem.search", peer=b"gone", query="word")
     assert rig.call("sys.ping")
     rig.drop_client(b"gone")
+    assert [call.id for call in rig.machine.memory._searches] == [first, second]
     assert rig.reply(first) is None
     rig.wait(0.05)
     for number, key in ((first, "k0000"), (second, f"k{many - 1:04}")):

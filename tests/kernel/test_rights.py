@@ -88,6 +88,43 @@ def test_does_the_audit_chain_hold_over_a_crash_and_show_a_forgery(rig: Rig) -> 
     assert first_break(entries[:1] + entries[2:]) in (3, None if len(entries) == 2 else 3)
 
 
+@pytest.mark.parametrize(
+    ("needs", "name", "args"),
+    [
+        ("mem:notes:r", "mem.list", {"space": "notes"}),
+        ("mem:notes:w", "mem.put", {"space": "notes", "key": "x", "value": 1}),
+        ("fs:/x:r", "fs.list", {"path": "/x"}),
+        ("fs:/x:w", "fs.write", {"path": "/x/y", "text": ""}),
+        ("ipc:topic/news:r", "ipc.subscribe", {"topic": "news", "block": False}),
+        ("ipc:topic/news:w", "ipc.publish", {"topic": "news", "body": 1}),
+        ("tool:sh(ls)", "tool.call", {"name": "sh", "arguments": {"a": "ls"}}),
+        ("llm:m", "llm.generate", {"messages": [{"role": "user", "content": "x"}]}),
+    ],
+)
+def test_is_this_capability_what_the_call_needs(
+    rig: Rig, needs: str, name: str, args: dict[str, Any]
+) -> None:
+    rig.driver()
+    rig.tool("tools", "sh")
+    other = needs[:-1] + ("w" if needs.endswith("r") else "r")
+    cases = {"it": ([needs], []), "another": ([other], []), "not-it": (["*"], [needs])}
+    for who, (allow, deny) in cases.items():
+        rig.call("proc.adopt", name=who, capabilities={"allow": allow, "deny": deny})
+        program = Program(rig, who)
+        body = program.reply(program.start(name, **args))
+        refused = body is not None and not body["ok"] and body["error"]["code"] == "EPERM"
+        assert refused == (who != "it"), who
+
+
+def test_are_all_the_arguments_of_a_tool_looked_at(rig: Rig) -> None:
+    rules = {"allow": ["*"], "deny": ["tool:sh(rm *)"]}
+    rig.call("proc.adopt", name="ann", capabilities=rules)
+    with pytest.raises(EPERM):
+        Program(rig, "ann").call(
+            "tool.call", name="sh", arguments={"command": "rm -rf /", "more": 1}
+        )
+
+
 # -- what is said of a refusal -----------------------------------------------------------------
 
 
@@ -185,13 +222,14 @@ def test_do_ask_and_deny_outlast_a_grant(rig: Rig) -> None:
         (["tool:sh(ls *)"], "ok"),
         (["tool:*"], "EPERM"),
         (["[f]s:/b:r"], "EPERM"),
+        (["fs:/c:rw"], "ok"),
     ],
 )
 def test_does_nobody_give_what_he_has_not(rig: Rig, allow: list[str], code: str) -> None:
     host = rig.host()
-    rules = {"allow": ["proc:spawn", "fs:/a:r", "tool:sh"]}
-    top, child = family(rig, host, rules, {})
-    reply = host.reply(host.act(top, "cap.grant", pid=child, allow=allow))
+    rules = {"allow": ["proc:spawn", "fs:/a:r", "tool:sh", "fs:/c:r", "fs:/c:w"]}
+    _, middle, child = family(rig, host, rules, ALL, {})
+    reply = host.reply(host.act(middle, "cap.grant", pid=child, allow=allow))
     assert reply is not None
     assert (reply["error"]["code"] if not reply["ok"] else "ok") == code
 

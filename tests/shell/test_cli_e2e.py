@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -214,14 +215,17 @@ def test_does_status_tell_of_all_parts(up: Home, llmos: Command) -> None:
     assert "fake-model" in llmos("status")[1]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [("approvals",), ("mem", "search", "x"), ("fs", "ls"), ("fs", "cat", "/x"), ("send", "1", "x")],
-)
-def test_does_what_is_not_served_yet_say_so(llmos: Command, words: tuple[str, ...]) -> None:
-    status, out, err = llmos(*words)
-    assert (status, out) == (2, "")
-    assert "not" in err
+def test_are_memory_files_and_mail_at_hand(llmos: Command, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("hello")
+    assert llmos("mem", "put", "colour", "the sky is blue")[0] == 0
+    status, out, _ = llmos("mem", "search", "sky", "--json")
+    assert (status, json.loads(out)["hits"][0]["row"]["key"]) == (0, "colour")
+    assert llmos("fs", "write", "/shelf/note.txt", str(tmp_path / "note.txt"))[0] == 0
+    assert llmos("fs", "cat", "/shelf/note.txt")[:2] == (0, "hello")
+    assert llmos("send", "1", "the deadline is Friday")[0] == 0
+    assert llmos("send", "999999", "hello")[0] == 2
+    status, out, _ = llmos("approvals", "--json")
+    assert (status, json.loads(out)["approvals"]) == (0, [])
 
 
 def test_does_the_audit_log_verify(llmos: Command) -> None:

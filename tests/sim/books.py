@@ -53,13 +53,14 @@ class Books:
         for entry in self._entries.values():
             entry.reserved = 0
 
-    def check(self, machine: Machine, disk: Disk, turn: Turn) -> None:
+    def check(self, machine: Machine, disk: Disk, turn: Turn, *, whole: bool) -> None:
+        """``whole``: look at what is kept as well."""
         everyone = _everyone(machine)
         bursts = [burst for process in everyone.values() for burst in process.bursts]
         jobs = list(machine.jobs)
         due = _due(_ended(self._bursts, bursts), _ended(self._jobs, jobs))
         self._bursts, self._jobs = bursts, jobs
-        reserved, kept = _reserved(bursts, jobs), _kept(machine, disk)
+        reserved, kept = _reserved(bursts, jobs), _kept(machine, disk) if whole else Counter()
         self._check_rates(machine, turn.now)
         for pid, process in everyone.items():
             for what, account in process.accounts.items():
@@ -69,7 +70,7 @@ class Books:
                     "process {} has {} {} reserved, more or less than its open work may take",
                     pid, account.reserved, what,
                 )  # fmt: skip
-                if what in _KEPT:
+                if whole and what in _KEPT:
                     there = kept.pop(key, 0)
                     must(account.spent == there, "{} of {}: {}, not {}", what, pid, account, there)
                 entry = self._entries.get(key)

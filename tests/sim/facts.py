@@ -83,6 +83,8 @@ class Facts:
 
     def _answered(self, sent: Sent, result: dict[str, Any], buffers: tuple[bytes, ...]) -> None:
         family, late = sent.name.partition(".")[0], sent.id in self._held
+        if late and not TABLE[sent.name].writes:
+            return  # what was read then says nothing of now
         if family == "mem":
             self._memory.answered(sent, result, late=late)
         elif family == "fs":
@@ -109,6 +111,8 @@ class Facts:
             self._contexts.answered(sent, result, late=late)
 
     def _refused(self, sent: Sent, code: str) -> None:
+        if code == "EAUTH":
+            return  # it may have been done before, for a session that is over
         family = sent.name.partition(".")[0]
         if family == "mem":
             self._memory.refused(sent, code)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 NO, ASK, YES = 0, 1, 2
@@ -31,7 +32,7 @@ def level(rights: Iterable[Any], capability: str) -> int:
 
 
 def matches(glob: str, capability: str) -> bool:
-    return any(fnmatchcase(name, glob) for name in _names(capability))
+    return _any((glob,), _names(capability))
 
 
 def _says(rules: Any, capability: str) -> int:
@@ -50,7 +51,10 @@ def _says(rules: Any, capability: str) -> int:
 
 
 def _any(globs: Iterable[str], names: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs for name in names)
+    return any(_fits(name, glob) for glob in globs for name in names)
+
+
+_fits = lru_cache(maxsize=1 << 16)(fnmatchcase)
 
 
 def _names(capability: str) -> tuple[str, ...]:

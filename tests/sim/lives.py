@@ -48,6 +48,8 @@ class Known:
     limits: Limits
     state: str
     alive: bool = True
+    intensity: int = 0
+    period: float = 0.0
     denied: list[str] = field(default_factory=list)
     restarts: list[float] = field(default_factory=list)
 
@@ -112,7 +114,11 @@ class Lives:
         for event in turn.effects.events:
             known = self.known.get(event["pid"] or 0)
             if event["type"] == "proc.restarted" and known is not None:
+                since = turn.now - known.period
+                known.restarts = [moment for moment in known.restarts if moment > since]
                 known.restarts.append(turn.now)
+                times = len(known.restarts)
+                must(times <= known.intensity, "{} is restarted {} times", event, times)
             elif event["type"] == "proc.state":
                 state, reason = event["data"]["state"], event["data"]["reason"]
                 pid = event["pid"]
@@ -135,6 +141,8 @@ class Lives:
             pid, process.kind, endless, process.ppid, payer, process.labels, process.rights, levels, process.limits,
             process.state,
         )  # fmt: skip
+        known.intensity = process.spec.restart.intensity
+        known.period = process.spec.restart.period
         above = self.known.get(payer)
         if above is None:
             return
@@ -173,12 +181,13 @@ class Lives:
                 lost = set(known.labels) - set(process.labels) - given.freed[process.pid]
                 must(not lost, "process {} shed its labels {}", process.pid, sorted(lost))
                 known.labels = process.labels
-            known.denied += given.denied[process.pid]
-            if process.rights is not known.rights or given.denied[process.pid]:
+            denied = known.denied
+            if process.pid in given.denied:
+                known.denied = denied + given.denied[process.pid]
+            if process.rights != known.rights or known.denied is not denied:
                 self._rights(process, known, given)
             if process.limits is not known.limits:
                 self._limits(process, known)
-            self._restarts(process, known)
         must(known.alive or not process.alive, "process {} has ended, and lives again", process.pid)
         if known.parent != process.ppid:
             above = self.known.get(known.parent)
@@ -239,18 +248,6 @@ class Lives:
                 new,
             )
         known.limits = process.limits
-
-    def _restarts(self, process: Process, known: Known) -> None:
-        if known.restarts:
-            rule, last = process.spec.restart, known.restarts[-1]
-            recent = sum(moment > last - rule.period for moment in known.restarts)
-            must(
-                recent <= rule.intensity,
-                "process {} was restarted {} times in {:g} s",
-                process.pid,
-                recent,
-                rule.period,
-            )
 
     def _left(self, machine: Machine, pid: int) -> None:
         info = machine.graveyard.find(pid)

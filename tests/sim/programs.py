@@ -36,8 +36,10 @@ class Client:
         self.caller.run(self._adopt(), INIT, USER)
 
     def die(self, away: float) -> None:
-        self.caller.close()
-        self.world.agenda.after(away, self.start)
+        """A shell's ids end with it: the next one is another client."""
+        if not self.caller.link.closed:
+            self.caller.close()
+            self.world.agenda.after(away, self.start)
 
     def _adopt(self) -> Script:
         """Again and again: its process may be killed, or run out of time."""
@@ -54,7 +56,7 @@ class Client:
             return
         pid, session = made.body["pid"], made.body["session"]
         caller = self.caller
-        for _ in range(self.world.chance.choice((2, 3, 4))):
+        for _ in range(self.world.chance.choice((3, 4, 6))):
             caller.run(self._lane(caller, pid), pid, session)
 
     def _lane(self, caller: Caller, pid: int) -> Script:
@@ -77,12 +79,8 @@ class Shell(Client):
     """What only the user may is in here."""
 
     def _begin(self) -> None:
-        for _ in range(2):
+        for _ in range(3):
             self.caller.run(self._lane(self.caller, INIT), INIT, USER)
-
-    def die(self, away: float) -> None:
-        """Its ids end with it: the next one is another client."""
-        super().die(away)
 
     def _lane(self, caller: Caller, pid: int) -> Script:
         voice = Voice(self.world, INIT)
@@ -132,5 +130,6 @@ def clean_up(world: World, end: float) -> Script:
             elif one.alive and one.kind == "agent" and agenda.now > end - patience:
                 must(one.endless, "process {} never ends, and is {}", one.pid, one.state)
                 yield from voice.call("proc.kill", pid=one.pid, signal="TERM")
-        yield from voice.decide()
+        if any(True for _ in world.server.machine.approvals.open()):
+            yield from voice.decide()
         yield Pause(3.0)

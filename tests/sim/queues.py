@@ -152,18 +152,17 @@ def _check_hosts(machine: Machine) -> None:
 
 def _check_calls(machine: Machine) -> None:
     """Each call that is open waits for one thing, which knows of it."""
-    mail = machine.mail
-    answerers: Counter[Call] = Counter()
+    mail, found = machine.mail, [job.call for job in machine.jobs]
     for process in machine.table:
-        answerers.update(burst.call for burst in process.bursts)
-        answerers.update(process.watchers)
+        found += [burst.call for burst in process.bursts]
+        found += process.watchers
         must(process.alive or not len(process.watchers), "nobody tells of {}'s end", process.pid)
-    answerers.update(job.call for job in machine.jobs)
     for box in mail._boxes.values():
-        answerers.update([*box.readers, *box.senders])
+        found += [*box.readers, *box.senders]
     for readers in mail.topics._readers.values():
-        answerers.update(readers)
-    answerers.update(q.parked for q in machine.approvals.open() if q.parked is not None)
+        found += readers
+    found += [one.parked for one in machine.approvals.open() if one.parked is not None]
+    answerers = Counter(found)
     open_calls = list(machine.calls._calls.values())
     for call in open_calls:
         times = answerers.pop(call, 0)

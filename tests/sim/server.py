@@ -136,7 +136,7 @@ class Server:
             self._inbox.append(ClientHere(peer))
         else:
             self._inbox.append(gone(peer) if item == GONE else heard(peer, item))
-        self._schedule(self._chance.choice((0.0, 0.02, 0.1, 0.3)))
+        self._schedule(self._chance.choice((0.0, 0.1, 0.4, 1.0)))
 
     def _schedule(self, seconds: float) -> None:
         moment = self.world.agenda.now + seconds

@@ -29,6 +29,7 @@ class Voice:
         self.last = Reply(True, {})
         self._since: dict[str, int] = {}
         self._put: dict[str, str] = {}
+        self._written: set[str] = set()
 
     def words(self) -> str:
         known = self.world.witness.lives.known.get(self.pid)
@@ -40,6 +41,11 @@ class Voice:
     ) -> Generator[Call, Reply, Reply]:
         self.last = yield Call(name, args, buffers, patience)
         return self.last
+
+    @property
+    def _agent(self) -> bool:
+        known = self.world.witness.lives.known.get(self.pid)
+        return known is not None and known.kind == "agent"
 
     def _one(self, *choices: Any) -> Any:
         return self.chance.choice(choices)
@@ -67,7 +73,7 @@ class Voice:
         key = f"{self.number}.{self.chance.randrange(3)}"
         whose = self._whose() if space == "self" else {}
         place = {"space": space, **whose}
-        act = self.chance.random()
+        act = self.chance.random() if space in self._put or self._odds(0.1) else 0.0
         if act < 0.45:
             args: dict[str, Any] = {"key": key, "value": {"text": self.words()}}
             if space == "self" and not whose and self._odds(0.2):
@@ -96,8 +102,9 @@ class Voice:
         mount = self._one("self", "self", "share")
         path = f"/{mount}/{self.number}/f{self.chance.randrange(2)}"
         place: dict[str, Any] = {"path": path, **(self._whose() if mount == "self" else {})}
-        act = self.chance.random()
-        if act < 0.45:
+        act = self.chance.random() if path in self._written or self._odds(0.1) else 0.0
+        if act < 0.35:
+            self._written.add(path)
             text = f"{self.words()} {'x' * self._one(0, 30, 300)}"
             if mount == "self" and self._odds(0.5):
                 made = yield from self.call("fs.write", text.encode(), **place)
@@ -149,7 +156,9 @@ class Voice:
     def think(self) -> Act:
         """Its context, with or without something new, or only what it says now."""
         said = [{"role": "user", "content": self.words()}]
-        args: dict[str, Any] = self._one({}, {"messages": said, "append": True}, {"messages": said})
+        args: dict[str, Any] = {"messages": said}
+        if self._odds(0.6):
+            args = {} if self._agent and self._odds(0.5) else {"messages": said, "append": True}
         if self._odds(0.5):
             args["stream"] = True
         if self._odds(0.5):
@@ -202,8 +211,10 @@ class Voice:
         name, known = f"n{self.world.number()}", self.world.witness.lives.known
         if sum(one.alive for one in known.values()) > 22:
             return
-        whose = {"pid": child} if self._odds(0.3) and (child := self._child()) else {}
-        if self._odds(0.3):
+        whose = {}
+        if not self._agent or self._odds(0.3):
+            whose = {"pid": child} if (child := self._child()) else {}
+        if self._odds(0.3) and (self._agent or whose):
             text = {"text": self.words()} if self._odds(0.7) else {}
             made = yield from self.call("proc.fork", **whose, **text, name=name)
         else:
@@ -280,7 +291,7 @@ GLOBS = (
 
 ACTS: dict[Callable[[Voice], Act], int] = {
     Voice.remember: 6, Voice.file: 5, Voice.write: 5, Voice.read_mail: 5, Voice.publish: 3,
-    Voice.follow: 3, Voice.think: 6, Voice.embed: 2, Voice.use: 5, Voice.note: 4, Voice.recall: 3,
+    Voice.follow: 3, Voice.think: 10, Voice.embed: 2, Voice.use: 5, Voice.note: 4, Voice.recall: 3,
     Voice.breed: 4, Voice.look: 4, Voice.govern: 4, Voice.ask: 1,
 }  # fmt: skip
 """What there is to do, and how often it is done."""

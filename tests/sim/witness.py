@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.sim.server import Turn
     from tests.sim.world import World
 
-_EVERY = 16
+_EVERY = 8
 """Turns between two looks at whole tables."""
 
 
@@ -163,11 +163,12 @@ class Witness:
     def _check(self, turn: Turn) -> None:
         machine, disk = self._machine, self.world.server.disk
         self._check_labels(turn)
+        whole = turn.number % _EVERY == 0
         self.lives.check(machine, turn, self._given)
-        self.books.check(machine, disk, turn)
+        self.books.check(machine, disk, turn, whole=whole)
         queues.check(machine)
         self.facts.turned(machine, turn)
-        if turn.number % _EVERY == 0:
+        if whole:
             self._look_at_all()
 
     def _check_labels(self, turn: Turn) -> None:

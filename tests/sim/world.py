@@ -25,7 +25,7 @@ from tests.sim.network import Network
 from tests.sim.programs import Client, Shell, clean_up
 from tests.sim.server import Server
 from tests.sim.tools import Effects, Tools
-from tests.sim.violation import must
+from tests.sim.violation import Violation
 from tests.sim.witness import Witness
 from tests.sim.workers import Worker
 
@@ -137,7 +137,8 @@ class World:
         janitor.run(clean_up(self, end), INIT, USER)
         while not self._quiet(janitor):
             self.agenda.step()
-            must(self.agenda.now < end, "it never ends: {}", self._left())
+            if self.agenda.now >= end:
+                raise Violation(f"it never ends: {self._left()}")
 
     def _last_crash(self) -> None:
         boots = self.network.boots
