@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel import budget
+from kernel import budget, lifecycle
 from kernel.burst import Burst
 from kernel.calls import Call
 from kernel.effects import Send
@@ -98,6 +98,7 @@ class Answers:
             self._kernel.changed(one)
 
     def _stream(self, call: Call, burst: Burst, offset: int, text: str) -> None:
+        lifecycle.taint(self._kernel, call.process, burst.process)
         body = StreamBody(burst=burst.number, offset=offset, text=text).model_dump()
         frames = encode(Message("stream", call.id, call.spec.name, body=body))
         self._kernel.effects.sends.append(Send(call.peer, frames))

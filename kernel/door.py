@@ -58,7 +58,7 @@ class Door:
         self.socket.setsockopt(zmq.LINGER, 500)
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        self.socket.setsockopt(zmq.SNDHWM, 128)
+        self.socket.setsockopt(zmq.SNDHWM, 64)
         self.monitor: zmq.Socket[bytes] = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self.socket.bind(address)
         self._descriptor: dict[bytes, int] = {}

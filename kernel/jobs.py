@@ -17,6 +17,7 @@ from kernel import lifecycle
 from kernel.calls import DEFERRED, Deferred
 from kernel.job import Job
 from kernel.ledger import chain
+from kernel.patience import BOOT_SETTLING
 from kernel.registry import Driver
 from llmagentos.abi.driver import JobRef, JobResult
 from llmagentos.abi.errors import (
@@ -151,9 +152,10 @@ class Jobs:
             )
         if objections:
             raise job.forbidden(objections)
-        end = kernel.booted + kernel.config.boot_patience
+        known = any(True for _ in kernel.registry)
+        end = kernel.booted + (BOOT_SETTLING if known else kernel.config.boot_patience)
         if kernel.now < end:
-            kernel.timers.set_once(("jobs", "late"), end, self.driver_changed)
+            kernel.timers.set(("jobs", "late"), end, self.driver_changed)
             return ()
         raise job.unknown(kernel.registry)
 

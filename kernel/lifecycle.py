@@ -29,6 +29,9 @@ from llmagentos.abi.process import (
 if TYPE_CHECKING:
     from kernel.machine import Machine
 
+_MOST_GLOBS = 4096
+"""In all the rules of one process."""
+
 SIGNAL_EXIT = {"INT": 130, "TERM": 143, "KILL": 137}
 """Exit codes of processes that a signal ended, as shells write them: 128 + the number."""
 
@@ -67,7 +70,7 @@ def begin(
         priority=_priority(parent, spec),
         labels=tuple(sorted({*(spec.labels if spec else ()), *parent.labels})),
         limits=tighter(spec.limits if spec else None, limits, parent.limits),
-        rights=(*parent.rights, own) if own else parent.rights,
+        rights=_rights(parent, own),
         places=_places(parent, spec),
         payer=parent,
         tree=pid if parent.pid == INIT else parent.tree,
@@ -106,6 +109,19 @@ def _check_children(kernel: Machine, parent: Process) -> None:
             f"process {parent.pid} has {living} children, and may have {allowed}",
             hint="wait for one of them to end",
         )
+
+
+def _rights(parent: Process, own: Rules | None) -> tuple[Rules, ...]:
+    """Its own rules, and all that bind its parent. Raises ``EQUOTA`` for too many."""
+    if own is None:
+        return parent.rights
+    rights = (*(rules for rules in parent.rights if rules != own), own)
+    if sum(rules.size for rules in rights) > _MOST_GLOBS:
+        raise EQUOTA(
+            f"a child of process {parent.pid} would be bound by more than {_MOST_GLOBS} globs",
+            hint="give it, or those above it, fewer capabilities",
+        )
+    return rights
 
 
 def _due(kernel: Machine, parent: Process, spec: AgentSpec | None) -> float | None:

@@ -165,6 +165,7 @@ class Machine:
         collected = False
         for call in process.watchers:
             collected = collected or call.reap
+            lifecycle.taint(self, call.process, process)
             self.calls.complete(call, process.exit)
         if collected:
             lifecycle.reap(self, process)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from kernel.memory import OWN_SPACES, Brief, Found, Head, Row
 from kernel.rows import Rows
+from kernel.snippets import snippet
 
 # In an own space the owner follows from the name, and the column is empty: what a process owns in
 # shared spaces is found by an index that has nothing else in it.
@@ -43,8 +44,6 @@ _PAGE: Final = (
 
 _AT_ONCE: Final = 256 * 1024
 """Bytes of rows that are indexed or deleted in one go, which takes some 5 ms."""
-
-_SNIPPET_WORDS: Final = 16
 
 
 class MemoryTable(Rows):
@@ -204,15 +203,14 @@ class MemoryTable(Rows):
     def search(self, space: str, words: list[str], now: float, limit: int) -> list[Found]:
         quoted = " AND ".join(f'"{word}"' for word in words)
         rows = self._all(
-            f"SELECT {_ROW}, -rank AS score,"
-            f" snippet(memory_words, 0, '', '', '…', {_SNIPPET_WORDS}) AS snippet"
+            f"SELECT {_ROW}, -rank AS score, words"
             " FROM memory_words JOIN memory ON memory.id = memory_words.rowid"
             f" WHERE memory_words MATCH ? AND memory.space = ? AND {_CURRENT}"
             " ORDER BY rank LIMIT ?",
             f"room : {_token(space)} AND words : ({quoted})", space, now, limit,
         )  # fmt: skip
         return [
-            Found(score=row.pop("score"), snippet=row.pop("snippet"), row=Row(**row))
+            Found(score=row.pop("score"), snippet=snippet(row.pop("words"), words), row=Row(**row))
             for row in rows
         ]
 

@@ -16,7 +16,7 @@ from llmagentos.abi.errors import EDRIVER
 if TYPE_CHECKING:
     from kernel.machine import Machine
 
-_BOOT_SETTLING = 2.0
+BOOT_SETTLING = 2.0
 """Seconds after a boot in which drivers announce themselves one after the other."""
 
 
@@ -33,7 +33,7 @@ class Patience:
     @property
     def _booted(self) -> float:
         known = self._kernel.registry.compute()
-        settling = _BOOT_SETTLING if known else self._kernel.config.boot_patience
+        settling = BOOT_SETTLING if known else self._kernel.config.boot_patience
         return self._kernel.booted + settling
 
     def watch(self, wait: Wait) -> None:

@@ -144,8 +144,10 @@ def _unfit(demand: Demand, model: str, driver: Driver) -> str:
     if card is None or card.embeds:
         return _NOT_OFFERED
     said = _verdict(demand, f"llm:{model}@{driver.name}")
-    if said == "deny" or (said == "ask" and not demand.approved):
+    if said == "deny":
         return "is denied by the capabilities of the process, or of one above it"
+    if said == "ask" and not demand.approved:
+        return "needs an approval"
     if demand.priced and card.price is None:
         return _UNPRICED
     return ""

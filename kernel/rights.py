@@ -195,22 +195,27 @@ def _holds(spec: Syscall) -> Check:
 
 def _llm(spec: Syscall) -> Check:
     def check(kernel: Machine, caller: Process, args: Any) -> Asked:
+        if args.model is None and spec.name == "llm.embed":
+            return ()  # any model that makes vectors; the job looks at each
         named = args.model or (caller.spec.models if caller.manifest else ())
         models = [named] if isinstance(named, str) else named or [kernel.config.default_model]
         for model in models:
             check_model(caller, model)
-        return tuple(f"llm:{model}@*" for model in models if _asks(kernel, caller, model))
+        if not any(rules.ask for rules in caller.rights):
+            return ()
+        said = {model: _on_drivers(kernel, caller, model) for model in models}
+        if not any("ask" in each and "allow" not in each for each in said.values()):
+            return ()
+        # The burst may then go to any driver that has to be asked for, with any of its models.
+        return tuple(f"llm:{model}@*" for model, each in said.items() if "ask" in each)
 
     return check
 
 
-def _asks(kernel: Machine, process: Process, model: str) -> bool:
-    """Whether no driver that offers the model may have its bursts before somebody says yes."""
-    if not any(rules.ask for rules in process.rights):
-        return False
+def _on_drivers(kernel: Machine, process: Process, model: str) -> set[Verdict]:
+    """What its rules say of all the drivers that offer the model."""
     offers = [driver.name for driver in kernel.registry if driver.model(model)]
-    said = {verdict(process, f"llm:{model}@{name}") for name in offers or ("*",)}
-    return "ask" in said and "allow" not in said
+    return {verdict(process, f"llm:{model}@{name}") for name in offers or ("*",)}
 
 
 def _mem(mode: str) -> Callable[[Syscall], Check]:

@@ -223,7 +223,7 @@ class Store:
         needed = {row["payer"] for row in rows} | {row["origin"] for row in rows}
         past = self._rows("SELECT pid FROM processes WHERE reaped = 1 ORDER BY ended DESC")
         pids = [row["pid"] for row in past[kept:] if row["pid"] not in needed]
-        for table in ("messages", "approvals", "processes"):
+        for table in ("messages", "processes"):
             self._connection.executemany(
                 f"DELETE FROM {table} WHERE pid = ?", [(pid,) for pid in pids]
             )

@@ -63,7 +63,7 @@ class DriverConfig(Model):
 
 
 class Config(Model):
-    """All of it. ``default_model``, ``durability`` and ``policy`` are the kernel's; see ``plan``."""
+    """All. ``default_model``, ``durability`` and ``policy`` are the kernel's: see ``plan``."""
 
     default_model: ModelName = DEFAULT_MODEL
     drivers: list[DriverConfig] = Field(default_factory=lambda: [DriverConfig(name="edge")])

@@ -45,7 +45,7 @@ def read(kernel: Machine, call: Call, args: ReadArgs) -> ReadResult:
         lifecycle.taint(kernel, call.process, process)
         nodes, tokens = context.messages(process.head, args.last), process.context_tokens
     else:
-        nodes, tokens = _past(kernel, args.pid or 0)
+        nodes, tokens = _past(kernel, call, args.pid or 0)
         nodes = nodes[-args.last :] if args.last else nodes
     found = [
         ContextMessage(
@@ -60,11 +60,12 @@ def read(kernel: Machine, call: Call, args: ReadArgs) -> ReadResult:
     return ReadResult(messages=found, tokens=tokens)
 
 
-def _past(kernel: Machine, pid: int) -> tuple[list[Node], int]:
+def _past(kernel: Machine, call: Call, pid: int) -> tuple[list[Node], int]:
     """The context of a process that was collected, and its tokens."""
     info = kernel.graveyard.find(pid)
     if info is None:
         raise ESRCH(f"there is no process {pid}", hint="llmos ps lists them")
+    lifecycle.label(kernel, call.process, info.labels, f"process {pid}")
     nodes = nodes_from(kernel.services.history.messages(pid))
     return list(nodes.values()), info.context_tokens
 

@@ -115,7 +115,7 @@ def cancel(kernel: Machine, call: Call, args: CancelArgs) -> CancelResult:
     victims = [
         one
         for one in process.calls
-        if one.burst is not None and (args.call is None or one.id == args.call)
+        if one.spec.name == "llm.generate" and (args.call is None or one.id == args.call)
     ]
     for one in victims:
         kernel.calls.cancel_burst(one)

@@ -105,6 +105,7 @@ def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:
         origin=parent.pid,
     )
     if args.text is not None:
+        lifecycle.taint(kernel, child, call.process)
         kernel.append(child, "user", args.text)
     child.born = child.head
     kernel.journal.audit(kernel.now, call.process.pid, "proc.fork", "ok", f"pid {child.pid}")
@@ -145,6 +146,7 @@ def wait(kernel: Machine, call: Call, args: WaitArgs) -> ExitRecord | Deferred:
         past = kernel.graveyard.find(args.pid)
         if past is None or past.exit is None:
             raise ESRCH(f"there is no process {args.pid}", hint="llmos ps lists them")
+        lifecycle.label(kernel, call.process, past.labels, f"process {args.pid}")
         return past.exit
     if process is call.process:
         raise EINVAL("a process can't wait for its own end")
@@ -233,6 +235,7 @@ def info(kernel: Machine, call: Call, args: InfoArgs) -> ProcessDetail:
         past = kernel.graveyard.find(args.pid or 0)
         if past is None:
             raise ESRCH(f"there is no process {args.pid}", hint="llmos ps lists them")
+        lifecycle.label(kernel, call.process, past.labels, f"process {args.pid}")
         return ProcessDetail(process=past)
     if process.exit is not None and process.exit.answer:
         lifecycle.taint(kernel, call.process, process)

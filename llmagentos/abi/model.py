@@ -7,6 +7,7 @@ nothing about which shapes there are.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 from pydantic import (
@@ -81,11 +82,11 @@ inside replies, rows and orders that put levels of their own around it."""
 def _bounded(value: JsonValue) -> JsonValue:
     if isinstance(value, str):
         return value  # what most values are
-    level = [value]
+    level: list[JsonValue] = [value]
     for _ in range(MAX_NESTING + 1):
         if any(isinstance(v, int) and abs(v) > MAX_COUNT for v in level):
             raise ValueError("a number is larger than 2^53")
-        inside = [
+        inside: list[Iterable[JsonValue]] = [
             v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)
         ]
         level = [v for part in inside for v in part]

@@ -58,6 +58,9 @@ _TYPICAL: dict[str, Sequence[Any]] = {
     "llm.embed.model": ["vectors", "vectors", None, "m"],
     "llm.generate.messages": [_SAID, _SAID, _SAID, None, [{"role": "tool", "content": ""}]],
     "sampling": [None, {"max_tokens": 5}, {"max_tokens": 500}, {"temperature": 1.5, "stop": ["a"]}],
+    "limits": [None, {"tokens": 50}, {"kv_bytes": 100}, {"turns": 2}, {"money": 0.00001},
+        {"memory_rows": 2}, {"memory_bytes": 300}, {"storage_bytes": 300}, {"mailbox": 2},
+        {"children": 1}, {"tokens_per_minute": 60}, {"wall": "30s"}, {"context_tokens": 20}],
     "space": ["self", "self", "common", "other"],
     "path": ["a", "a", "/common/a", "b/c/d", "/common", "/", "/self", "a/", "é", "../x"],
     "key": ["a", "a", "b", "é", "a%_", "a" * 512],
@@ -76,7 +79,7 @@ _TYPICAL: dict[str, Sequence[Any]] = {
     "tool.call.name": ["clock", "clock", "mail", "nothing"],
     "arguments": [{}, {"x": "y"}, {"text": "rm -rf /"}],
     "expect": [None, 0, 1],
-}
+}  # fmt: skip
 """By the name of a field, or of a call and its field: values that get somewhere."""
 _WANTED = {"llm.generate": "messages", "fs.write": "text", "proc.spawn": "text"}
 """Fields that are not needed, but without which a call mostly gets nowhere."""

@@ -7,14 +7,13 @@ nothing about what the turns are.
 from __future__ import annotations
 
 import random
-import re
 import traceback
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 from llmagentos.abi.process import INIT
-from tests.campaigns.findings import Findings, shortest
+from tests.campaigns.findings import Findings, known, shortest
 from tests.campaigns.invariants import differences, lasting, unbalanced
 from tests.campaigns.town import Town, Wrong
 
@@ -30,7 +29,7 @@ def run(count: int, seed: int, findings: Findings, say: Callable[[int], None]) -
         turns += length
         wrong, _ = play(theme, range(length))
         if wrong:
-            findings.add(_known(wrong), partial(_told, theme, length, wrong))
+            findings.add(wrong, partial(_told, theme, length, wrong))
         say(number + 1)
     return turns
 
@@ -68,14 +67,9 @@ def _rest(town: Town) -> None:
         raise Wrong(f"at the end: {wrong[0]}")
 
 
-def _known(wrong: str) -> str:
-    """The same, whatever the numbers in it."""
-    return re.sub(r"(?<![:\w])\d+", "N", wrong)[:300]
-
-
 def _told(theme: str, length: int, wrong: str) -> str:
     """The shortest part of it that goes wrong in the same way."""
-    known = _known(wrong)
-    short = shortest(range(length), lambda fewer: _known(play(theme, fewer)[0]) == known)
+    same = known(wrong)
+    short = shortest(range(length), lambda fewer: known(play(theme, fewer)[0]) == same)
     _, said = play(theme, short)
     return "\n".join(["  " + line for line in said[-30:]] + [f"  play({theme!r}, {short})"])

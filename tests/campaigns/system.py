@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 MODEL = "fake-model"
 _BOOTING = 30.0
 _ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
-"""glibc would keep what one large message took for the next one: up to 64 MB, in which no leak can be
-seen. So it gives back what is free."""
+"""glibc would keep what one large message took for the next one: up to 64 MB, in which no leak can
+be seen. So it gives back what is free."""
 
 
 class Broken(Exception):

@@ -121,7 +121,7 @@ class Town:
         if chance.random() < 0.5:
             ask = chance.choice([[], [], ["tool:*", "mem:*", "llm:*"]])
             args["capabilities"] = {"allow": ["*", "ipc:*"], "ask": ask}
-        if chance.random() < 0.3:
+        if chance.random() < 0.4:
             args["limits"] = CALLS["proc.limits"].sound(chance, {}).get("limits")
         self._say(peer, USER, "proc.adopt", args)
 

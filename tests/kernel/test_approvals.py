@@ -406,6 +406,18 @@ def test_is_a_model_asked_for_only_if_no_other_driver_has_it(rig: Rig) -> None:
     assert waiting(rig) == []
 
 
+def test_is_every_model_asked_for_that_the_answer_may_come_from(rig: Rig) -> None:
+    models = [{"name": name, "context_length": 99} for name in ("big", "small")]
+    rig.driver("cloud", kind="cloud", models=models)
+    rig.driver("edge", models=models[1:])
+    ann = program(rig, "ann", allow=["llm:*"], ask=["llm:*@cloud"])
+    ann.start("llm.generate", messages=[{"role": "user", "content": "x"}], model=["big", "small"])
+    assert waiting(rig)[0]["capability"] == "llm:big llm:small"
+    decide(rig, 1, always=True)
+    (rules,) = rig.call("cap.list", pid=ann.pid)["rules"]
+    assert rules["approved"] == ["llm:big", "llm:small"]
+
+
 def test_is_the_hash_that_was_looked_at_the_one_that_is_decided(rig: Rig, ann: Program) -> None:
     ask(ann)
     with pytest.raises(EINVAL, match="something else"):
@@ -561,6 +573,14 @@ def test_may_a_parent_decide_for_its_child(rig: Rig, tool: FakeTool) -> None:
     assert answer(host, parent, 2, always=True) == "ok"
     host.act(child, "tool.call", **SHELL)
     assert len(tool.orders) == 3
+
+
+def test_does_nobody_decide_for_himself(rig: Rig, tool: FakeTool) -> None:
+    host = rig.host()
+    pid = rig.spawn(agent(capabilities={"allow": DECIDES, "ask": ["tool:shell(rm *)"]}))
+    host.act(pid, "tool.call", **SHELL)
+    assert answer(host, pid, 1) == answer(host, pid, 1, approve=False) == "EPERM"
+    assert status(rig, 1) == "pending"
 
 
 def test_may_nobody_else_decide(rig: Rig, tool: FakeTool) -> None:

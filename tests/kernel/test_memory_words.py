@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from kernel.effects import Tick
 from kernel.memory import _INDEXED_AT_ONCE, _TIDIED_AT_ONCE
 from kernel.memory_table import _AT_ONCE
-from llmagentos.abi.calls.mem import MAX_WORDS
+from llmagentos.abi.calls.mem import MAX_VALUE, MAX_WORDS
 from llmagentos.abi.errors import EINVAL
 from tests.kernel.keeping import OnDisk, books, do, found, spawned
 from tests.kernel.rig import FakeHost, Rig
@@ -155,11 +156,30 @@ def test_come_the_best_first_and_how_good_they_are(noted: Rig) -> None:
     assert found(noted, "noodles", limit=1) == ["diet"]
 
 
-def test_does_a_snippet_show_where_the_words_stand(rig: Rig) -> None:
-    rig.call("mem.put", key="x", value=f"{'before ' * 50}the needle here{' after' * 50}")
-    snippet = rig.call("mem.search", query="needle")["hits"][0]["snippet"]
-    assert "the needle here" in snippet
-    assert len(snippet) < 200
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [("needle", "the needle here"), ("NEEDLES", "the needle here"), ("here the", "the needle here"),
+     ("9", "9 lives"), ("live 9", "9 lives")],
+)  # fmt: skip
+def test_does_a_snippet_show_where_a_word_stands(rig: Rig, query: str, shown: str) -> None:
+    rig.call("mem.put", key="x", value=f"{'before ' * 50}the needle here\n{' after' * 50} 9 lives")
+    part = rig.call("mem.search", query=query)["hits"][0]["snippet"]
+    assert shown in part
+    assert part.startswith("…")
+    assert part.endswith("…") == (shown != "9 lives")
+    assert len(part) < 200
+
+
+def test_does_a_snippet_show_how_a_row_begins_if_nothing_better_is_known(rig: Rig) -> None:
+    rig.call("mem.put", key="x", value=f"it begins {'and goes on ' * 50} déjà vu")
+    assert rig.call("mem.search", query="deja")["hits"][0]["snippet"].startswith("x: it begins")
+
+
+def test_does_a_row_that_says_a_word_over_and_over_hold_up_nobody(rig: Rig) -> None:
+    rig.call("mem.put", key="x", value="w " * (MAX_VALUE // 2 - 2))
+    begun = time.process_time()
+    assert found(rig, "w x") == ["x"]
+    assert time.process_time() - begun < 2
 
 
 def index(rig: Rig) -> list[int]:

@@ -89,11 +89,9 @@ class Books:
         """Never passed; one that was lowered, by no more than before."""
         limit, used = ledger.limit(process, key[1]), account.spent + account.reserved
         before = limit if entry.limits is None else entry.limit
-        allowed = [one for one in (limit, before, entry.spent + entry.reserved) if one is not None]
-        must(
-            limit is None or used <= max(allowed),
-            "process {} uses {} {}, and may {}", key[0], used, key[1], limit,
-        )  # fmt: skip
+        if limit is not None and before is not None:
+            most = max(limit, before, entry.spent + entry.reserved)
+            must(used <= most, "process {} uses {} {}, and may {}", key[0], used, key[1], limit)
         entry.spent, entry.reserved = account.spent, account.reserved
         entry.limits, entry.limit = process.limits, limit
 

@@ -140,6 +140,9 @@ class Driver(Worker):
             self._later(1.0, self._go_on)
             return
         chance, steps = self.world.chance, []
+        if chance.random() < self.world.rudeness / 50:
+            self.die(chance.choice((0.5, 5.0, 30.0)))
+            return
         for run in list(self._runs.values()):
             if run.held:
                 continue

@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 _CATALOG = Catalog([Path(__file__).parents[2] / "manifests"])
 _EPOCH = 1_000_000.0
 
+_PAUSES = (0.0, 0.02, 0.1, 0.3)
+"""Seconds from the first message that arrives to the turn that takes it in, with all that came
+meanwhile."""
+
 Fate = Literal["lives", "dies before the commit", "dies after the commit"]
 
 
@@ -131,12 +135,13 @@ class Server:
     def arrive(self, door: Door, peer: bytes, item: Any) -> None:
         if not self.running:
             return
+        if not self._inbox:
+            self._schedule(self._chance.choice(_PAUSES))
         gone, heard = (ClientGone, FromClient) if door == "clients" else (DriverGone, FromDriver)
         if item == HERE:
             self._inbox.append(ClientHere(peer))
         else:
             self._inbox.append(gone(peer) if item == GONE else heard(peer, item))
-        self._schedule(self._chance.choice((0.0, 0.1, 0.4, 1.0)))
 
     def _schedule(self, seconds: float) -> None:
         moment = self.world.agenda.now + seconds

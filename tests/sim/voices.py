@@ -234,11 +234,11 @@ class Voice:
         collected = self.world.witness.lives.collected[self.pid]
         if collected and self._odds(0.4):
             pid = collected[-1]
-        name = self._one("proc.info", "ctx.read", "cap.list", "proc.wait", "proc.list")
+        name = self._one(*["proc.info"] * 4, "ctx.read", "cap.list", "proc.wait", "proc.list")
         if name == "proc.list":
             yield from self.call("proc.list", tree=self.pid)
         elif name == "proc.wait":
-            yield from self.call("proc.wait", pid=pid, timeout=1.0, reap=self._odds(0.3))
+            yield from self.call("proc.wait", pid=pid, timeout=1.0, reap=self._odds(0.5))
         else:
             yield from self.call(name, pid=self._one(pid, self.pid))
         if self._odds(0.2):

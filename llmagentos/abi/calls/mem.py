@@ -73,7 +73,8 @@ class SearchArgs(Model):
 
 
 class Hit(Model):
-    """``score``: BM25, higher is better. ``snippet``: where the words stand."""
+    """``score``: BM25, higher is better. ``snippet``: a few words around one that was looked
+    for, or the first ones."""
 
     row: MemoryRow
     score: float

@@ -1,0 +1,68 @@
+"""Do labels follow the data to whoever hears of it, also late and also from the past?"""
+
+import pytest
+
+from tests.kernel.rig import FakeHost, Rig, agent
+
+SPAWNS = {"allow": ["proc:spawn"]}
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def labels(rig: Rig, pid: int) -> list[str]:
+    found: list[str] = rig.call("proc.info", pid=pid)["process"]["labels"]
+    return found
+
+
+def family(rig: Rig, host: FakeHost, **spec: object) -> tuple[int, int]:
+    """An agent without labels, and a child of it."""
+    parent = rig.spawn(agent("parent", capabilities=SPAWNS))
+    made = host.reply(host.act(parent, "proc.spawn", manifest=agent("child", **spec), text="x"))
+    assert made is not None
+    return parent, made["result"]["pid"]
+
+
+def test_is_who_waits_labelled_by_what_the_other_read_meanwhile(rig: Rig) -> None:
+    host = rig.host()
+    parent, child = family(rig, host)
+    host.act(parent, "proc.wait", pid=child)
+    rig.call("mem.put", pid=child, key="diary", value="secret", labels=["private"])
+    host.act(child, "mem.get", key="diary")
+    assert labels(rig, parent) == []
+    host.act(child, "proc.exit", answer="secret")
+    assert labels(rig, parent) == ["private"]
+
+
+def test_is_who_hears_a_stream_labelled_before_its_first_word(rig: Rig) -> None:
+    driver, host = rig.driver(labels=["private"]), rig.host()
+    parent, child = family(rig, host)
+    host.act(parent, "proc.wait", pid=child, stream=True)
+    rig.call("mem.put", pid=child, key="diary", value="secret", labels=["private"])
+    host.act(child, "mem.get", key="diary")
+    host.act(child, "llm.generate")
+    driver.report(driver.started[-1], "secret", prompt=1)
+    assert labels(rig, parent) == ["private"]
+
+
+def test_is_a_fork_labelled_by_who_tells_it_something(rig: Rig) -> None:
+    host = rig.host()
+    parent, child = family(rig, host)
+    rig.call("mem.put", pid=parent, key="diary", value="secret", labels=["private"])
+    host.act(parent, "mem.get", key="diary")
+    forked = host.reply(host.act(parent, "proc.fork", pid=child, text="secret"))
+    assert forked is not None
+    assert labels(rig, forked["result"]["pid"]) == ["private"]
+
+
+@pytest.mark.parametrize("call", ["proc.wait", "proc.info", "ctx.read"])
+def test_does_the_past_label_who_looks_at_it(rig: Rig, call: str) -> None:
+    host = rig.host()
+    parent, child = family(rig, host, labels=["private"])
+    host.act(child, "proc.exit", answer="secret")
+    rig.call("proc.wait", pid=child)
+    assert labels(rig, parent) == []
+    host.act(parent, call, pid=child)
+    assert labels(rig, parent) == ["private"]
