@@ -107,11 +107,12 @@ def _reserve_for(burst: Burst, card: ModelCard | None, prompt: int) -> None:
     if card is None:
         return
     most = burst.sampling.max_tokens
-    if card.price is not None:
-        burst.price = card.price
-        _reserve_up_to(burst, "money", burst.cost_of(prompt, most))
     if card.kv_bytes_per_token:
         _reserve_up_to(burst, "kv_bytes", (prompt + most) * card.kv_bytes_per_token)
+    if card.price is not None:
+        # Last, since a burst with a price pays it: nothing may go wrong after that.
+        _reserve_up_to(burst, "money", burst.cost_of(prompt, most, card.price))
+        burst.price = card.price
 
 
 def _reserve(burst: Burst, what: str, amount: int) -> None:

@@ -106,18 +106,18 @@ class Burst:
     @property
     def cost(self) -> int:
         """What it cost up to now, in billionths of a currency unit."""
-        return self.cost_of(self.prompt_tokens, len(self.tokens))
+        return self.cost_of(self.prompt_tokens, len(self.tokens), self.price)
 
-    def cost_of(self, prompt: int, tokens: int) -> int:
-        """What it costs with so many tokens in all. What it brings from another driver is read
-        like its prompt."""
-        if self.price is None:
+    def cost_of(self, prompt: int, tokens: int, price: Price | None) -> int:
+        """What it costs with so many tokens in all, at this price on the driver that it is on. What
+        it brings from another driver is read like its prompt."""
+        if price is None:
             return self.sunk_cost
         read, made = prompt + self.moved_at, max(0, tokens - self.moved_at)
         return (
             self.sunk_cost
-            + ledger.price(self.price.prompt, read)
-            + ledger.price(self.price.completion, made)
+            + ledger.price(price.prompt, read)
+            + ledger.price(price.completion, made)
         )
 
     def accept(self, step: StepReport) -> bool:

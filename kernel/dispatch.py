@@ -233,7 +233,9 @@ class Dispatch:
         if call.process.stopped:
             call.process.held.append(send)
         else:
-            self._kernel.effects.sends.append(send)
+            effects = self._kernel.effects
+            effects.sends.append(send)
+            effects.size += len(body) + sum(map(len, buffers))
 
     def _close(self, call: Call) -> bool:
         """Take a call off every list that it is on; False if that was done before."""

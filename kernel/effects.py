@@ -88,17 +88,11 @@ Row = Put | Delete
 @dataclass(slots=True)
 class Effects:
     """The machine's answer to one input. ``events`` are rows of the event stream: they are
-    committed with the others, and published afterwards."""
+    committed with the others, and published afterwards. ``size``: bytes of the replies."""
 
     rows: list[Row] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    size: int = 0
     stop: bool = False
-
-    def extend(self, other: Effects) -> None:
-        self.rows += other.rows
-        self.sends += other.sends
-        self.commands += other.commands
-        self.events += other.events
-        self.stop = self.stop or other.stop

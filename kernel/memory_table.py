@@ -180,7 +180,11 @@ class MemoryTable(Rows):
     def _mend(self, limit: int) -> bool:
         """Take some of what is stale out of the index, and index anew what is still there of it;
         whether there is more."""
-        rows = self._all("SELECT id, bytes FROM memory_stale LIMIT ?", limit + 1)
+        rows = self._all(
+            "SELECT id, memory_stale.bytes AS bytes"
+            " FROM memory_stale LEFT JOIN memory USING (id) LIMIT ?",
+            limit + 1,
+        )
         some = _at_once(rows[:limit])
         stale = [(row["id"],) for row in some]
         self._run_many("DELETE FROM memory_words WHERE rowid = ?", stale)

@@ -43,6 +43,9 @@ _TURN: Final = 256
 """Messages of one socket that are applied before a commit: more make a commit cheaper, fewer
 make the first of them wait less."""
 
+_TURN_BYTES: Final = 8 * 1024 * 1024
+"""Of replies in one turn: they are all in memory until its commit."""
+
 _LINGER: Final = 0.0001
 """Seconds for which the loop looks whether more comes, before it falls asleep."""
 
@@ -198,6 +201,8 @@ class Server:
                 return
             yield received
             if number == 0 and not door.pending:
+                return
+            if self._machine.effects.size > _TURN_BYTES:
                 return
 
     def _carry_out(self, effects: Effects) -> None:

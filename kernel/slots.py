@@ -84,8 +84,9 @@ class Slots:
         self.vacate(burst, driver)
 
     def leave(self, burst: Burst) -> None:
-        """Nothing of it is left on its driver."""
+        """Nothing of it is left on its driver, which may not have heard so yet."""
         burst.kept = burst.counting = False
+        burst.driver = None
         budget.unplace(burst)
 
     def vacate(self, burst: Burst, driver: Driver) -> None:

@@ -224,6 +224,12 @@ def test_are_large_rows_indexed_and_deleted_a_few_at_a_time(rig: Rig, host: Fake
     assert books(rig)[pid]["memory_rows"] == 2
     rig.wait(5)
     assert len(index(rig)) == 2
+    for key in ("k3", "k4"):
+        rig.call("mem.put", pid=pid, key=key, value="small")
+    rig.wait(5)
+    for key in ("k3", "k4"):
+        rig.call("mem.put", pid=pid, key=key, value=2 * large)
+    assert rig.store.memory.index(64) is True, "one that was small is large now"
     rig.call("mem.put", key="huge", value="word " * (_AT_ONCE // 5 + 1))
     assert found(rig, "huge word") == ["huge"]
 

@@ -40,7 +40,10 @@ class _Entry:
 
 
 class Books:
+    """``placed``: the driver that was last told to start each burst."""
+
     def __init__(self) -> None:
+        self.placed: dict[int, str] = {}
         self._entries: dict[tuple[int, str], _Entry] = {}
         self._bursts: list[Burst] = []
         self._jobs: list[Job] = []
@@ -58,7 +61,7 @@ class Books:
         everyone = _everyone(machine)
         bursts = [burst for process in everyone.values() for burst in process.bursts]
         jobs = list(machine.jobs)
-        due = _due(_ended(self._bursts, bursts), _ended(self._jobs, jobs))
+        due = _due(_ended(self._bursts, bursts), _ended(self._jobs, jobs), self.placed)
         self._bursts, self._jobs = bursts, jobs
         reserved, kept = _reserved(bursts, jobs), _kept(machine, disk) if whole else Counter()
         self._check_rates(machine, turn.now)
@@ -161,12 +164,16 @@ def _reserved(bursts: list[Burst], jobs: list[Job]) -> Amounts:
     return found
 
 
-def _due(bursts: list[Burst], jobs: list[Job]) -> dict[tuple[int, str], tuple[int, int]]:
+def _due(
+    bursts: list[Burst], jobs: list[Job], placed: dict[int, str]
+) -> dict[tuple[int, str], tuple[int, int]]:
     """The least and the most that must have been charged for what has ended."""
     least: Amounts = Counter()
     most: Amounts = Counter()
     for burst in bursts:
         tokens = burst.prompt_tokens + len(burst.tokens) if burst.started else 0
+        there = burst.cost == burst.sunk_cost or placed.get(burst.id) == burst.driver
+        must(there, "burst {} pays {}, which never had it", burst.id, burst.driver)
         for one in chain(burst.process):
             for amounts in (least, most):
                 amounts[one.pid, "tokens"] += tokens

@@ -126,6 +126,7 @@ class Witness:
                 self._check_placed(driver, body)
             if isinstance(body, Start):
                 self.facts.started(body)
+                self.books.placed[body.burst] = driver.name
 
     def _check_placed(self, driver: Any, order: Any) -> None:
         """May this process have this model there?"""

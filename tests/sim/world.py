@@ -87,8 +87,8 @@ class World:
         chance = self.chance
         every = ["preempt", "resume_tokens", "count", "embed"]
         some = chance.sample(every[:3], chance.randint(0, 3))
-        free, dear = {"prompt": 0.0, "completion": 0.0}, {"prompt": 4.0, "completion": 20.0}
-        price = chance.choice((None, free, dear))
+        free, dear = {"prompt": 0.0, "completion": 0.0}, {"prompt": 20.0, "completion": 10.0}
+        price = chance.choice((None, free, dear, dear))
         near = [_model("m", price=price), _model("small", price=free, context_length=40)]
         far = [_model("m", price=dear), _model("small", price=chance.choice((None, dear)))]
         vectors = _model("vec", price=free, embeds=True, kv_bytes_per_token=0)
