@@ -39,8 +39,8 @@ versions, so a client ignores those that it does not know.
 **Needs** is what the caller must hold, all of it: *nothing* is open to every process, *tree* wants
 the target to be the caller or a descendant of it, *below* a descendant, *holds* wants the caller
 to have what it gives, *user* wants the user's key. The rest are capabilities, with the values of
-arguments in place of `<names>`; a process's own space and mount, `self`, need none. **Draws on** names
-the limits that the call uses up. A call that **writes** has its reply kept, so that a repeat
+arguments in place of `<names>`; a process's own space and mount, `self`, need none. **Draws on**
+names the limits that the call uses up. A call that **writes** has its reply kept, so that a repeat
 under the same id gets the first result. A call that **streams** may send parts of its answer
 before the reply.
 """

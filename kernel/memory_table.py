@@ -181,7 +181,7 @@ class MemoryTable(Rows):
         """Take some of what is stale out of the index, and index anew what is still there of it;
         whether there is more."""
         rows = self._all(
-            "SELECT id, memory_stale.bytes AS bytes"
+            "SELECT id, memory_stale.bytes + coalesce(memory.bytes, 0) AS bytes"
             " FROM memory_stale LEFT JOIN memory USING (id) LIMIT ?",
             limit + 1,
         )

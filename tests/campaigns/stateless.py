@@ -272,9 +272,9 @@ class Barrage:
     def grown(self) -> str:
         """What is wrong with the memory that it takes, or ""."""
         third = self.memory[len(self.memory) // 3 :]
-        if len(third) < 3 or max(third[-3:]) <= third[0] * 1.1 + 20:
+        if len(third) < 5 or min(third[-5:]) <= third[0] * 1.1 + 20:
             return ""
-        return f"the kernel has grown from {third[0]:.0f} to {max(third[-3:]):.0f} MB"
+        return f"the kernel has grown from {third[0]:.0f} to {min(third[-5:]):.0f} MB"
 
     def close(self) -> None:
         self._healthy.socket.close()

@@ -31,8 +31,8 @@ def durable(machine: Machine) -> dict[str, Any]:
             account = process.accounts.get(what)
             if what != "kv_bytes":
                 found[f"{process.pid}.{what}"] = account.spent if account else 0
-        used = dict(process.minute.slices) if process.minute is not None else None
-        found[f"{process.pid}.minute"] = _recent(".minute", used, machine.now)
+        used = process.minute.slices if process.minute is not None else {}
+        found[f"{process.pid}.minute"] = dict(used)
         if process.session:
             kept = machine.replays._turns.get(process.session, {})
             found[f"{process.pid}.replies"] = sorted(kept)
@@ -56,16 +56,18 @@ def _context(process: Process) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any], now: float) -> list[str]:
-    """What is not as it was, though the clock has gone on."""
+    """What is not as it was."""
     return [
         f"{name} was {before.get(name)!r} and is {after.get(name)!r}"
         for name in sorted(before.keys() | after.keys())
-        if _recent(name, before.get(name), now) != after.get(name)
+        if not _same(name, before.get(name), after.get(name), now)
     ]
 
 
-def _recent(name: str, value: Any, now: float) -> Any:
-    """Of the tokens that were used, by slices of five seconds, those of the last minute."""
-    if not name.endswith(".minute") or value is None:
-        return value
-    return {slice: n for slice, n in value.items() if (slice + 1) * 5.0 > now - 60.0} or None
+def _same(name: str, before: Any, after: Any, now: float) -> bool:
+    """Of the tokens that were used, by slices of five seconds, only the last minute counts. It may
+    be another one: the clock has gone on, or back."""
+    if not name.endswith(".minute"):
+        return bool(before == after)
+    recent = {slice: n for slice, n in (before or {}).items() if (slice + 1) * 5.0 > now - 60.0}
+    return recent.items() <= (after or {}).items()

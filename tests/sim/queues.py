@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 
 from kernel.burst import Burst
-from kernel.calls import Call
 from kernel.demand import demand_of
 from kernel.machine import Machine
 from kernel.placement import decide
