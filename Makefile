@@ -49,7 +49,7 @@ docs: $(READY)   ## are the generated pages up to date?
 	$(BIN)/python docs/generate.py --check
 
 unit: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 bench: setup     ## how much the system adds to a call, and a process to the scheduler
 	$(BIN)/python benchmarks/syscalls.py

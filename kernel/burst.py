@@ -115,9 +115,7 @@ class Burst:
             return self.sunk_cost
         read, made = prompt + self.moved_at, max(0, tokens - self.moved_at)
         return (
-            self.sunk_cost
-            + ledger.price(price.prompt, read)
-            + ledger.price(price.completion, made)
+            self.sunk_cost + ledger.price(price.prompt, read) + ledger.price(price.completion, made)
         )
 
     def accept(self, step: StepReport) -> bool:

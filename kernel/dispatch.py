@@ -242,6 +242,7 @@ class Dispatch:
         if call.done:
             return False
         call.done = True
+        call.buffers = ()  # a timer that was cancelled still knows the call, perhaps for a year
         if call.on_close is not None:
             call.on_close()
         if call.deferred:

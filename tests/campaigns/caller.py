@@ -41,6 +41,8 @@ class Call:
     since: float = 0.0
     heard: dict[int, str] = field(default_factory=dict)
     """What was streamed, by burst."""
+    again: bool = False
+    """It was said to more than one kernel."""
 
     def __str__(self) -> str:
         shown = {k: v if len(repr(v)) < 80 else repr(v)[:80] + "…" for k, v in self.args.items()}
@@ -141,6 +143,7 @@ class Caller:
         for number in sorted(self._open):
             call = self._open[number].call
             assert call is not None
+            call.again = True
             self.repeated += 1
             self._open[number].story.append(f"-- the kernel died; again {number}")
             self._send(call)

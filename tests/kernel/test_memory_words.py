@@ -170,6 +170,11 @@ def test_does_a_snippet_show_where_a_word_stands(rig: Rig, query: str, shown: st
     assert len(part) < 200
 
 
+def test_does_a_snippet_show_the_very_word_rather_than_one_like_it(rig: Rig) -> None:
+    rig.call("mem.put", key="x", value=f"{'needs ' * 50}the needle here")
+    assert "the needle here" in rig.call("mem.search", query="needle")["hits"][0]["snippet"]
+
+
 def test_does_a_snippet_show_how_a_row_begins_if_nothing_better_is_known(rig: Rig) -> None:
     rig.call("mem.put", key="x", value=f"it begins {'and goes on ' * 50} déjà vu")
     assert rig.call("mem.search", query="deja")["hits"][0]["snippet"].startswith("x: it begins")
@@ -280,3 +285,7 @@ def test_is_the_index_right_after_a_crash(tmp_path: Path) -> None:
     rig.call("mem.put", key="z", value="third")
     rig.crash()
     assert found(rig, "third") == ["z"]
+    for value in ("fourth", "fifth"):
+        rig.call("mem.put", key="z", value=value)
+    rig.crash()
+    assert (found(rig, "third"), found(rig, "fourth"), found(rig, "fifth")) == ([], [], ["z"])

@@ -130,7 +130,8 @@ def _check_spent(key: tuple[int, str], fresh: int, due: tuple[int, int]) -> None
     if what not in HELD:
         must(
             due[0] <= fresh <= due[1],
-            "process {} was charged {} {} in a turn in which {} to {} were due", pid, fresh, what, *due,
+            "process {} was charged {} {} in a turn in which {} to {} were due",
+            pid, fresh, what, *due,
         )  # fmt: skip
     must(what != "kv_bytes" or not fresh, "process {} has spent {} bytes of KV", pid, fresh)
 

@@ -24,7 +24,7 @@ class Call(NamedTuple):
     """``patience``: seconds after which its caller doesn't want it any more."""
 
     name: str
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = {}  # noqa: RUF012 - nobody writes into it
     buffers: tuple[bytes, ...] = ()
     patience: float | None = None
 

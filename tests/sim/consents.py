@@ -56,9 +56,12 @@ class Consents:
                 sent.forbidden = f"it may not {capability}"
             elif found == ASK:
                 sent.asks = capability
-        elif sent.name == "ipc.send" and not _related(machine, target, sent.pid):
-            if level(process.rights, f"ipc:mail/{target}:w") == NO:
-                sent.forbidden = f"it may not write to process {target}"
+        elif (
+            sent.name == "ipc.send"
+            and not _related(machine, target, sent.pid)
+            and level(process.rights, f"ipc:mail/{target}:w") == NO
+        ):
+            sent.forbidden = f"it may not write to process {target}"
         if not sent.forbidden:
             self._admitted[sent.id] = machine.boot
 

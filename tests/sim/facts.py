@@ -31,8 +31,8 @@ _LOST = ("EAUTH", "ESRCH")
 
 
 class Facts:
-    """``answers``: what drivers were asked for, by the first word of the answer. ``orders``: jobs of
-    tools, by what the tool was told."""
+    """``answers``: what drivers were asked for, by the first word of the answer. ``orders``: jobs
+    of tools, by what the tool was told."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}

@@ -34,8 +34,8 @@ _REASONS: Final = {"llm", "tool", "mail", "child", "approval", "timer", "driver"
 
 @dataclass(slots=True, eq=False)
 class Known:
-    """One process, as of the last turn. ``denied``: globs that were revoked from it. ``endless``: it
-    is begun again whenever it ends."""
+    """One process, as of the last turn. ``denied``: globs that were revoked from it. ``endless``:
+    it is begun again whenever it ends."""
 
     pid: int
     kind: str
@@ -138,8 +138,8 @@ class Lives:
         levels = [level(process.rights, sample) for sample in SAMPLES]
         endless = process.spec.restart.strategy == "always"
         self.known[pid] = known = Known(
-            pid, process.kind, endless, process.ppid, payer, process.labels, process.rights, levels, process.limits,
-            process.state,
+            pid, process.kind, endless, process.ppid, payer, process.labels, process.rights, levels,
+            process.limits, process.state,
         )  # fmt: skip
         known.intensity = process.spec.restart.intensity
         known.period = process.spec.restart.period

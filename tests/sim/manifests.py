@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 _LIMITS: dict[str, tuple[Any, ...]] = {
-    "tokens": (100, 500), "tokens_per_minute": (80, 300), "money": (0.0003, 0.001, 0.003), "turns": (1, 4),
-    "tool_calls": (1, 3), "kv_bytes": (400, 3000), "wall": (8.0, 60.0), "children": (0, 2),
-    "memory_rows": (1, 3), "memory_bytes": (100, 600), "storage_bytes": (50, 800),
-    "mailbox": (1, 2), "context_tokens": (20, 100),
+    "tokens": (100, 500), "tokens_per_minute": (80, 300), "money": (0.0003, 0.001, 0.003),
+    "turns": (1, 4), "tool_calls": (1, 3), "kv_bytes": (400, 3000), "wall": (8.0, 60.0),
+    "children": (0, 2), "memory_rows": (1, 3), "memory_bytes": (100, 600),
+    "storage_bytes": (50, 800), "mailbox": (1, 2), "context_tokens": (20, 100),
 }  # fmt: skip
 
 _ALLOWED = (
-    "proc:spawn", "tool:echo", "tool:shell", "tool:vault", "tool:web", "mem:notes:rw", "mem:diary:r",
-    "fs:/share:rw", "ipc:*", "llm:*", "cap:decide",
+    "proc:spawn", "tool:echo", "tool:shell", "tool:vault", "tool:web", "mem:notes:rw",
+    "mem:diary:r", "fs:/share:rw", "ipc:*", "llm:*", "cap:decide",
 )  # fmt: skip
 _ASKED = ("tool:shell(rm *", "mem:notes:w", "fs:/share:w", "llm:big", "proc:spawn")
 _DENIED = ("tool:shell(rm *", "tool:web", "ipc:topic/gossip:w", "mem:diary:*", "llm:m@cloud")

@@ -1,4 +1,4 @@
-"""Programs and the user's shells: clients that come, make calls in several lanes, die and come back.
+"""Programs and the user's shells: clients that come, make calls in several lanes, die, come back.
 
 A program has a process of its own, which it adopts with the user's key; a shell calls as the user.
 It knows nothing about what the calls do.
@@ -118,7 +118,7 @@ class Shell(Client):
 
 
 def clean_up(world: World, end: float) -> Script:
-    """The user helps all that waits for him, and after a long time ends what never ends by itself."""
+    """The user helps all that waits for him, and in the end ends what never ends by itself."""
     voice, agenda = Voice(world, INIT), world.agenda
     patience = (end - agenda.now) / 2
     while True:

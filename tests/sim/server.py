@@ -36,6 +36,7 @@ from llmagentos.abi.wire import Message
 from tests.kernel.rig import SERVICE, USER
 from tests.sim.disk import Disk
 from tests.sim.network import GONE, HERE, Door
+from tests.sim.trace import told
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -179,13 +180,16 @@ class Server:
                 self.machine.apply(one, turn.now)
             turn.effects = self.machine.flush()
             if fate == "dies before the commit":
+                self._tell(turn, fate)
                 self.die(fate)
                 return
             self.disk.commit(turn.effects.rows, turn.effects.events)
         except StoreFailed as failed:
+            self._tell(turn, "can't write")
             self._abort(turn, failed)
             return
         _decode(turn)
+        self._tell(turn, fate)
         witness.committed(turn, dies=fate != "lives")
         if fate == "lives":
             self._send(turn, len(turn.replies))
@@ -193,6 +197,11 @@ class Server:
         else:
             self._send(turn, self._chance.randint(0, len(turn.replies)))
             self.die(fate)
+
+    def _tell(self, turn: Turn, fate: str) -> None:
+        if self.world.verbose:
+            for line in told(turn, fate):
+                self.world.say(line)
 
     def _abort(self, turn: Turn, failed: StoreFailed) -> None:
         """The state can't be written: nobody may take what was done for done."""

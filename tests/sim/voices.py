@@ -20,8 +20,8 @@ Act = Generator[Call, Reply, None]
 
 
 class Voice:
-    """One lane of one process. ``last``: the last reply. ``number``: of the lane: what it writes, no
-    other lane writes."""
+    """One lane of one process. ``last``: the last reply. ``number``: of the lane: what it writes,
+    no other lane writes."""
 
     def __init__(self, world: World, pid: int) -> None:
         self.world, self.pid, self.chance = world, pid, world.chance
@@ -285,8 +285,8 @@ class Voice:
 
 
 GLOBS = (
-    "tool:shell", "tool:shell(rm *", "tool:*", "mem:notes:rw", "mem:*", "fs:/share:rw", "proc:spawn",
-    "ipc:topic/news:r", "ipc:*", "llm:m@cloud", "llm:small", "cap:decide",
+    "tool:shell", "tool:shell(rm *", "tool:*", "mem:notes:rw", "mem:*", "fs:/share:rw",
+    "proc:spawn", "ipc:topic/news:r", "ipc:*", "llm:m@cloud", "llm:small", "cap:decide",
 )  # fmt: skip
 
 ACTS: dict[Callable[[Voice], Act], int] = {

@@ -34,10 +34,11 @@ _BOUND = 400.0
 
 
 class World:
-    """``calls``: all that were ever made, by id. ``ending``: nobody begins anything new."""
+    """``calls``: all that were ever made, by id. ``ending``: nobody begins anything new.
+    ``verbose``: the trace tells of every turn."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, *, verbose: bool = False) -> None:
+        self.seed, self.verbose = seed, verbose
         self.chance = random.Random(seed)
         self.agenda = Agenda()
         self.trace: list[str] = []
@@ -125,6 +126,9 @@ class World:
         self._finish()
         self._last_crash()
         self.witness.close()
+
+    def close(self) -> None:
+        self.server.disk.close()
 
     def _finish(self) -> None:
         """Nothing goes wrong any more: everything that was begun comes to its end."""
