@@ -290,7 +290,7 @@ def _arguments(spec: Syscall, body: dict[str, Any]) -> Any:
     try:
         return validate(body)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
         first = problems[0]
         where = ".".join(map(str, first["loc"])) or "arguments"
         raise errors.EINVAL(

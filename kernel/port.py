@@ -43,7 +43,7 @@ class Port:
             else:
                 raise EPROTO(f"a driver says no {message.kind!r}")
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
+            first = error.errors(include_url=False, include_context=False)[0]
             where = ".".join(map(str, first["loc"]))
             self._refuse(peer, EPROTO(f"{message.kind}: {where}: {first['msg']}"))
         except LLMOSError as error:

@@ -48,7 +48,10 @@ class Store:
             db = Database(connection, execute_plugins=False)
             with db.tracer(lambda *_: reach("during-migration")):
                 MIGRATIONS.apply(db)
-        except (sqlite3.Error, OSError) as error:
+            self.memory = MemoryTable(connection)
+            self.files = FileTable(connection)
+            self.mail = MailTable(connection)
+        except (sqlite3.Error, OSError, StoreFailed) as error:
             raise failure(error, path) from None
         self._path = path
         self._connection = connection
@@ -56,9 +59,6 @@ class Store:
             table.name: [column.name for column in table.columns] for table in db.tables
         }
         self._statements: dict[str, str] = {}
-        self.memory = MemoryTable(connection)
-        self.files = FileTable(connection)
-        self.mail = MailTable(connection)
 
     def close(self) -> None:
         self._connection.close()

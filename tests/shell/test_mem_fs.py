@@ -249,6 +249,8 @@ def test_do_files_come_and_go_through_the_async_client(system: Machines) -> None
         async with connect_async(home=system.home.root, name="async-filer") as program:
             assert (await program.write_file("x", b"\xff" * 100)).size == 100
             assert await program.read_file("x") == b"\xff" * 100
+            with pytest.raises(EBUSY):
+                await program.write_file("x", b"", expect=0)
             both = program.write_file("y", "1"), program.write_file("z", "2")
             await asyncio.gather(*both)
             texts = await asyncio.gather(program.read_file("y"), program.read_file("z"))
