@@ -53,8 +53,8 @@ def counted(burst: Burst, tokens: int, driver: Driver, now: float) -> None:
     if fresh > 0:
         check_rate(burst.process, fresh, now)
     _reserve_up_to(burst, "tokens", most)
-    burst.prompt_tokens = tokens
     _reserve_for(burst, driver.model(burst.model), tokens)
+    burst.prompt_tokens = tokens
 
 
 def unplace(burst: Burst) -> None:

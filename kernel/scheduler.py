@@ -54,10 +54,10 @@ class Scheduler:
                 detail={"position": self.queued + 1, "estimate": estimate},
             )
         demand = demand_of(burst)
-        if self._waiting.find(demand) is None:
-            decision = decide(demand, self._kernel.registry.compute())
-            if decision.outlook == "none" and not self._patience.booting:
-                raise refusal(demand, decision, self._kernel.registry.compute(), 0)
+        wait, drivers = self._waiting.find(demand), self._kernel.registry.compute()
+        decision = wait.decision if wait is not None else decide(demand, drivers)
+        if decision.outlook == "none" and not self._patience.booting:
+            raise refusal(demand, decision, drivers, 0)
         self._bursts[burst.id] = burst
         self._enqueue(burst)
 
@@ -77,8 +77,10 @@ class Scheduler:
         self._policy.end(burst, self._kernel.now)
 
     def fail(self, burst: Burst, error: LLMOSError) -> None:
-        self.cancel(burst)
-        self._kernel.answers.failed(burst, error)
+        """It ends with this error, unless it has ended meanwhile."""
+        if burst.id in self._bursts:
+            self.cancel(burst)
+            self._kernel.answers.failed(burst, error)
 
     def hold(self, burst: Burst) -> None:
         """STOP: no further token; what it has is kept."""
@@ -91,13 +93,14 @@ class Scheduler:
 
     def release(self, burst: Burst) -> None:
         """CONT: back into the queue."""
-        if burst.state == "held":
+        if burst.state == "held" and burst.id in self._bursts:
             self._enqueue(burst)
 
     def reorder(self, process: Process) -> None:
         """Its priority or its rights are not what they were: its bursts find their places anew."""
         for burst in process.bursts:
-            if burst.state == "queued":
+            # To enqueue one may show that there is no driver for any of them, and end them all.
+            if burst.state == "queued" and burst.id in self._bursts:
                 since = burst.submitted
                 self._dequeue(burst)
                 self._enqueue(burst, since)
