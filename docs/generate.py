@@ -209,6 +209,8 @@ def _call(call: Syscall, reference: Reference) -> Iterator[str]:
         facts.append(f"**Draws on** {call.cost}.")
     if call.writes:
         facts.append("**Writes.**")
+    if call.buffers:
+        facts.append(f"**Takes** up to {call.buffers} raw buffer{'s' * (call.buffers > 1)}.")
     if call.streams:
         facts.append("**Streams.**")
     yield from ("", " ".join(facts), "", "Arguments:", "")

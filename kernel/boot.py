@@ -97,5 +97,5 @@ def _revive(kernel: Machine, process: Process) -> None:
     if process.terminate_by is not None:
         lifecycle.watch_term(kernel, process)
     if process.kind == "agent":
-        kernel.hosts.add(process, claimable=bool(process.session))
+        kernel.hosts.restore(process)
     kernel.settle(process, "the kernel was started anew")

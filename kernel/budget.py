@@ -31,28 +31,23 @@ def admit(burst: Burst, now: float) -> None:
     _reserve(burst, "tokens", most)
 
 
-def place(burst: Burst, driver: Driver) -> bool:
+def place(burst: Burst, driver: Driver, now: float) -> bool:
     """It is about to start on this driver. True if the driver is to hold it until its prompt is
-    counted. Raises ``EQUOTA`` or ``EBUDGET``."""
+    counted. Raises ``EQUOTA``, ``EBUDGET`` or ``ERATE``."""
     card = driver.model(burst.model)
     binds = any(ledger.is_limited(burst.process, what) for what in _BINDING)
     counts = "count" in driver.card.features
     prompt = burst.prompt_tokens
     if binds and not prompt and not counts:
         prompt = burst.prompt_bound
-    _reserve_up_to(burst, "tokens", burst.sampling.max_tokens + prompt)
+    _reserve_tokens(burst, prompt, now)
     _reserve_for(burst, card, prompt)
     return binds and counts and not burst.prompt_tokens
 
 
 def counted(burst: Burst, tokens: int, driver: Driver, now: float) -> None:
-    """The driver has counted the prompt: make what is reserved exact. Raises like ``place``,
-    and ``ERATE``."""
-    most = burst.sampling.max_tokens + tokens
-    fresh = most - burst.reserved.get("tokens", 0)
-    if fresh > 0:
-        check_rate(burst.process, fresh, now)
-    _reserve_up_to(burst, "tokens", most)
+    """The driver has counted the prompt: make what is reserved exact. Raises like ``place``."""
+    _reserve_tokens(burst, tokens, now)
     _reserve_for(burst, driver.model(burst.model), tokens)
     burst.prompt_tokens = tokens
 
@@ -100,6 +95,14 @@ def check_rate(process: Process, amount: int, now: float) -> None:
                 hint="lower max_tokens" if amount > most else f"try again in {wait:.0f} s",
                 detail={"pid": one.pid, "limit": most, "retry_after": round(wait, 3)},
             )
+
+
+def _reserve_tokens(burst: Burst, prompt: int, now: float) -> None:
+    most = burst.sampling.max_tokens + prompt
+    fresh = most - burst.reserved.get("tokens", 0)
+    if fresh > 0:
+        check_rate(burst.process, fresh, now)
+    _reserve_up_to(burst, "tokens", most)
 
 
 def _reserve_for(burst: Burst, card: ModelCard | None, prompt: int) -> None:

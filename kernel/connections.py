@@ -30,7 +30,8 @@ class Connections:
         self._kernel = kernel
         self._calls: dict[bytes, Ordered[Call]] = {}
         self._attached: dict[bytes, Ordered[Process]] = {}
-        self._heard: set[bytes] = set()
+        self._awaited: set[bytes] = set()
+        """Of before the boot, with processes attached, and not heard since."""
 
     @staticmethod
     def user_scope(peer: bytes) -> str:
@@ -40,8 +41,7 @@ class Connections:
         return f"{'once:' if peer.startswith(_CHOSEN_BY_US) else SHARED}{peer.hex()}"
 
     def heard(self, peer: bytes) -> None:
-        if self._kernel.now < self._kernel.booted + _RECONNECT_GRACE:
-            self._heard.add(peer)
+        self._awaited.discard(peer)
 
     def opened(self, call: Call) -> None:
         self._calls.setdefault(call.peer, Ordered()).add(call)
@@ -89,10 +89,11 @@ class Connections:
     def expect_back(self) -> None:
         """After a boot: what is attached to a connection that doesn't come back ends."""
         kernel = self._kernel
+        self._awaited = set(self._attached)
 
         def over() -> None:
-            for peer in sorted(self._attached.keys() - self._heard):
+            missing, self._awaited = self._awaited, set()
+            for peer in sorted(missing):
                 self.gone(peer)
-            self._heard.clear()
 
         kernel.timers.set("reconnect", kernel.now + _RECONNECT_GRACE, over)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -53,16 +54,13 @@ class Dispatch:
             if self._repeated(peer, scope, message):
                 return
             spec = _spec(message)
-            args = _arguments(spec, message.body)
+            args = _arguments(spec, message)
             question = rights.check(kernel, caller, spec, args)
-            if len(caller.calls) >= kernel.config.calls_open:
-                raise errors.EBUSY(
-                    f"process {caller.pid} waits for the replies to {len(caller.calls)} calls, "
-                    f"the most it may",
-                    hint="wait for some of them",
-                )
-        except errors.LLMOSError as error:
-            self._refused(caller, message.name, error)
+            _check_open(caller, kernel.config.calls_open)
+        except StoreFailed:
+            raise
+        except Exception as found:
+            error = self._error(caller, message.name, found)
             kernel.effects.sends.append(_reply(peer, message.id, message.name, _failed(error)))
             return
         call = Call(peer, message.id, spec, caller, scope, message.buffers)
@@ -80,21 +78,8 @@ class Dispatch:
             outcome = handler(self._kernel, call, *args)
         except StoreFailed:
             raise
-        except errors.LLMOSError as error:
-            self._refused(call.process, call.spec.name, error)
-            self.refuse(call, error)
-        except Exception as error:
-            # A bug in a handler must not take the kernel, and everybody else, down with it.
-            name = call.spec.name
-            self._kernel.journal.event(
-                self._kernel.now, "kernel.bug", call.process.pid,
-                call=name, error=f"{type(error).__name__}: {error}"[:500],
-            )  # fmt: skip
-            bug = errors.EIO(
-                f"{name} failed inside the kernel: {type(error).__name__}",
-                hint="this is a bug; llmos events shows it as kernel.bug",
-            )
-            self.refuse(call, bug)
+        except Exception as found:
+            self.refuse(call, self._error(call.process, call.spec.name, found))
         else:
             if isinstance(outcome, Deferred):
                 self._defer(call)
@@ -107,10 +92,20 @@ class Dispatch:
         reply = _reply(peer, message.id, message.name, _ok(result))
         self._kernel.effects.sends.append(reply)
 
-    def _refused(self, caller: Process | None, name: str, error: errors.LLMOSError) -> None:
-        if isinstance(error, errors.DeniedError):
-            pid = caller.pid if caller else 0
-            self._kernel.journal.audit(self._kernel.now, pid, name[:64], error.code, error.message)
+    def _error(self, caller: Process | None, name: str, found: Exception) -> errors.LLMOSError:
+        """What the caller is told of this. A refusal is audited. A bug must not take the kernel,
+        and everybody else, down with it."""
+        journal, now, pid = self._kernel.journal, self._kernel.now, caller.pid if caller else 0
+        if isinstance(found, errors.DeniedError):
+            journal.audit(now, pid, name[:64], found.code, found.message)
+        if isinstance(found, errors.LLMOSError):
+            return found
+        kind = type(found).__name__
+        journal.event(now, "kernel.bug", pid, call=name[:64], error=f"{kind}: {found}"[:500])
+        return errors.EIO(
+            f"{name[:64]} failed inside the kernel: {kind}",
+            hint="this is a bug; llmos events shows it as kernel.bug",
+        )
 
     def _authenticate(self, peer: bytes, message: Message) -> tuple[Process, str]:
         """Whose call it is, and the scope in which its id is unique."""
@@ -120,7 +115,7 @@ class Dispatch:
                 "the call carries no session",
                 hint="the user's key is in LLMOS_HOME/user.key; proc.adopt gives a session",
             )
-        process = self._kernel.table.of_session(hashed := digest(token))
+        process = self._kernel.table.of_session(hashed := _hashed(token))
         if process is not None:
             return process, hashed
         if hmac.compare_digest(token.encode(), self._kernel.services.user_key.encode()):
@@ -137,7 +132,7 @@ class Dispatch:
             _check_same(message, kept.name)
             self._kernel.effects.sends.append(_reply(peer, message.id, kept.name, kept.body))
             return True
-        running = self._calls.get((scope, message.id))
+        running = self._calls.get((scope, message.id)) if self._calls else None
         if running is None:
             return False
         _check_same(message, running.spec.name)
@@ -235,7 +230,9 @@ class Dispatch:
         else:
             effects = self._kernel.effects
             effects.sends.append(send)
-            effects.size += len(body) + sum(map(len, buffers))
+            effects.size += len(body)
+            if buffers:
+                effects.size += sum(map(len, buffers))
 
     def _close(self, call: Call) -> bool:
         """Take a call off every list that it is on; False if that was done before."""
@@ -255,7 +252,18 @@ class Dispatch:
         return True
 
 
+_hashed: Final = lru_cache(maxsize=4096)(digest)
+
 _VALIDATE: Final[dict[str, Callable[[Any], Any]]] = {}
+
+
+def _check_open(caller: Process, most: int) -> None:
+    if len(caller.calls) >= most:
+        raise errors.EBUSY(
+            f"process {caller.pid} waits for the replies to {len(caller.calls)} calls, the most "
+            f"it may",
+            hint="wait for some of them",
+        )
 
 
 def _check_same(message: Message, name: str) -> None:
@@ -280,7 +288,12 @@ def _spec(message: Message) -> Syscall:
     return spec
 
 
-def _arguments(spec: Syscall, body: dict[str, Any]) -> Any:
+def _arguments(spec: Syscall, message: Message) -> Any:
+    if len(message.buffers) > spec.buffers:
+        raise errors.EINVAL(
+            f"{spec.name} takes {_buffers(spec.buffers)}, and this has {len(message.buffers)}",
+            hint="docs/syscalls.md says which calls take raw buffers beside the message",
+        )
     validate = _VALIDATE.get(spec.name)
     if validate is None:
         # The model's own validator, without the convenience around it, which costs as much as the
@@ -288,7 +301,7 @@ def _arguments(spec: Syscall, body: dict[str, Any]) -> Any:
         spec.args.model_rebuild()
         validate = _VALIDATE[spec.name] = spec.args.__pydantic_validator__.validate_python
     try:
-        return validate(body)
+        return validate(message.body)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
         first = problems[0]
@@ -298,6 +311,10 @@ def _arguments(spec: Syscall, body: dict[str, Any]) -> Any:
             hint="docs/syscalls.md says what it takes",
             detail={"field": where, "problems": len(problems)},
         ) from None
+
+
+def _buffers(count: int) -> str:
+    return "one buffer" if count == 1 else f"{count or 'no'} buffers"
 
 
 def _ok(result: Model) -> bytes:

@@ -26,19 +26,26 @@ class Hosts:
         self._homeless: dict[int, Process] = {}
         self._order: list[int] = []
         """A heap of pids, some of which may have a host by now."""
-        self._claimable: set[int] = set()
+        self._claimable: dict[int, str] = {}
+        """By pid, the host that it was on. No other may claim it: one that had it before that, and
+        was away for too long to hear that it has it no more, acts under a dead session."""
 
-    def add(self, process: Process, *, claimable: bool = False) -> None:
+    def add(self, process: Process) -> None:
         """An agent that needs a host."""
         self._homeless[process.pid] = process
-        if claimable:
-            self._claimable.add(process.pid)
+        heapq.heappush(self._order, process.pid)
+
+    def restore(self, process: Process) -> None:
+        """An agent of before a boot, which may still be on its host."""
+        if process.host is None:
+            self.add(process)
         else:
-            heapq.heappush(self._order, process.pid)
+            self._homeless[process.pid] = process
+            self._claimable[process.pid], process.host = process.host, None
 
     def discard(self, process: Process) -> None:
         self._homeless.pop(process.pid, None)
-        self._claimable.discard(process.pid)
+        self._claimable.pop(process.pid, None)
         host = self._kernel.registry.named(process.host)
         if host is not None:
             host.pids.discard(process.pid)
@@ -53,7 +60,7 @@ class Hosts:
         """A host has registered: it keeps what it still runs and may, and drops the rest."""
         for pid in host.card.running:
             process = self._homeless.get(pid)
-            if process is not None and pid in self._claimable:
+            if process is not None and self._claimable.get(pid) == host.name:
                 self.discard(process)
                 self._settle_on(host, process, "was claimed by")
             elif pid not in host.pids:

@@ -95,8 +95,8 @@ class Machine:
         ``StoreFailed``: then the machine is of no use any more."""
         self.now = now
         match event:
-            case FromClient(peer, message):
-                self.calls.call(peer, message)
+            case FromClient():
+                self.calls.call(*event)
             case FromDriver(peer, message):
                 self.port.heard(peer, message)
             case ClientHere(peer):

@@ -42,6 +42,8 @@ _PAGE: Final = (
     f" WHERE space = ? AND key >= ? AND key <> ? AND {_CURRENT} ORDER BY key LIMIT ?"
 )
 
+_HEADS: Final = 4096
+
 _AT_ONCE: Final = 256 * 1024
 """Bytes of rows that are indexed or deleted in one go, which takes some 5 ms."""
 
@@ -49,6 +51,8 @@ _AT_ONCE: Final = 256 * 1024
 class MemoryTable(Rows):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
+        self._heads: dict[tuple[str, str], Head] = {}
+        """Of rows that were put of late: most that is put again is put again soon."""
         self._indexed = self._last_indexed()
         last = self._one("SELECT coalesce(max(id), 0) FROM memory")
         self._noted: set[int] = {row["id"] for row in self._all("SELECT id FROM memory_stale")}
@@ -74,6 +78,9 @@ class MemoryTable(Rows):
         return Row(*found) if found else None
 
     def head(self, space: str, key: str) -> Head | None:
+        known = self._heads.get((space, key))
+        if known is not None:
+            return known
         found = self._one(_HEAD, space, key)
         return Head(*found) if found else None
 
@@ -86,22 +93,26 @@ class MemoryTable(Rows):
     def put(self, space: str, row: Row, replaced: Head | None) -> None:
         owner = None if space.startswith(OWN_SPACES) else row.owner
         if replaced is None:
-            self._last += 1
+            id = self._last = self._last + 1
             self._run(
-                _ADD, self._last, space, row.key, row.value, row.labels, owner, row.created,
+                _ADD, id, space, row.key, row.value, row.labels, owner, row.created,
                 row.updated, row.expires, row.bytes,
             )  # fmt: skip
-            return
-        id = replaced.id
-        self._run(_CHANGE, row.value, row.labels, row.created, row.updated, row.bytes, id)
-        if (row.owner, row.expires) != (replaced.owner, replaced.expires):
-            self._run(_MOVE, owner, row.expires, id)  # apart, since there are indexes of these
-        self._stale(id, replaced.bytes)
+        else:
+            id = replaced.id
+            self._run(_CHANGE, row.value, row.labels, row.created, row.updated, row.bytes, id)
+            if (row.owner, row.expires) != (replaced.owner, replaced.expires):
+                self._run(_MOVE, owner, row.expires, id)  # apart, since there are indexes of these
+            self._stale(id, replaced.bytes)
+        if len(self._heads) >= _HEADS:
+            self._heads.clear()
+        self._heads[space, row.key] = Head(id, row.owner, row.created, row.expires, row.bytes)
 
     def delete(self, row: Head) -> None:
         self._delete(row.id, row.bytes)
 
     def _delete(self, id: int, size: int) -> None:
+        self._heads.clear()
         self._run("DELETE FROM memory WHERE id = ?", id)
         self._stale(id, size)
 
@@ -136,6 +147,7 @@ class MemoryTable(Rows):
     def bequeath(self, owner: int, heir: int) -> tuple[int, int]:
         rows, size = self._sums("owner = ?", owner)
         if rows:
+            self._heads.clear()
             self._run("UPDATE memory SET owner = ? WHERE owner = ?", heir, owner)
         return rows, size
 

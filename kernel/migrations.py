@@ -250,3 +250,8 @@ def _approvals(db: Database) -> None:
     )
     db.table("approvals").create_index(["status"])
     db.table("approvals").create_index(["pid"])
+
+
+@MIGRATIONS(name="0008_hosts")
+def _hosts(db: Database) -> None:
+    db.table("processes").add_column("host", str)

@@ -39,9 +39,12 @@ from llmagentos.home import Home
 
 _log = logging.getLogger("kernel")
 
-_TURN: Final = 256
-"""Messages of one socket that are applied before a commit: more make a commit cheaper, fewer
-make the first of them wait less."""
+_TURN: Final = 32
+"""Messages of one socket that are applied before a commit: more make a commit cheaper; fewer make
+the first of them wait less, and who sent them can go on while we do."""
+
+_TURN_FLUSHED: Final = 256
+"""The same where a commit waits for the disk."""
 
 _TURN_BYTES: Final = 8 * 1024 * 1024
 """Of replies in one turn: they are all in memory until its commit."""
@@ -70,6 +73,7 @@ class Server:
     def __init__(self, home: Home, machine: Machine, store: Store) -> None:
         self._machine = machine
         self._store = store
+        self._turn_most = _TURN_FLUSHED if store.durability == "full" else _TURN
         self._clock = Clock()
         self._stop = False
         self._warm = 0
@@ -82,8 +86,9 @@ class Server:
         self._events.bind(home.events)
         # A signal that comes just before the poll must wake it, so signals arrive as bytes too.
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._poller = zmq.Poller()
+        self._poller, self._messages = zmq.Poller(), zmq.Poller()
         for door in (self._clients, self._drivers):
+            self._messages.register(door.socket, zmq.POLLIN)
             self._poller.register(door.socket, zmq.POLLIN)
             self._poller.register(door.monitor, zmq.POLLIN)
         self._poller.register(self._wake_read, zmq.POLLIN)
@@ -133,10 +138,9 @@ class Server:
     def _look_again(self) -> dict[Any, int]:
         """What comes at once after a turn. To fall asleep and be woken costs more than a call, and
         most that call do so again when they have their reply."""
-        doors = (self._drivers, self._clients)
         end = time.monotonic() + _LINGER
         while True:
-            ready: dict[Any, int] = {door.socket: zmq.POLLIN for door in doors if door.pending}
+            ready = dict(self._messages.poll(0))
             if ready or time.monotonic() >= end:
                 return ready
             os.sched_yield()
@@ -195,7 +199,7 @@ class Server:
             door.watch(now)
         if door.socket not in ready:
             return
-        for number in range(_TURN):
+        for number in range(self._turn_most):
             received = door.receive(now)
             if received is None:
                 return

@@ -28,12 +28,12 @@ class Slots:
         self.mean_seconds = 0.0
 
     def start(self, burst: Burst, driver: Driver, model: str) -> None:
-        """Onto the driver, or on with it where its KV is kept. Raises ``EQUOTA`` or ``EBUDGET``
-        if that can't be paid for."""
+        """Onto the driver, or on with it where its KV is kept. Raises what
+        ``budget.place`` does if that is more than the process may use."""
         now, process = self._kernel.now, burst.process
         if not burst.kept:
             burst.driver, burst.model, burst.moved_at = driver.name, model, len(burst.tokens)
-            burst.counting = budget.place(burst, driver)
+            burst.counting = budget.place(burst, driver, now)
         burst.queue_seconds += now - burst.submitted
         burst.state, burst.slot_since, burst.ran_from = "running", now, len(burst.tokens)
         driver.running.add(burst)

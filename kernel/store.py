@@ -53,6 +53,7 @@ class Store:
             self.mail = MailTable(connection)
         except (sqlite3.Error, OSError, StoreFailed) as error:
             raise failure(error, path) from None
+        self.durability = durability
         self._path = path
         self._connection = connection
         self._columns = {

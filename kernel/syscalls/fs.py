@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 def write(kernel: Machine, call: Call, args: WriteArgs) -> FileInfo:
     if len(call.buffers) + (args.text is not None) != 1:
         raise EINVAL(
-            f"fs.write takes one content, and this has {len(call.buffers)} buffers"
-            f"{'' if args.text is None else ' and a text'}",
+            f"fs.write takes one content, and this has {'two' if call.buffers else 'none'}",
             hint="give the text, or one buffer beside the message",
         )
     content = call.buffers[0] if args.text is None else args.text.encode()

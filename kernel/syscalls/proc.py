@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from kernel import ledger, lifecycle
 from kernel.calls import DEFERRED, Call, Deferred
+from kernel.connections import SHARED
 from kernel.limits import lowered, tighter
 from kernel.notices import notices
 from kernel.process import Process, brief
 from kernel.rights import check_model, check_tool
 from kernel.rules import of_capabilities, tool_names
+from kernel.table import digest
 from llmagentos.abi.calls.proc import (
     AdoptArgs,
     AdoptResult,
@@ -237,8 +239,8 @@ def info(kernel: Machine, call: Call, args: InfoArgs) -> ProcessDetail:
             raise ESRCH(f"there is no process {args.pid}", hint="llmos ps lists them")
         lifecycle.label(kernel, call.process, past.labels, f"process {args.pid}")
         return ProcessDetail(process=past)
-    if process.exit is not None and process.exit.answer:
-        lifecycle.taint(kernel, call.process, process)
+    # Its prompt may be what a labelled process wrote for it, and its answer or error what it says.
+    lifecycle.taint(kernel, call.process, process)
     return ProcessDetail(
         process=process.info(),
         placement=process.placement,
@@ -251,6 +253,13 @@ def info(kernel: Machine, call: Call, args: InfoArgs) -> ProcessDetail:
 
 
 def adopt(kernel: Machine, call: Call, args: AdoptArgs) -> AdoptResult:
+    for resumed in (False, True):
+        # No reply with a token in it is kept on the disk; a repeat of the call finds what the
+        # first one has made by the token.
+        token = _token(kernel, call, resumed=resumed)
+        made = kernel.table.of_session(digest(token))
+        if made is not None:
+            return AdoptResult(pid=made.pid, name=made.name, session=token, resumed=resumed)
     process = kernel.table.named(args.name) if args.name else None
     resumed = process is not None
     if process is None:
@@ -263,12 +272,20 @@ def adopt(kernel: Machine, call: Call, args: AdoptArgs) -> AdoptResult:
             rules=of_capabilities(args.capabilities) if args.capabilities else None,
             attached=b"" if args.name else call.peer,
         )
-    token = kernel.services.mint()
+    token = _token(kernel, call, resumed=resumed)
     kernel.forget_session(process)
     kernel.table.give_session(process, token)
     kernel.changed(process)
     kernel.journal.audit(kernel.now, call.process.pid, "proc.adopt", "ok", f"pid {process.pid}")
     return AdoptResult(pid=process.pid, name=process.name, session=token, resumed=resumed)
+
+
+def _token(kernel: Machine, call: Call, *, resumed: bool) -> str:
+    """Of a session, and the same when the call is repeated. Only who has the user's key could
+    work it out."""
+    if not call.scope.startswith(SHARED):
+        return kernel.services.mint()  # what can't be repeated
+    return digest(f"{kernel.services.user_key} {call.scope} {call.id} {resumed}")
 
 
 HANDLERS: dict[str, Callable[..., Any]] = {

@@ -178,7 +178,7 @@ class Start(Model):
     not reported again, and the answer goes on from them. ``hold``: only count the prompt, report
     that, and wait to be resumed."""
 
-    burst: int
+    burst: int = Field(ge=1)
     attempt: int
     pid: Pid
     model: ModelName
@@ -192,7 +192,7 @@ class Start(Model):
 class ToolOrder(Model):
     """``key`` is the same for a repeat of the call after a crash of the kernel."""
 
-    job: int
+    job: int = Field(ge=1)
     key: str
     pid: Pid
     tool: ToolName
@@ -200,18 +200,18 @@ class ToolOrder(Model):
 
 
 class EmbedOrder(Model):
-    job: int
+    job: int = Field(ge=1)
     pid: Pid
     model: ModelName
     texts: list[Text]
 
 
 class JobRef(Model):
-    job: int
+    job: int = Field(ge=1)
 
 
 class BurstRef(Model):
-    burst: int
+    burst: int = Field(ge=1)
     attempt: int
 
 

@@ -38,7 +38,10 @@ command ends with. This module knows nothing about how errors travel (see ``wire
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+
+_MOST: Final = 2000
 
 
 class LLMOSError(Exception):
@@ -65,10 +68,15 @@ class LLMOSError(Exception):
         """``{code, message, hint, detail}``, as it travels in a reply."""
         return {
             "code": self.code,
-            "message": self.message,
-            "hint": self.hint,
+            "message": _shown(self.message),
+            "hint": _shown(self.hint),
             "detail": self.detail,
         }
+
+
+def _shown(text: str) -> str:
+    """Some errors name what they are about, and that may be as long as an argument may be."""
+    return text if len(text) <= _MOST else f"{text[:_MOST]}…"
 
 
 class UsageError(LLMOSError):

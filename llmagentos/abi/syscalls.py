@@ -23,7 +23,7 @@ class Syscall:
     ``<name>``; ``self`` means nothing, ``tree`` that the target must be the caller or a descendant
     of it, ``below`` a descendant, ``holds`` that the caller may do what it gives, ``user`` the
     user's key. ``cost`` names the limits it draws on. A call that ``writes`` has its reply kept,
-    so that a repeat gets the first result.
+    so that a repeat gets the first result. ``buffers``: how many raw ones may come beside it.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Syscall:
     cost: str = ""
     writes: bool = False
     streams: bool = False
+    buffers: int = 0
 
     @property
     def family(self) -> str:
@@ -92,7 +93,8 @@ _CALLS: Final = (
     Syscall("mem.list", "The rows there are, by key.",
             mem.ListArgs, mem.ListResult, "tree mem:<space>:r"),
     Syscall("fs.write", "Write a new version of a file.",
-            fs.WriteArgs, fs.FileInfo, "tree fs:<mount>:w", "storage_bytes", writes=True),
+            fs.WriteArgs, fs.FileInfo, "tree fs:<mount>:w", "storage_bytes", writes=True,
+            buffers=1),
     Syscall("fs.read", "Read a file.",
             fs.ReadArgs, fs.FileInfo, "tree fs:<mount>:r"),
     Syscall("fs.list", "The files and folders in a folder.",

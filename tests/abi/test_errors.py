@@ -90,3 +90,9 @@ def test_do_errors_not_share_their_details() -> None:
     one, two = errors.EIO("x", detail=detail), errors.EIO("y")
     one.detail["b"] = 2
     assert (detail, two.detail) == ({"a": 1}, {})
+
+
+def test_does_an_error_not_carry_a_whole_argument_back() -> None:
+    sent = errors.ENOENT("there is no " + "x" * 10_000, hint="y" * 10_000).to_wire()
+    assert sent["message"].endswith("x…")
+    assert len(sent["message"]) + len(sent["hint"]) < 5000

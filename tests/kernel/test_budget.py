@@ -168,6 +168,17 @@ def test_has_no_minute_more_tokens_than_the_limit(rig: Rig) -> None:
     assert [use(80), use(1)] == [None, "ERATE"]
 
 
+def test_is_the_rate_kept_for_a_driver_that_cannot_count(rig: Rig) -> None:
+    driver = rig.driver(features=[])
+    pid, session = program(rig, tokens_per_minute=200)
+    first = generate(rig, session, most=20)
+    _, reserved = spent(rig, pid, "tokens")
+    assert 100 < reserved < 200, "the most that its prompt might be, too"
+    driver.answer("x", prompt=100)
+    second = generate(rig, session, most=20)
+    assert [error(rig, first), error(rig, second)] == [None, "ERATE"]
+
+
 def test_does_the_refusal_say_when_to_try_again(rig: Rig) -> None:
     driver = rig.driver()
     _, session = program(rig, tokens_per_minute=100)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kernel.effects import Tick
 from kernel.table import digest
 from tests.kernel.rig import Rig, agent
 
@@ -40,6 +41,22 @@ def test_does_another_host_take_over_what_nobody_claims(rig: Rig) -> None:
     reply = rig.reply(number)
     assert reply is not None
     assert reply["error"]["code"] == "EAUTH", "the dead host's session still opens doors"
+
+
+def test_may_a_host_not_claim_what_another_one_got_before_the_boot(rig: Rig) -> None:
+    first = rig.host("first")
+    pid = rig.spawn()
+    second = rig.host("second")
+    first.hang()
+    rig.wait(rig.config.silence + 5)
+    assert [one.pid for one in second.assigned] == [pid]
+    session = second.session_of(pid)
+    crash(rig)
+    late = rig.host("first", running=[pid])
+    assert [body.signal for body in late.heard("signal")] == ["KILL"]
+    back = rig.host("second", running=[pid])
+    assert not back.heard("signal")
+    assert rig.call("proc.info", session=session)["process"]["host"] == "second"
 
 
 def test_is_a_host_told_to_drop_what_is_no_longer_its_own(rig: Rig) -> None:
@@ -106,6 +123,13 @@ def test_do_pids_messages_and_events_never_repeat(rig: Rig) -> None:
     seqs = [e["seq"] for e in rig.call("sys.events")["events"]]
     assert seqs == list(range(1, len(seqs) + 1))
     assert seqs[-1] > latest
+
+
+def test_does_one_that_is_new_outlive_the_end_of_the_wait_for_those_of_before(rig: Rig) -> None:
+    rig.now += 10.001
+    _, session = rig.program()
+    rig.put_in(Tick())
+    assert rig.call("proc.info", session=session)["process"]["state"] == "READY"
 
 
 def test_does_an_attached_agent_end_when_its_shell_does_not_come_back(rig: Rig) -> None:

@@ -22,6 +22,21 @@ def test_is_a_repeated_spawn_one_process(rig: Rig) -> None:
     assert len(rig.machine.table) == 2
 
 
+@pytest.mark.parametrize("name", [None, "collector"])
+def test_is_a_repeated_adoption_one_process_with_one_session(rig: Rig, name: str | None) -> None:
+    first = rig.call("proc.adopt", name=name, id=77)
+    assert rig.call("proc.adopt", name=name, id=77) == first
+    rig.crash()
+    assert rig.call("proc.adopt", name=name, id=77) == first
+    assert rig.call("proc.info", session=first["session"])["process"]["pid"] == first["pid"]
+    assert len(rig.machine.table) == 2
+    if name:
+        later = rig.call("proc.adopt", name=name, id=78)
+        assert later["resumed"]
+        assert not first["resumed"]
+        assert rig.call("proc.adopt", name=name, id=78) == later
+
+
 def test_do_two_shells_with_one_key_not_get_each_others_replies(rig: Rig) -> None:
     first = rig.call("proc.spawn", manifest=agent(), id=77, peer=b"one")
     second = rig.call("proc.spawn", manifest=agent(), id=77, peer=b"two")

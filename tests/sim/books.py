@@ -47,6 +47,7 @@ class Books:
         self._entries: dict[tuple[int, str], _Entry] = {}
         self._bursts: list[Burst] = []
         self._jobs: list[Job] = []
+        self._limits: dict[int, Limits] = {}
         self._minutes: dict[int, list[tuple[float, int]]] = defaultdict(list)
         self._rates: dict[int, int | None] = {}
 
@@ -83,6 +84,7 @@ class Books:
                     _check_spent(key, account.spent - entry.spent, due.pop(key, (0, 0)))
                     self._check_limit(key, process, account, entry)
         left = {**reserved, **kept, **{key: least for key, (least, _) in due.items()}}
+        self._limits = {pid: process.limits for pid, process in everyone.items()}
         missing = {key: n for key, n in left.items() if n and key[0] in everyone}
         must(not missing, "there are no accounts for {}", missing)
 
@@ -91,7 +93,11 @@ class Books:
     ) -> None:
         """Never passed; one that was lowered, by no more than before."""
         limit, used = ledger.limit(process, key[1]), account.spent + account.reserved
-        before = limit if entry.limits is None else entry.limit
+        before = entry.limit
+        if entry.limits is None:
+            # Of an account that is new, only what holds since the turn before is known.
+            changed = self._limits.get(key[0], process.limits) is not process.limits
+            before = None if changed else limit
         if limit is not None and before is not None:
             most = max(limit, before, entry.spent + entry.reserved)
             must(used <= most, "process {} uses {} {}, and may {}", key[0], used, key[1], limit)

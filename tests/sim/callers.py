@@ -154,6 +154,7 @@ class Caller:
         self._send(sent)
         if self.world.chance.random() < 0.02:
             self._send(sent)
+        self._ask_again(0.02)
         if call.patience is not None:
             self.world.agenda.after(call.patience, lambda: self._abandon(id))
 
@@ -180,7 +181,11 @@ class Caller:
         self._breaks += 1
         for id in sorted(self._open):
             self._send(self._open[id].sent)
-        if self._told and self.world.chance.random() < 0.5:
+        self._ask_again(0.5)
+
+    def _ask_again(self, odds: float) -> None:
+        """For what it was told before; it must be told the same."""
+        if self._told and self.world.chance.random() < odds:
             self._send(self.world.chance.choice(self._told[-20:]))
 
     def hear(self, item: Message) -> None:
@@ -202,6 +207,8 @@ class Caller:
             reply = Reply(True, item.body["result"], item.buffers)
         else:
             reply = Reply(False, item.body["error"])
+            if one.sent.name == "tool.call" and reply.code in ("EDRIVER", "ETIMEOUT"):
+                self._told.append(one.sent)
         self._go_on(one.lane, reply)
 
     def _piece(self, one: _Open, body: dict[str, Any]) -> None:

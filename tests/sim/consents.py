@@ -21,8 +21,13 @@ from tests.sim.violation import must
 
 _USERS: Final = {name for name, spec in TABLE.items() if spec.capability == "user"}
 _TREE: Final = {
-    name for name, spec in TABLE.items() if {"tree", "below"} & set(spec.capability.split())
-}
+    "proc.fork", "proc.wait", "proc.kill", "proc.nice", "proc.limits", "proc.list", "proc.info",
+    "llm.cancel", "ctx.read", "ctx.append", "ctx.compact", "ctx.checkpoint", "ctx.restore",
+    "ctx.rewind", "mem.put", "mem.get", "mem.search", "mem.delete", "mem.list", "fs.write",
+    "fs.read", "fs.list", "fs.delete", "fs.history", "fs.restore", "cap.list", "cap.grant",
+    "cap.revoke",
+}  # fmt: skip
+"""Calls that one may make on himself and those below him only."""
 
 
 class Consents:

@@ -24,14 +24,21 @@ _UNKNOWN = "?"
 @dataclass(slots=True)
 class _Cell:
     """One key. Values by their markers, None: it is not there. ``open``: what calls that are not
-    answered would make of it. ``fades``: it goes by itself."""
+    answered would make of it. ``fades``: what goes by itself; ``fading``: calls that may have
+    put such."""
 
     value: str | None = None
     fades: bool = False
     open: dict[int, str | None] = field(default_factory=dict)
+    fading: set[int] = field(default_factory=set)
 
     def may_be(self, value: str | None) -> bool:
-        return value in (self.value, *self.open.values()) or (value is None and self.fades)
+        fades = self.fades or bool(self.fading)
+        return value in (self.value, *self.open.values()) or (value is None and fades)
+
+    def close(self, call: int) -> None:
+        self.open.pop(call, None)
+        self.fading.discard(call)
 
 
 @dataclass(slots=True)
@@ -54,13 +61,16 @@ class Memory:
 
     def applied(self, sent: Sent) -> None:
         if sent.name in ("mem.put", "mem.delete"):
-            self._cell(sent).open[sent.id] = _value(sent)
+            cell = self._cell(sent)
+            cell.open[sent.id] = _value(sent)
+            if sent.args.get("ttl") is not None:
+                cell.fading.add(sent.id)
 
     def answered(self, sent: Sent, result: dict[str, Any], *, late: bool) -> None:
         space = _space(sent)
         if sent.name in ("mem.put", "mem.delete") and not late:
             cell = self._cell(sent)
-            cell.open.pop(sent.id, None)
+            cell.close(sent.id)
             cell.value, cell.fades = _value(sent), sent.args.get("ttl") is not None
         elif sent.name == "mem.get":
             self._check(sent, space, result["key"], first(result["value"]["text"]))
@@ -75,7 +85,7 @@ class Memory:
 
     def refused(self, sent: Sent, code: str) -> None:
         if sent.name in ("mem.put", "mem.delete"):
-            self._cell(sent).open.pop(sent.id, None)
+            self._cell(sent).close(sent.id)
         elif sent.name == "mem.get" and code == "ENOENT":
             self._check(sent, _space(sent), sent.args["key"], None)
 

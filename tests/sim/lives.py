@@ -48,6 +48,9 @@ class Known:
     limits: Limits
     state: str
     alive: bool = True
+    host: str | None = None
+    letters: int = 0
+    children: int = 0
     intensity: int = 0
     period: float = 0.0
     denied: list[str] = field(default_factory=list)
@@ -91,6 +94,11 @@ class Lives:
         while pid != root and pid in self.known:
             pid = self.known[pid].parent
         return pid == root
+
+    def booted(self) -> None:
+        """Hosts of before may claim what they run."""
+        for known in self.known.values():
+            known.host = None
 
     # -- after a turn ------------------------------------------------------------------------
 
@@ -154,6 +162,12 @@ class Lives:
         ):
             most = YES if payer == INIT else max(then, later)
             must(mine <= most, "child {} may {}, its parent {} may not", pid, sample, payer)
+        if process.origin is not None:
+            for name in ("tokens", "turns", "tool_calls", "money"):
+                half = getattr(above.limits, name)
+                mine = getattr(process.limits, name)
+                fair = half is None or (mine is not None and mine <= half / 2)
+                must(fair, "fork {} has {} {} of its parent's {}", pid, mine, name, half)
         lost = set(above.labels) - set(process.labels) - given.freed[payer]
         must(not lost or payer == INIT, "child {} lacks its parent's labels {}", pid, lost)
         limits_now = now.limits if now else above.limits
@@ -186,6 +200,14 @@ class Lives:
                 known.denied = denied + given.denied[process.pid]
             if process.rights != known.rights or known.denied is not denied:
                 self._rights(process, known, given)
+            self._room(machine, process, known)
+            lost = known.host is not None and process.host is None
+            must(
+                not lost or not process.session,
+                "{} has lost its host, which speaks for it",
+                known.pid,
+            )
+            known.host = process.host
             if process.limits is not known.limits:
                 self._limits(process, known)
         must(known.alive or not process.alive, "process {} has ended, and lives again", process.pid)
@@ -235,6 +257,28 @@ class Lives:
         place, known = SAMPLES.index(sample), self.known.get(pid)
         levels = [known.levels if known is not None else None, self._before.get(pid)]
         return max((each[place] for each in levels if each is not None), default=NO)
+
+    def _room(self, machine: Machine, process: Process, known: Known) -> None:
+        """Neither mail nor children grow beyond what is allowed, or was until now."""
+        box = machine.mail._boxes.get(process.pid)
+        letters = box.length if box is not None else 0
+        most = machine.mail.limit(process)
+        if letters > most and letters > known.letters:
+            before = known.limits.mailbox
+            lowered = before is None or letters <= before
+            must(
+                lowered and process.limits is not known.limits,
+                "{} has {} letters",
+                known.pid,
+                letters,
+            )
+        known.letters = letters
+        allowed, children = process.limits.children, len(process.children)
+        if allowed is not None and children > allowed and children > known.children:
+            living = sum(machine.table.get(pid).alive for pid in process.children)
+            lowered = process.limits is not known.limits
+            must(living <= allowed or lowered, "process {} has {} children", known.pid, living)
+        known.children = children
 
     def _limits(self, process: Process, known: Known) -> None:
         for name in Limits.model_fields:

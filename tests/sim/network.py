@@ -109,9 +109,10 @@ class Link:
         self.end.up()
 
     def cut(self, outage: float) -> None:
-        """The connection breaks, and stands again after so many seconds."""
-        self._break()
-        self._network.agenda.after(outage, self.connect)
+        """The connection breaks, and stands again after so many seconds. Those are enough for the
+        kernel to hear of it, or it never does."""
+        noticed, now = self._break(), self._network.agenda.now
+        self._network.agenda.at(now + outage if outage < _GRACE else noticed + outage, self.connect)
 
     def close(self) -> None:
         """For good: the process has ended, and what it has sent may still arrive."""
@@ -127,9 +128,11 @@ class Link:
             up.clear()
             down.cut(self._network.chance)
 
-    def _break(self) -> None:
+    def _break(self) -> float:
+        """When the kernel hears of it."""
+        agenda = self._network.agenda
         if self._pipes is None:
-            return
+            return agenda.now
         (up, down), self._pipes = self._pipes, None
         up.cut(self._network.chance)
         down.cut(self._network.chance)
@@ -140,8 +143,9 @@ class Link:
             if self._pipes is None and (self._breaks, self._network.boots) == (breaks, boots):
                 self._network.kernel.arrive(self.door, self.peer, GONE)
 
-        agenda = self._network.agenda
-        agenda.at(max(agenda.now, up.last) + _GRACE, notice)
+        moment = max(agenda.now, up.last) + _GRACE
+        agenda.at(moment, notice)
+        return moment
 
     def _delay(self) -> float:
         return self._network.chance.uniform(0.1, 2.0) * self._slow

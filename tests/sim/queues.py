@@ -16,14 +16,15 @@ from kernel.placement import decide
 from tests.sim.violation import must
 
 
-def check(machine: Machine) -> None:
+def check(machine: Machine, gone: set[bytes]) -> None:
+    """``gone``: connections that have ended."""
     bursts = [burst for process in machine.table for burst in process.bursts]
     _check_bursts(machine, bursts)
     _check_waits(machine, bursts)
     _check_drivers(machine, bursts)
     _check_jobs(machine)
     _check_hosts(machine)
-    _check_calls(machine)
+    _check_calls(machine, gone)
 
 
 def _check_bursts(machine: Machine, bursts: list[Burst]) -> None:
@@ -149,7 +150,7 @@ def _check_hosts(machine: Machine) -> None:
             must(there, "host {} runs process {}, which is not there", host.name, pid)
 
 
-def _check_calls(machine: Machine) -> None:
+def _check_calls(machine: Machine, gone: set[bytes]) -> None:
     """Each call that is open waits for one thing, which knows of it."""
     mail, found = machine.mail, [job.call for job in machine.jobs]
     for process in machine.table:
@@ -164,10 +165,14 @@ def _check_calls(machine: Machine) -> None:
     answerers = Counter(found)
     open_calls = list(machine.calls._calls.values())
     for call in open_calls:
+        must(call.peer not in gone, "call {} of {} waits for nobody", call.id, call.peer)
         times = answerers.pop(call, 0)
         must(times == 1, "call {} of {} waits for {} things", call.id, call.spec.name, times)
         must(not call.done and call.process.alive, "call {} is over, and still open", call.id)
         must(call in call.process.calls, "call {} is not on its process's list", call.id)
+    for process in machine.table:
+        ends = process.alive and process.attached in gone
+        must(not ends, "process {} outlives its connection", process.pid)
     must(not answerers, "calls that are over are waited for: {}", [c.id for c in answerers])
     listed = sum(len(process.calls) for process in machine.table)
     must(listed == len(open_calls), "{} calls are open, and {} are listed", len(open_calls), listed)

@@ -251,8 +251,10 @@ class Voice:
             return
         act = self.chance.random()
         if act < 0.35:
-            signal = self._one("TERM", "KILL", "STOP", "CONT", "CONT", "INT")
+            signal = self._one("TERM", "KILL", "STOP", "STOP", "CONT", "CONT", "INT")
             yield from self.call("proc.kill", pid=pid, signal=signal, tree=self._odds(0.3))
+            if signal == "STOP" and self._odds(0.5):
+                yield from self.call("proc.kill", pid=pid, signal="CONT")
         elif act < 0.5:
             limits = self._one({"tokens": 200}, {"turns": 3}, {"children": 1}, {"money": 0.001})
             yield from self.call("proc.limits", pid=pid, limits=limits)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kernel.effects import FromClient, Input, Put
+from kernel.effects import ClientGone, ClientHere, FromClient, Input, Put
 from kernel.machine import Machine
 from llmagentos.abi.audit import first_break
 from llmagentos.abi.calls.sys import AuditEntry
@@ -43,6 +43,8 @@ class Witness:
         self.facts, self.consents = Facts(), Consents()
         self.events: list[dict[str, Any]] = []
         self._given = Given()
+        self._gone: set[bytes] = set()
+        """Connections that have ended, in the turn at hand."""
         self._revoked: dict[int, dict[int, list[str]]] = {}
         self._lasting: dict[str, Any] | None = None
         self._rows = {"memory": 0, "mail": 0, "publications": 0, "files": 0}
@@ -57,9 +59,14 @@ class Witness:
         """A turn begins. ``risky``: it may be lost, and then all must be as it is now."""
         self._given = Given()
         self._revoked.clear()
+        self._gone.clear()
         self._lasting = durable(self._machine) if risky else None
 
     def applies(self, one: Input) -> None:
+        if isinstance(one, ClientGone):
+            self._gone.add(one.peer)
+        elif isinstance(one, FromClient | ClientHere):
+            self._gone.discard(one.peer)
         if not isinstance(one, FromClient):
             return
         for label in declassified(one):
@@ -87,10 +94,12 @@ class Witness:
 
     def booted(self, turn: Turn) -> None:
         self.books.booted()
+        self.lives.booted()
         if self._lasting is not None:
             changed = differences(self._lasting, durable(self._machine), turn.now)
             must(not changed, "a boot changes {}", changed[:3])
         self._given = Given()
+        self._gone.clear()
         self._events(turn)
         self._check(turn)
         self._look_at_all()
@@ -167,7 +176,7 @@ class Witness:
         whole = turn.number % _EVERY == 0
         self.lives.check(machine, turn, self._given)
         self.books.check(machine, disk, turn, whole=whole)
-        queues.check(machine)
+        queues.check(machine, self._gone)
         self.facts.turned(machine, turn)
         if whole:
             self._look_at_all()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmagentos.abi.wire import Message
 from tests.kernel.rig import SERVICE
+from tests.sim.violation import must
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -29,7 +30,7 @@ class Worker:
         self.peer = b""
         self.state = "ready"
         self._life = 0
-        self._hanging = False
+        self._hanging = self._rude = False
         self._backlog: list[tuple[str, Any]] = []
         self._registered = _NEVER
         self.start()
@@ -40,7 +41,7 @@ class Worker:
             return
         self.alive, self._life = True, self._life + 1
         self.peer = f"{self.name}-{self._life}".encode()
-        self._registered, self._hanging = _NEVER, False
+        self._registered, self._hanging, self._rude = _NEVER, False, False
         self._backlog.clear()
         self.state = "ready"
         if self.world.chance.random() < 0.3 and self.card["kind"] != "host":
@@ -65,6 +66,7 @@ class Worker:
 
     def babble(self) -> None:
         """Nonsense, for which the kernel turns it away."""
+        self._rude = True
         bodies = ({"steps": 5}, {"steps": [{"burst": -1}]}, {"state": "sleepy"}, {"job": "x"})
         self.say(self.world.chance.choice(("report", "beat", "result", "welcome")),
                  self.world.chance.choice(bodies))  # fmt: skip
@@ -108,6 +110,9 @@ class Worker:
             if kind == "who":
                 self._forgotten()
             elif kind == "refuse":
+                # Another of the same name may not be known to have died.
+                fair = self._rude or body.code == "EBUSY"
+                must(fair, "{} is turned away for nothing: {}", self.name, body)
                 self.die(self.world.chance.uniform(0.5, 5.0))
             elif kind == "welcome":
                 self._welcomed()

@@ -25,12 +25,13 @@ from tests.sim.network import Network
 from tests.sim.programs import Client, Shell, clean_up
 from tests.sim.server import Server
 from tests.sim.tools import Effects, Tools
-from tests.sim.violation import Violation
+from tests.sim.violation import Violation, must
 from tests.sim.witness import Witness
 from tests.sim.workers import Worker
 
 _BOUND = 400.0
-"""Virtual seconds in which all must come to its end when nothing goes wrong any more."""
+"""Virtual seconds in which so many turns must come, and again in which all must come to its end
+when nothing goes wrong any more."""
 
 
 class World:
@@ -123,6 +124,7 @@ class World:
     def run(self, turns: int) -> None:
         while self.server.turns < turns:
             self.agenda.step()
+            must(self.agenda.now < _BOUND, "the kernel makes no progress")
         self._finish()
         self._last_crash()
         self.witness.close()

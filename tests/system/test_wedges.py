@@ -569,6 +569,41 @@ def test_is_a_driver_that_hangs_taken_for_dead(shared: Machines, hung: Any) -> N
         assert user.call("drv.info", name="hung")["state"] == "ready"
 
 
+_BUGGY = """
+import sys
+from kernel import rights
+from kernel.__main__ import main
+from kernel.syscalls import HANDLERS
+
+def bug(*args):
+    raise RuntimeError("a bug")
+
+check = rights.check
+rights.check = lambda kernel, caller, spec, args: (
+    bug() if spec.name == "drv.list" else check(kernel, caller, spec, args)
+)
+HANDLERS["sys.info"] = bug
+sys.exit(main())
+"""
+
+
+def test_does_a_bug_in_the_kernel_fail_one_call_and_no_other(machines: Machines) -> None:
+    kernel = machines.start("-c", _BUGGY)
+    with machines.raw() as raw:
+        raw.call("sys.ping", seconds=20)
+    with machines.user() as user:
+        for name in ("sys.info", "drv.list"):
+            call = user.open("sys.ping"), user.open(name), user.open("proc.list")
+            with pytest.raises(errors.EIO, match=f"{name} failed inside the kernel: RuntimeError"):
+                call[1].result(1)
+            assert call[0].result(1)
+            assert call[2].result(1)["processes"]
+        events = user.call("sys.events")["events"]
+    bugs = [event["data"] for event in events if event["type"] == "kernel.bug"]
+    assert [bug["call"] for bug in bugs] == ["sys.info", "drv.list"]
+    assert kernel.poll() is None
+
+
 def test_was_nothing_a_bug_of_the_kernel(shared: Machines) -> None:
     with shared.user() as user:
         events = user.call("sys.events", limit=10_000)["events"]
