@@ -50,6 +50,7 @@ class Config:
     processes_kept: int = 10_000
     """Collected processes in the history, with their contexts."""
     audit_kept: int = 1_000_000
+    """Entries of the audit log."""
     versions_kept: int = 100
     """Versions of one file."""
     publications_kept: int = 1000

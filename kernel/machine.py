@@ -57,7 +57,7 @@ class Machine:
         self.booted = 0.0
         self.next_message = 1
         self.next_burst = 1
-        self.journal = Journal(config.events_kept)
+        self.journal = Journal(config, services.history)
         self.timers = Timers()
         self.table = Table()
         self.registry = Registry()

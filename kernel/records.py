@@ -38,6 +38,7 @@ class Snapshot:
     event_seq: int = 0
     event_oldest: int = 1
     audit_seq: int = 0
+    audit_oldest: int = 1
     audit_hash: str = ""
     drained: list[str] = field(default_factory=list)
     held: list[tuple[int, str, int]] = field(default_factory=list)

@@ -145,6 +145,7 @@ class Store:
             event_oldest=bounds["oldest"] or 1,
             # What is missing at the end of the log must not be filled up unseen.
             audit_seq=max(meta.get("audit_seq", 0), last_audit[0]["seq"] if last_audit else 0),
+            audit_oldest=self._rows("SELECT min(seq) AS oldest FROM audit")[0]["oldest"] or 1,
             audit_hash=last_audit[0]["hash"] if last_audit else "",
             drained=[key[8:] for key, on in meta.items() if key.startswith("drained:") and on],
             held=[*self.memory.held(), *self.files.held()],

@@ -13,6 +13,9 @@ from llmagentos.abi.calls.sys import AuditEntry
 
 GENESIS = "0" * 64
 
+CUT = "audit.cut"
+"""The action of an entry that says that all up to another one were let go, since they are old."""
+
 
 def chain_hash(
     previous: str, seq: int, time: float, pid: int, action: str, verdict: str, detail: str
@@ -22,10 +25,20 @@ def chain_hash(
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def first_break(entries: Iterable[AuditEntry], previous: str = GENESIS) -> int | None:
-    """The seq of the first entry that was changed, removed or put in; None if the chain holds."""
-    expected = None
+def cut_detail(last: int, hash: str) -> str:
+    """What such an entry says of the last one that went."""
+    return f"up to {last} {hash}"
+
+
+def first_break(entries: Iterable[AuditEntry]) -> int | None:
+    """The seq of the first entry that was changed, removed or put in; None if the chain holds. One
+    whose beginning is missing, and has no entry about that, is broken at 1."""
+    previous, owed, expected = GENESIS, "", None
     for entry in entries:
+        if expected is None and entry.seq > 1:
+            previous, owed = entry.previous, cut_detail(entry.seq - 1, entry.previous)
+        if entry.action == CUT and entry.detail == owed:
+            owed = ""
         made = chain_hash(
             entry.previous, entry.seq, entry.time, entry.pid,
             entry.action, entry.verdict, entry.detail,
@@ -34,4 +47,4 @@ def first_break(entries: Iterable[AuditEntry], previous: str = GENESIS) -> int |
         if entry.previous != previous or made != entry.hash or out_of_line:
             return entry.seq
         previous, expected = entry.hash, entry.seq + 1
-    return None
+    return 1 if owed else None

@@ -40,10 +40,10 @@ def verify(as_json: bool) -> int:
     with open_system() as system:
         log = _Log(system)
         broken = first_break(log.entries())
-    why = "does not follow from the one before"
     if broken is None:
-        # A chain whose ends were cut off holds in itself.
-        broken, why = log.cut_at(), "is missing"
+        # A chain whose end was cut off holds in itself.
+        broken = log.cut_at()
+    why = "does not follow from the one before" if log.has(broken) else "is missing"
     if as_json:
         print_json({"ok": broken is None, "entries": log.seen, "broken_at": broken})
         return 0 if broken is None else 1
@@ -82,10 +82,11 @@ class _Log:
             if not page.entries or self._last >= page.latest:
                 return
 
+    def has(self, seq: int | None) -> bool:
+        return seq is not None and self._first <= seq <= self._last
+
     def cut_at(self) -> int | None:
         """The first entry that should be there and is not; None if none is missing."""
-        if self.seen and self._first != 1:
-            return 1
         if self._last != self._latest:
             return min(self._last, self._latest) + 1
         return None

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from kernel.config import Config
 from llmagentos.abi.audit import first_break
 from llmagentos.abi.calls.sys import AuditEntry
 from llmagentos.abi.errors import EAUTH, EINVAL, EPERM, EQUOTA, ESRCH
@@ -86,6 +87,19 @@ def test_does_the_audit_chain_hold_over_a_crash_and_show_a_forgery(rig: Rig) -> 
     forged = [e.model_copy(update={"detail": "never"}) if e.seq == 2 else e for e in entries]
     assert first_break(forged) == 2
     assert first_break(entries[:1] + entries[2:]) in (3, None if len(entries) == 2 else 3)
+
+
+def test_does_the_audit_log_let_old_entries_go_and_say_so() -> None:
+    rig = Rig(Config(default_model=MODEL, audit_kept=20))
+    for number in range(150):
+        if number == 70:
+            rig.crash()
+        rig.spawn()
+        entries = audited(rig)
+        assert len(entries) <= 20 + 100 + 1
+        assert first_break(entries) is None
+    assert entries[0].seq > 1
+    assert entries[-1].seq > 150
 
 
 @pytest.mark.parametrize(

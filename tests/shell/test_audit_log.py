@@ -7,20 +7,25 @@ from typing import Any
 
 import pytest
 
-from llmagentos.abi.audit import GENESIS, chain_hash
+from llmagentos.abi.audit import CUT, GENESIS, chain_hash, cut_detail
 from shell.cli import main
 from shell.commands import audit
 
 LENGTH = 2500
 
 
-def _chain(numbers: Sequence[int]) -> list[dict[str, Any]]:
-    entries, previous = [], GENESIS
+def _chain(numbers: Sequence[int], cut: int = 0) -> list[dict[str, Any]]:
+    """``cut``: the last of the entries says that those up to this one were let go."""
+    entries: list[dict[str, Any]] = []
+    previous = GENESIS
     for seq in numbers:
-        hashed = chain_hash(previous, seq, 1.0, 1, "proc.kill", "denied", "")
+        action, detail = "proc.kill", ""
+        if cut and seq == numbers[-1]:
+            action, detail = CUT, cut_detail(cut, entries[cut - 1]["hash"])
+        hashed = chain_hash(previous, seq, 1.0, 1, action, "denied", detail)
         entries.append({
-            "seq": seq, "time": 1.0, "pid": 1, "action": "proc.kill", "verdict": "denied",
-            "detail": "", "previous": previous, "hash": hashed,
+            "seq": seq, "time": 1.0, "pid": 1, "action": action, "verdict": "denied",
+            "detail": detail, "previous": previous, "hash": hashed,
         })  # fmt: skip
         previous = hashed
     return entries
@@ -45,6 +50,7 @@ class _System:
 
 
 WHOLE = _chain(range(1, LENGTH + 1))
+SHORT = _chain(range(1, LENGTH + 1), cut=1200)
 
 
 @pytest.mark.parametrize(
@@ -56,11 +62,18 @@ WHOLE = _chain(range(1, LENGTH + 1))
         (WHOLE[:1000], LENGTH, 1001),
         (WHOLE, LENGTH - 1, LENGTH),
         ([], LENGTH, 1),
-        (WHOLE[1:], LENGTH, 2),
+        (WHOLE[1:], LENGTH, 1),
+        (SHORT[1200:], LENGTH, None),
+        (SHORT[1199:], LENGTH, 1),
+        (SHORT[1201:], LENGTH, 1),
+        (SHORT[1200:-1], LENGTH - 1, 1),
+        ([*SHORT[1200:1300], *SHORT[1301:]], LENGTH, 1302),
         (_chain(range(5, 9)), 8, 1),
         ([*WHOLE[:9], *WHOLE[10:]], LENGTH, 11),
     ],
-    ids=["whole", "none yet", "last one", "end", "added", "all", "first", "forged", "middle"],
+    ids=["whole", "none yet", "last one", "end", "added", "all", "first",
+         "let go", "not all let go", "more than that", "let go unsaid", "middle after that",
+         "forged", "middle"],
 )
 def test_is_what_is_missing_found(
     entries: list[dict[str, Any]],
@@ -73,7 +86,8 @@ def test_is_what_is_missing_found(
     status = main(["audit", "verify"])
     told = capsys.readouterr()
     if broken is None:
-        assert (status, told.out) == (0, f"the audit log holds: {latest} entries, none changed\n")
+        holds = f"the audit log holds: {len(entries)} entries, none changed\n"
+        assert (status, told.out) == (0, holds)
     else:
         assert status == 1
         assert f"entry {broken} " in told.err
