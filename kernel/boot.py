@@ -31,8 +31,11 @@ def boot(kernel: Machine, snapshot: Snapshot, now: float) -> Effects:
     kernel.next_burst = snapshot.boot * _BURSTS_A_BOOT
     kernel.next_message = snapshot.last_message + 1
     kernel.journal.restore(
-        snapshot.event_seq, snapshot.event_oldest,
-        snapshot.audit_seq, snapshot.audit_oldest, snapshot.audit_hash,
+        snapshot.event_seq,
+        snapshot.event_oldest,
+        snapshot.audit_seq,
+        snapshot.audit_oldest,
+        snapshot.audit_hash,
     )
     kernel.effects.rows.append(Put("meta", {"key": "boot", "value": snapshot.boot}))
     _restore_processes(kernel, snapshot)

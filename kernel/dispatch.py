@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
-
-from kernel import rights
+from kernel import envelope, rights
 from kernel.calls import Buffered, Call, Deferred
 from kernel.config import StoreFailed
 from kernel.connections import SHARED
-from kernel.effects import Send
 from kernel.process import Process
 from kernel.replays import Kept
 from kernel.syscalls import HANDLERS
@@ -26,8 +22,6 @@ from kernel.table import digest
 from llmagentos.abi import errors, wire
 from llmagentos.abi.calls.sys import PingResult
 from llmagentos.abi.model import Model
-from llmagentos.abi.process import ErrorRecord
-from llmagentos.abi.syscalls import TABLE, Syscall
 from llmagentos.abi.wire import Message
 
 if TYPE_CHECKING:
@@ -53,15 +47,15 @@ class Dispatch:
             caller, scope = self._authenticate(peer, message)
             if self._repeated(peer, scope, message):
                 return
-            spec = _spec(message)
-            args = _arguments(spec, message)
+            spec = envelope.called(message)
+            args = envelope.arguments(spec, message)
             question = rights.check(kernel, caller, spec, args)
             _check_open(caller, kernel.config.calls_open)
         except StoreFailed:
             raise
         except Exception as found:
-            error = self._error(caller, message.name, found)
-            kernel.effects.sends.append(_reply(peer, message.id, message.name, _failed(error)))
+            body = envelope.failed(self._error(caller, message.name, found))
+            kernel.effects.sends.append(envelope.reply(peer, message.id, message.name, body))
             return
         call = Call(peer, message.id, spec, caller, scope, message.buffers)
         if question and not kernel.approvals.allows(call, question, args):
@@ -89,7 +83,7 @@ class Dispatch:
     def _ping(self, peer: bytes, message: Message) -> None:
         now = self._kernel.now
         result = PingResult(time=now, uptime=now - self._kernel.booted)
-        reply = _reply(peer, message.id, message.name, _ok(result))
+        reply = envelope.reply(peer, message.id, message.name, envelope.ok(result))
         self._kernel.effects.sends.append(reply)
 
     def _error(self, caller: Process | None, name: str, found: Exception) -> errors.LLMOSError:
@@ -130,7 +124,8 @@ class Dispatch:
         kept = self._kernel.replays.find(scope, message.id)
         if kept is not None:
             _check_same(message, kept.name)
-            self._kernel.effects.sends.append(_reply(peer, message.id, kept.name, kept.body))
+            reply = envelope.reply(peer, message.id, kept.name, kept.body)
+            self._kernel.effects.sends.append(reply)
             return True
         running = self._calls.get((scope, message.id)) if self._calls else None
         if running is None:
@@ -160,12 +155,12 @@ class Dispatch:
         """The call succeeded."""
         buffers: tuple[bytes, ...] = ()
         if isinstance(result, Buffered):
-            body, buffers = _ok(result.result), result.buffers
+            body, buffers = envelope.ok(result.result), result.buffers
         else:
-            body = _ok(result)
+            body = envelope.ok(result)
         if len(body) > wire.MAX_BODY:
             # The receiver would refuse it. A call that wrote has taken effect all the same.
-            body = _failed(_too_large(len(body)))
+            body = envelope.failed(envelope.too_large(len(body)))
         if self._close(call):
             if call.spec.writes:
                 self._keep(call, body)
@@ -174,7 +169,7 @@ class Dispatch:
     def refuse(self, call: Call, error: errors.LLMOSError, *, keep: bool = False) -> None:
         """The call failed. ``keep``: a repeat of it gets the same error, not a second try."""
         if self._close(call):
-            body = _failed(error)
+            body = envelope.failed(error)
             if keep:
                 self._keep(call, body)
             self._answer(call, body)
@@ -224,7 +219,7 @@ class Dispatch:
             self._kernel.replays.keep(kept)
 
     def _answer(self, call: Call, body: bytes, buffers: tuple[bytes, ...] = ()) -> None:
-        send = _reply(call.peer, call.id, call.spec.name, body, buffers)
+        send = envelope.reply(call.peer, call.id, call.spec.name, body, buffers)
         if call.process.stopped:
             call.process.held.append(send)
         else:
@@ -254,8 +249,6 @@ class Dispatch:
 
 _hashed: Final = lru_cache(maxsize=4096)(digest)
 
-_VALIDATE: Final[dict[str, Callable[[Any], Any]]] = {}
-
 
 def _check_open(caller: Process, most: int) -> None:
     if len(caller.calls) >= most:
@@ -273,66 +266,3 @@ def _check_same(message: Message, name: str) -> None:
             f"id {message.id} was used for {name} before, and can't be used for {message.name}",
             hint="ids grow, and none is used twice",
         )
-
-
-def _spec(message: Message) -> Syscall:
-    if message.kind != "call":
-        raise errors.EPROTO(f"a client says no {message.kind!r}", hint="see docs/wire.md")
-    spec = TABLE.get(message.name)
-    if spec is None:
-        near = get_close_matches(message.name[:64], TABLE, 1)
-        raise errors.EINVAL(
-            f"there is no call {message.name[:64]!r}",
-            hint=f"did you mean {near[0]}?" if near else "docs/syscalls.md lists them",
-        )
-    return spec
-
-
-def _arguments(spec: Syscall, message: Message) -> Any:
-    if len(message.buffers) > spec.buffers:
-        raise errors.EINVAL(
-            f"{spec.name} takes {_buffers(spec.buffers)}, and this has {len(message.buffers)}",
-            hint="docs/syscalls.md says which calls take raw buffers beside the message",
-        )
-    validate = _VALIDATE.get(spec.name)
-    if validate is None:
-        # The model's own validator, without the convenience around it, which costs as much as the
-        # validation. It is built when it is first needed.
-        spec.args.model_rebuild()
-        validate = _VALIDATE[spec.name] = spec.args.__pydantic_validator__.validate_python
-    try:
-        return validate(message.body)
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-        first = problems[0]
-        where = ".".join(map(str, first["loc"])) or "arguments"
-        raise errors.EINVAL(
-            f"{spec.name}: {where}: {first['msg'].removeprefix('Value error, ')}",
-            hint="docs/syscalls.md says what it takes",
-            detail={"field": where, "problems": len(problems)},
-        ) from None
-
-
-def _buffers(count: int) -> str:
-    return "one buffer" if count == 1 else f"{count or 'no'} buffers"
-
-
-def _ok(result: Model) -> bytes:
-    dumped = result.__pydantic_serializer__.to_python(result, mode="json")
-    return wire.pack({"ok": True, "result": dumped})
-
-
-def _failed(error: errors.LLMOSError) -> bytes:
-    record = ErrorRecord(**error.to_wire())
-    return wire.pack({"ok": False, "error": record.model_dump(mode="json")})
-
-
-def _too_large(size: int) -> errors.EQUOTA:
-    return errors.EQUOTA(
-        f"the result takes {size:,} bytes; the most is {wire.MAX_BODY:,}",
-        hint="ask for less of it",
-    )
-
-
-def _reply(peer: bytes, id: int, name: str, body: bytes, buffers: tuple[bytes, ...] = ()) -> Send:
-    return Send(peer, [wire.reply_header(id, name), body, *buffers])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kernel import ledger, lifecycle
+from kernel import births, ledger, lifecycle
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.connections import SHARED
 from kernel.limits import lowered, tighter
@@ -68,7 +68,7 @@ def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
         check_model(call.process, model)
     for tool in tool_names(manifest.spec):
         check_tool(call.process, tool)
-    process = lifecycle.begin(
+    process = births.begin(
         kernel,
         call.process,
         args.name or manifest.metadata.name,
@@ -96,7 +96,7 @@ def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:
             f"process {parent.pid} is no running agent",
             hint="only an agent can be forked: a program's code is not the kernel's to copy",
         )
-    child = lifecycle.begin(
+    child = births.begin(
         kernel,
         parent,
         args.name or parent.name,
@@ -263,7 +263,7 @@ def adopt(kernel: Machine, call: Call, args: AdoptArgs) -> AdoptResult:
     process = kernel.table.named(args.name) if args.name else None
     resumed = process is not None
     if process is None:
-        process = lifecycle.begin(
+        process = births.begin(
             kernel,
             call.process,
             args.name or "program",
