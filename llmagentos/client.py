@@ -24,9 +24,9 @@ from llmagentos.exchange import (
     DEFAULT_PATIENCE,
     arguments,
     generate_arguments,
-    manifest_arguments,
 )
 from llmagentos.home import Home, NamesLock, write_secret
+from llmagentos.manifest_file import manifest_arguments
 
 
 def connect(

@@ -12,8 +12,9 @@ import pytest
 
 from llmagentos.abi import errors, wire
 from llmagentos.abi.calls.proc import MAX_SOURCE
-from llmagentos.exchange import Exchange, Piece, Reply, arguments, manifest_arguments
+from llmagentos.exchange import Exchange, Piece, Reply, arguments
 from llmagentos.home import Home, write_secret
+from llmagentos.manifest_file import manifest_arguments
 
 
 def _deep(levels: int) -> Any:

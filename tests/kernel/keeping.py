@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,18 @@ def books(rig: Rig) -> dict[int, dict[str, int]]:
     there = {pid: {w: n for w, n in held.items() if n} for pid, held in there.items()}
     assert {pid: gauges(one) for pid, one in everybody.items()} == there
     return there
+
+
+@contextmanager
+def unchanged(rig: Rig) -> Iterator[None]:
+    """No row of memory, and nothing in the books."""
+
+    def rows() -> list[Any]:
+        return rig.store._connection.execute("SELECT * FROM memory ORDER BY id").fetchall()
+
+    before, held = rows(), books(rig)
+    yield
+    assert (rows(), books(rig)) == (before, held)
 
 
 def end(rig: Rig, pid: int) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,31 +10,8 @@ from kernel.effects import FromClient
 from llmagentos.abi.calls.mem import MAX_VALUE
 from llmagentos.abi.errors import EINVAL, ENOENT, EPERM, EQUOTA, ESRCH
 from llmagentos.abi.wire import Message
-from tests.kernel.keeping import books, child, do, labels, spawned
+from tests.kernel.keeping import books, child, do, labels, spawned, unchanged
 from tests.kernel.rig import FakeHost, Rig, agent
-
-
-@pytest.fixture
-def rig() -> Rig:
-    rig = Rig()
-    rig.wait(1)  # what a boot leaves to be done is done
-    return rig
-
-
-@pytest.fixture
-def host(rig: Rig) -> FakeHost:
-    return rig.host(slots=64)
-
-
-@contextmanager
-def unchanged(rig: Rig) -> Iterator[None]:
-    def rows() -> list[Any]:
-        return rig.store._connection.execute("SELECT * FROM memory ORDER BY id").fetchall()
-
-    before, held = rows(), books(rig)
-    yield
-    assert (rows(), books(rig)) == (before, held)
-
 
 # -- rows -------------------------------------------------------------------------------------
 

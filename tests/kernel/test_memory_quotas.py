@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
 
 from kernel.memory import _EXPIRED_AT_ONCE, _TIDIED_AT_ONCE
 from llmagentos.abi.errors import ENOENT, EQUOTA, ESRCH
-from tests.kernel.keeping import books, child, do, end, spawned
+from tests.kernel.keeping import books, child, do, end, spawned, unchanged
 from tests.kernel.rig import FakeHost, Rig
 
 OVERHEAD = 64
-
-
-@pytest.fixture
-def rig() -> Rig:
-    rig = Rig()
-    rig.wait(1)  # what a boot leaves to be done is done
-    return rig
-
-
-@pytest.fixture
-def host(rig: Rig) -> FakeHost:
-    return rig.host(slots=64)
-
-
-@contextmanager
-def unchanged(rig: Rig) -> Iterator[None]:
-    def rows() -> list[Any]:
-        return rig.store._connection.execute("SELECT * FROM memory ORDER BY id").fetchall()
-
-    before, held = rows(), books(rig)
-    yield
-    assert (rows(), books(rig)) == (before, held)
 
 
 # -- quotas -----------------------------------------------------------------------------------

@@ -17,19 +17,6 @@ from llmagentos.abi.errors import EINVAL
 from tests.kernel.keeping import OnDisk, books, do, found, spawned
 from tests.kernel.rig import FakeHost, Rig
 
-
-@pytest.fixture
-def rig() -> Rig:
-    rig = Rig()
-    rig.wait(1)  # what a boot leaves to be done is done
-    return rig
-
-
-@pytest.fixture
-def host(rig: Rig) -> FakeHost:
-    return rig.host(slots=64)
-
-
 NOTES = {
     "birthday": {"who": "Ann", "when": "the third of May"},
     "diet": "Ann eats no meat; she likes noodles, and noodles only",
