@@ -40,7 +40,7 @@ class Host:
 
     def __init__(self, home: Home, name: str, slots: int) -> None:
         self._agents: dict[int, _Running] = {}
-        self._link = Link(home, name, slots, lambda: sorted(self._agents))
+        self._link = Link(home, name, slots, self._sessions)
         self._system = AsyncSystem(AsyncConnection(home.syscalls, home, withdraw=False))
 
     async def serve(self, parent: int | None) -> None:
@@ -62,6 +62,9 @@ class Host:
                 task.result()
         finally:
             await self._close(tasks)
+
+    def _sessions(self) -> dict[int, str]:
+        return {pid: one.assignment.session for pid, one in sorted(self._agents.items())}
 
     async def _obey(self) -> None:
         async for order in self._link.orders():

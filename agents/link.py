@@ -36,9 +36,12 @@ _log = logging.getLogger("agents.link")
 
 
 class Link:
-    """A connection to the kernel's socket for drivers. ``running``: the pids that it runs now."""
+    """A connection to the kernel's socket for drivers. ``running``: the pids that it runs now, and
+    under which sessions."""
 
-    def __init__(self, home: Home, name: str, slots: int, running: Callable[[], list[int]]) -> None:
+    def __init__(
+        self, home: Home, name: str, slots: int, running: Callable[[], dict[int, str]]
+    ) -> None:
         self._key = home.service_key()
         self._running = running
         try:
@@ -66,8 +69,9 @@ class Link:
 
     async def register(self) -> None:
         self._registered = asyncio.get_running_loop().time()
-        running = {"running": self._running()}
-        await self._send("register", self._card.model_copy(update=running))
+        running = self._running()
+        lists = {"running": [*running], "sessions": [*running.values()]}
+        await self._send("register", self._card.model_copy(update=lists))
 
     async def beat(self) -> None:
         """Register, then give signs of life for ever."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kernel.process import Process
 from kernel.registry import Driver
+from kernel.table import digest
 from llmagentos.abi.driver import Assignment, HostSignal
 from llmagentos.abi.process import Signal
 
@@ -27,8 +28,7 @@ class Hosts:
         self._order: list[int] = []
         """A heap of pids, some of which may have a host by now."""
         self._claimable: dict[int, str] = {}
-        """By pid, the host that it was on. No other may claim it: one that had it before that, and
-        was away for too long to hear that it has it no more, acts under a dead session."""
+        """By pid, the host that it was on, which alone may claim it."""
 
     def add(self, process: Process) -> None:
         """An agent that needs a host."""
@@ -58,9 +58,11 @@ class Hosts:
 
     def joined(self, host: Driver) -> None:
         """A host has registered: it keeps what it still runs and may, and drops the rest."""
+        sessions = dict(zip(host.card.running, host.card.sessions, strict=False))
         for pid in host.card.running:
             process = self._homeless.get(pid)
-            if process is not None and self._claimable.get(pid) == host.name:
+            claimable = process is not None and self._claimable.get(pid) == host.name
+            if process is not None and claimable and _acts_for(process, sessions.get(pid)):
                 self.discard(process)
                 self._settle_on(host, process, "was claimed by")
             elif pid not in host.pids:
@@ -121,3 +123,9 @@ class Hosts:
         process.host, process.hosted_before = host.name, True
         self._kernel.journal.event(self._kernel.now, "proc.hosted", process.pid, host=host.name)
         self._kernel.settle(process, f"it {how} host {host.name}")
+
+
+def _acts_for(process: Process, session: str | None) -> bool:
+    """Whether this is still its session. A host may not have heard that the process was given to
+    another one since, or to itself anew: it would act in vain. Who says nothing is believed."""
+    return session is None or digest(session) == process.session

@@ -98,7 +98,8 @@ class ToolCard(Model):
 
 class Registration(Model):
     """``name`` is the driver's identity: it comes back under it. ``running``: (hosts) the pids
-    that it still runs from before the kernel was restarted."""
+    that it still runs from before the kernel was restarted. ``sessions``: under which, in the same
+    order; one under which it may not act any more does not keep its agent."""
 
     name: Name
     kind: Kind
@@ -112,6 +113,7 @@ class Registration(Model):
     os_pid: Count = 0
     version: str = ""
     running: list[Pid] = Field(default_factory=list)
+    sessions: list[str] = Field(default_factory=list)
 
 
 class Beat(Model):

@@ -59,6 +59,24 @@ def test_may_a_host_not_claim_what_another_one_got_before_the_boot(rig: Rig) -> 
     assert rig.call("proc.info", session=session)["process"]["host"] == "second"
 
 
+def test_may_a_host_not_claim_what_it_was_given_anew_and_never_heard_of(rig: Rig) -> None:
+    host = rig.host()
+    pid = rig.spawn()
+    old = host.session_of(pid)
+    host.hang()
+    rig.wait(rig.config.silence + 5)
+    new = rig.host().session_of(pid)
+    crash(rig)
+    back = rig.host(running=[pid], sessions=[old])
+    assert [body.signal for body in back.heard("signal")] == ["KILL"]
+    rig.wait(rig.config.claim_patience + 1)
+    latest = back.session_of(pid)
+    assert latest not in (old, new)
+    crash(rig)
+    kept = rig.host(running=[pid], sessions=[latest])
+    assert not kept.heard("signal")
+
+
 def test_is_a_host_told_to_drop_what_is_no_longer_its_own(rig: Rig) -> None:
     host = rig.host()
     pid = rig.spawn()

@@ -46,8 +46,8 @@ class Host(Worker):
         if self._caller is not None:
             self._caller.close()
 
-    def running(self) -> list[int]:
-        return sorted(self._agents)
+    def running(self) -> dict[int, str]:
+        return {pid: one.assignment.session for pid, one in sorted(self._agents.items())}
 
     def obey(self, kind: str, body: Any) -> None:
         if kind == "assign":

@@ -85,9 +85,9 @@ class Worker:
     def obey(self, kind: str, body: Any) -> None:
         raise NotImplementedError
 
-    def running(self) -> list[int]:
-        """The pids that a host runs."""
-        return []
+    def running(self) -> dict[int, str]:
+        """The pids that a host runs, and their sessions."""
+        return {}
 
     # -- the line to the kernel --------------------------------------------------------------
 
@@ -120,7 +120,9 @@ class Worker:
                 self.obey(kind, body)
 
     def _register(self) -> None:
-        card = {**self.card, "state": self.state, "os_pid": self._life, "running": self.running()}
+        running = self.running()
+        lists = {"running": [*running], "sessions": [*running.values()]}
+        card = {**self.card, "state": self.state, "os_pid": self._life, **lists}
         self._registered = self.world.agenda.now
         self.say("register", card)
 
