@@ -28,4 +28,4 @@ def first_problem(error: ValidationError) -> str:
 
 
 def record(error: BaseException) -> ErrorRecord:
-    return ErrorRecord.model_validate(typed(error).to_wire())
+    return ErrorRecord.of(typed(error))

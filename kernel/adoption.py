@@ -39,6 +39,7 @@ def adopt(kernel: Machine, call: Call, args: AdoptArgs) -> AdoptResult:
             attached=b"" if args.name else call.peer,
         )
     token = _token(kernel, call, resumed=resumed)
+    kernel.calls.drop_calls(process, "its program came back anew")
     kernel.forget_session(process)
     kernel.table.give_session(process, token)
     kernel.changed(process)

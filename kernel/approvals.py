@@ -25,6 +25,8 @@ from llmagentos.abi.errors import EBUSY, EINVAL, ENOENT, EPERM
 if TYPE_CHECKING:
     from kernel.machine import Machine
 
+_NEXT: Final = "next_approval"
+
 _KEPT: Final = 1000
 _KEPT_BYTES: Final = 16 * 1024 * 1024
 """Of questions that are settled."""
@@ -48,8 +50,8 @@ class Approvals:
         self._settled: OrderedDict[int, Question] = OrderedDict()
         self._settled_bytes = 0
 
-    def restore(self, rows: list[dict[str, Any]]) -> None:
-        """After a boot."""
+    def restore(self, rows: list[dict[str, Any]], following: int) -> None:
+        """After a boot. ``following``: the number of the next one; none is used twice."""
         for row in sorted(rows, key=lambda row: row["id"]):
             question = restored(row)
             self._next = question.id + 1
@@ -57,6 +59,7 @@ class Approvals:
                 self._add(question)
             else:
                 self._retain(question)
+        self._next = max(self._next, following)
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -149,6 +152,7 @@ class Approvals:
         )
         self._check_room(question)
         self._next += 1
+        self._kernel.effects.rows.append(Put("meta", {"key": _NEXT, "value": self._next}))
         self._add(question)
         self._kernel.journal.event(
             self._kernel.now, "approval.asked", process.pid, approval=question.id,

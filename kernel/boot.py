@@ -5,7 +5,7 @@ It knows nothing about how that state is kept on disk.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from kernel import ledger, lifecycle
 from kernel.connections import SHARED
@@ -14,6 +14,11 @@ from kernel.machine import Machine
 from kernel.process import Process
 from kernel.records import Snapshot, nodes_from, process_from
 from llmagentos.abi.process import INIT
+
+_NOTHING: Final[dict[str, Any]] = {
+    "head": None, "born": None, "checkpoints": "{}", "manifest": None,
+}  # fmt: skip
+"""A context, as the row of a process that has none says it."""
 
 _BURSTS_A_BOOT = 1 << 32
 """Burst ids start anew with each boot, and must never repeat: a driver may still hold one of
@@ -53,14 +58,15 @@ def boot(kernel: Machine, snapshot: Snapshot, now: float) -> Effects:
     def wanted(scope: str, moment: float) -> bool:
         if scope.startswith(SHARED):
             return now - moment < _SHELL_REPLIES_KEPT
-        return kernel.table.of_session(scope) is not None
+        process = kernel.table.of_session(scope)
+        return process is not None and moment >= process.started
 
     for turn, packed in snapshot.replays:
         kernel.replays.restore(turn, packed, wanted)
     kernel.mail.restore(snapshot.mail, snapshot.topics)
     for process in list(kernel.table):
         _revive(kernel, process)
-    kernel.approvals.restore(snapshot.approvals)
+    kernel.approvals.restore(snapshot.approvals, snapshot.next_approval)
     kernel.connections.expect_back()
     kernel.timers.set("claims", now + kernel.config.claim_patience, kernel.hosts.end_claims)
     kernel.journal.event(
@@ -74,28 +80,25 @@ def _restore_processes(kernel: Machine, snapshot: Snapshot) -> None:
     nodes = nodes_from(snapshot.messages)
     found = {row["pid"]: row for row in snapshot.processes}
     manifests = kernel.manifests.restore(snapshot.manifests)
-    processes = {
-        pid: process_from(_bare(row) if row["reaped"] else row, nodes, manifests)
-        for pid, row in sorted(found.items())
-    }
+    processes = {}
+    for pid, row in sorted(found.items()):
+        # Of a process that was collected, only the accounts are needed.
+        past = {name: row[name] for name in _NOTHING} if row["reaped"] else None
+        processes[pid] = process_from({**row, **_NOTHING} if past else row, nodes, manifests)
+        processes[pid].past = past
     for pid, process in processes.items():
         process.payer = processes.get(found[pid]["payer"] or 0)
         if not process.reaped:
             kernel.table.add(process)
 
 
-def _bare(row: dict[str, Any]) -> dict[str, Any]:
-    """Of a process that was collected, only the accounts are needed."""
-    return {**row, "head": None, "born": None, "checkpoints": "{}", "manifest": None}
-
-
 def _revive(kernel: Machine, process: Process) -> None:
     """What it did before the boot is void: no burst, no host, no call is left of that."""
+    if process.attached:
+        kernel.connections.attach(process)
     if not process.alive:
         kernel.graveyard.add_zombie(process)
         return
-    if process.attached:
-        kernel.connections.attach(process)
     if process.deadline is not None:
         lifecycle.watch_wall(kernel, process)
     if process.terminate_by is not None:

@@ -8,9 +8,13 @@ knows nothing about processes, tokens or models.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from llmagentos.abi.errors import ENOENT
+from llmagentos.abi.errors import ECONTEXT, ENOENT
 from llmagentos.abi.process import Role
+
+_MOST_MESSAGES: Final = 20_000
+_MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +55,17 @@ def messages(head: Node | None, last: int | None = None) -> list[Node]:
         head = head.parent
     found.reverse()
     return found
+
+
+def check_room(head: Node | None, messages: int, more: int) -> None:
+    """Raises ``ECONTEXT`` if so many more messages, of ``more`` bytes, would be too much to keep
+    in memory, and to look through while others wait."""
+    if depth(head) + messages > _MOST_MESSAGES or size(head) + more > _MOST_BYTES:
+        raise ECONTEXT(
+            f"the context has {depth(head):,} messages of {size(head):,} bytes; the most are "
+            f"{_MOST_MESSAGES:,} of {_MOST_BYTES:,}",
+            hint="compact it",
+        )
 
 
 def depth(head: Node | None) -> int:

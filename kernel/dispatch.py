@@ -154,10 +154,13 @@ class Dispatch:
     def complete(self, call: Call, result: Model | Buffered) -> None:
         """The call succeeded."""
         buffers: tuple[bytes, ...] = ()
-        if isinstance(result, Buffered):
-            body, buffers = envelope.ok(result.result), result.buffers
-        else:
-            body = envelope.ok(result)
+        try:
+            if isinstance(result, Buffered):
+                body, buffers = envelope.ok(result.result), result.buffers
+            else:
+                body = envelope.ok(result)
+        except Exception as found:
+            body = envelope.failed(self._error(call.process, call.spec.name, found))
         if len(body) > wire.MAX_BODY:
             # The receiver would refuse it. A call that wrote has taken effect all the same.
             body = envelope.failed(envelope.too_large(len(body)))
@@ -209,7 +212,7 @@ class Dispatch:
     def release_replies(self, process: Process) -> None:
         """The process goes on: it gets what came while it was stopped."""
         self._kernel.effects.sends += process.held
-        process.held = []
+        process.held, process.held_bytes = [], 0
 
     def _keep(self, call: Call, body: bytes) -> None:
         """For a repeat of the call."""
@@ -221,7 +224,7 @@ class Dispatch:
     def _answer(self, call: Call, body: bytes, buffers: tuple[bytes, ...] = ()) -> None:
         send = envelope.reply(call.peer, call.id, call.spec.name, body, buffers)
         if call.process.stopped:
-            call.process.held.append(send)
+            call.process.hold(send, len(body) + sum(map(len, buffers)))
         else:
             effects = self._kernel.effects
             effects.sends.append(send)
@@ -247,10 +250,18 @@ class Dispatch:
         return True
 
 
+_MOST_HELD: Final = 16 * 1024 * 1024
+"""Bytes of replies that wait for one stopped process."""
+
 _hashed: Final = lru_cache(maxsize=4096)(digest)
 
 
 def _check_open(caller: Process, most: int) -> None:
+    if caller.held and (len(caller.held) >= most or caller.held_bytes > _MOST_HELD):
+        raise errors.EBUSY(
+            f"process {caller.pid} is stopped, and {len(caller.held)} replies wait for it",
+            hint="it goes on with CONT",
+        )
     if len(caller.calls) >= most:
         raise errors.EBUSY(
             f"process {caller.pid} waits for the replies to {len(caller.calls)} calls, the most "

@@ -74,7 +74,7 @@ def ok(result: Model) -> bytes:
 
 def failed(error: errors.LLMOSError) -> bytes:
     """The body of the reply to a call that did not."""
-    record = ErrorRecord(**error.to_wire())
+    record = ErrorRecord.of(error)
     return wire.pack({"ok": False, "error": record.model_dump(mode="json")})
 
 

@@ -27,8 +27,8 @@ class Hosts:
         self._homeless: dict[int, Process] = {}
         self._order: list[int] = []
         """A heap of pids, some of which may have a host by now."""
-        self._claimable: dict[int, str] = {}
-        """By pid, the host that it was on, which alone may claim it."""
+        self._claimable: dict[int, Process] = {}
+        """By pid, those that their host of before a boot, and no other, may claim."""
 
     def add(self, process: Process) -> None:
         """An agent that needs a host."""
@@ -40,8 +40,8 @@ class Hosts:
         if process.host is None:
             self.add(process)
         else:
-            self._homeless[process.pid] = process
-            self._claimable[process.pid], process.host = process.host, None
+            self._homeless[process.pid] = self._claimable[process.pid] = process
+            process.claim, process.host = process.host, None
 
     def discard(self, process: Process) -> None:
         self._homeless.pop(process.pid, None)
@@ -52,17 +52,18 @@ class Hosts:
 
     def end_claims(self) -> None:
         """Whatever no host has claimed by now is assigned anew."""
-        for pid in self._claimable:
+        for pid, process in self._claimable.items():
             heapq.heappush(self._order, pid)
+            process.claim = None
+            self._kernel.changed(process)
         self._claimable.clear()
 
     def joined(self, host: Driver) -> None:
         """A host has registered: it keeps what it still runs and may, and drops the rest."""
         sessions = dict(zip(host.card.running, host.card.sessions, strict=False))
         for pid in host.card.running:
-            process = self._homeless.get(pid)
-            claimable = process is not None and self._claimable.get(pid) == host.name
-            if process is not None and claimable and _acts_for(process, sessions.get(pid)):
+            process = self._claimable.get(pid)
+            if process is not None and _acts_for(host, process, sessions.get(pid)):
                 self.discard(process)
                 self._settle_on(host, process, "was claimed by")
             elif pid not in host.pids:
@@ -120,12 +121,14 @@ class Hosts:
         host.pids.add(process.pid)
         if process.terminate_by is not None:
             self.signal_at(host, process.pid, "TERM")  # the host of before may not have heard it
-        process.host, process.hosted_before = host.name, True
+        process.host, process.claim, process.hosted_before = host.name, None, True
         self._kernel.journal.event(self._kernel.now, "proc.hosted", process.pid, host=host.name)
         self._kernel.settle(process, f"it {how} host {host.name}")
 
 
-def _acts_for(process: Process, session: str | None) -> bool:
-    """Whether this is still its session. A host may not have heard that the process was given to
-    another one since, or to itself anew: it would act in vain. Who says nothing is believed."""
-    return session is None or digest(session) == process.session
+def _acts_for(host: Driver, process: Process, session: str | None) -> bool:
+    """Whether this is its host, and this still its session. A host may not have heard that the
+    process was given away since, or to itself anew: it would act in vain. Who says nothing of a
+    session is believed."""
+    proven = session is None or digest(session) == process.session
+    return process.claim == host.name and proven

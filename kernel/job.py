@@ -51,9 +51,17 @@ class Job(ABC):
     reason: ClassVar[Literal["tool", "llm"]]
     """What its process is WAITING for."""
 
-    def __init__(self, id: int, call: Call, name: str, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        id: int,
+        call: Call,
+        args: CallArgs | EmbedArgs,
+        name: str,
+        timeout: float | None = None,
+    ) -> None:
         self.id = id
         self.call = call
+        self.args = args
         self.process = call.process
         self.labels = call.process.labels
         self.name = name
@@ -109,7 +117,7 @@ class ToolJob(Job):
     reason = "tool"
 
     def __init__(self, id: int, call: Call, args: CallArgs) -> None:
-        super().__init__(id, call, args.name, args.timeout)
+        super().__init__(id, call, args, args.name, args.timeout)
         self._arguments = args.arguments
         self._card: ToolCard | None = None
         self.demand = self.noun, self.name, self.labels
@@ -177,7 +185,7 @@ class EmbedJob(Job):
     reason = "llm"
 
     def __init__(self, id: int, call: Call, args: EmbedArgs) -> None:
-        super().__init__(id, call, args.model or "")
+        super().__init__(id, call, args, args.model or "")
         self._wanted = args.model
         self._texts = args.texts
         self._approved = call.approved and args.model is not None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kernel import lifecycle
+from kernel import lifecycle, rights
 from kernel.calls import DEFERRED, Deferred
 from kernel.job import Job
 from kernel.ledger import chain
@@ -187,6 +187,8 @@ class Jobs:
     def _start(self, job: Job, driver: Driver) -> None:
         """Raises what stands against it by now."""
         kernel = self._kernel
+        # Something may have been revoked while it waited.
+        rights.check(kernel, job.process, job.call.spec, job.args)
         offer = job.offer(driver)
         if offer.objection:
             raise job.forbidden({driver.name: offer.objection})

@@ -116,15 +116,18 @@ def _check(process: Process, what: str, amount: int) -> None:
 def _refusal(pid: int, what: str, most: int, there: int, amount: int) -> LLMOSError:
     kind = EBUDGET if what == "money" else EQUOTA
 
+    def units(value: int) -> int | float:
+        return value / MONEY if what == "money" else value
+
     def shown(value: int) -> str:
-        return f"{value / MONEY:.6g}" if what == "money" else str(value)
+        return f"{units(value):.6g}" if what == "money" else str(value)
 
     words = what.replace("_", " ")
     return kind(
         f"process {pid} has {shown(there)} of its {shown(most)} {words} left, "
         f"and this needs up to {shown(amount)}",
         hint=f"start it with a higher limit for {what}",
-        detail={"pid": pid, "limit": most, "left": there, "needs": amount},
+        detail={"pid": pid, "limit": units(most), "left": units(there), "needs": units(amount)},
     )
 
 

@@ -152,7 +152,7 @@ def end(
         return
     if process.terminate_by is not None and by is None:
         by = "TERM"  # it was asked to end, and has
-    record = error if isinstance(error, ErrorRecord | None) else ErrorRecord(**error.to_wire())
+    record = error if isinstance(error, ErrorRecord | None) else ErrorRecord.of(error)
     why = f"signal {by}" if by else f"exit {code}"
     if record is not None:
         why += f": {record.code}"

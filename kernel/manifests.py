@@ -9,9 +9,14 @@ from typing import Final
 
 from kernel.effects import Put, Row
 from kernel.records import manifest_text
+from llmagentos.abi.errors import EINVAL
 from llmagentos.abi.manifest import Manifest
+from llmagentos.abi.wire import MAX_BODY
 
 _REMEMBERED: Final = 1000
+
+_MOST: Final = MAX_BODY // 2
+"""Bytes: it must fit into the message that gives a process to its host."""
 
 
 class Manifests:
@@ -24,8 +29,15 @@ class Manifests:
         return dict(self._known)
 
     def keep(self, manifest: Manifest) -> tuple[str, Manifest, list[Row]]:
-        """Its name on the disk, the one record of it that all share, and the rows to write."""
+        """Its name on the disk, the one record of it that all share, and the rows to write. Raises
+        ``EINVAL`` for one that is too large for its host."""
         name, text = manifest_text(manifest)
+        size = len(text.encode())
+        if size > _MOST:
+            raise EINVAL(
+                f"the manifest takes {size:,} bytes; the most is {_MOST:,}",
+                hint="a shorter prompt, or fewer capabilities",
+            )
         known = self._known.get(name)
         if known is not None:
             return name, known, []

@@ -115,7 +115,7 @@ class Port:
         kernel.timers.set(("silence", driver.name), driver.heard + kernel.config.silence, look)
 
     def _refuse(self, peer: bytes, error: LLMOSError) -> None:
-        body = ErrorRecord(**error.to_wire())
+        body = ErrorRecord.of(error)
         self._kernel.effects.commands.append(Command(peer, "refuse", body))
         driver = self._kernel.registry.of(peer)
         if driver is not None:

@@ -6,7 +6,7 @@ It knows nothing about other processes: the tree is the table's.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from kernel import context
 from kernel.context import Node
@@ -125,6 +125,8 @@ class Process:
     ended: float | None = None
     exit: ExitRecord | None = None
     host: str | None = None
+    claim: str | None = None
+    """The host that it was on before the boot, which may still run it."""
     hosted_before: bool = False
     model: str | None = None
     driver: str | None = None
@@ -138,6 +140,9 @@ class Process:
     """Others' ``proc.wait`` calls for it."""
     held: list[Send] = field(default_factory=list)
     """Replies that came while it was stopped."""
+    held_bytes: int = 0
+    past: dict[str, Any] | None = None
+    """Of one that was collected before the boot: what its row says, and need not be known here."""
 
     @property
     def spec(self) -> AgentSpec:
@@ -149,6 +154,11 @@ class Process:
         if found is None:
             found = self.accounts[what] = Account()
         return found
+
+    def hold(self, reply: Send, size: int) -> None:
+        """It is stopped, and hears this when it goes on."""
+        self.held.append(reply)
+        self.held_bytes += size
 
     @property
     def alive(self) -> bool:

@@ -45,6 +45,7 @@ class Snapshot:
     mail: list[dict[str, Any]] = field(default_factory=list)
     topics: list[dict[str, Any]] = field(default_factory=list)
     approvals: list[dict[str, Any]] = field(default_factory=list)
+    next_approval: int = 1
 
 
 def manifest_text(manifest: Manifest) -> tuple[str, str]:
@@ -90,7 +91,7 @@ def process_row(process: Process) -> dict[str, Any]:
         else "{}",
         "attached": process.attached.hex(),
         "stopped": int(process.stopped),
-        "host": process.host,
+        "host": process.host or process.claim,
         "hosted": int(process.hosted_before),
         "restarts": _list(process.restarts),
         "failures": _list(process.failures),
@@ -100,6 +101,7 @@ def process_row(process: Process) -> dict[str, Any]:
         "ended": process.ended,
         "exit": process.exit.model_dump_json() if process.exit else None,
         "reaped": int(process.reaped),
+        **(process.past or {}),
     }
 
 

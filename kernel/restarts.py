@@ -45,7 +45,7 @@ def failure(process: Process, why: str) -> ErrorRecord:
         hint="look into its reasons, or give it a higher restart.intensity",
         detail={"reasons": reasons},
     )
-    return ErrorRecord(**error.to_wire())
+    return ErrorRecord.of(error)
 
 
 def restart(kernel: Machine, process: Process, why: str) -> None:

@@ -119,11 +119,13 @@ def of_manifest(spec: AgentSpec) -> Rules:
     that its ``allow`` names with arguments, or with a driver, it gets so and no wider."""
     given = expanded(tuple(spec.capabilities.allow))
     implied: list[str] = []
+    narrowed = [Glob(head) for head, found, _ in (one.rpartition("@") for one in given) if found]
     for model in spec.models:
-        if not _narrowed(given, f"llm:{model}", "@"):
+        if not any(head.matches(f"llm:{model}") for head in narrowed):
             implied += [f"llm:{escaped(model)}", f"llm:{escaped(model)}@*"]
+    narrowed = [Glob(head) for head, found, _ in (one.partition("(") for one in given) if found]
     for tool in tool_names(spec):
-        if not _narrowed(given, f"tool:{tool}", "("):
+        if not any(head.matches(f"tool:{tool}") for head in narrowed):
             # A star in it is meant as one: all tools of a server.
             implied.append(f"tool:{escaped(tool).replace('[*]', '*')}")
     return Rules(
@@ -131,13 +133,6 @@ def of_manifest(spec: AgentSpec) -> Rules:
         expanded(tuple(spec.capabilities.ask)),
         expanded(tuple(spec.capabilities.deny)),
     )
-
-
-def _narrowed(allow: tuple[str, ...], bare: str, mark: str) -> bool:
-    heads = (glob.rpartition(mark) for glob in allow)
-    if mark == "(":
-        heads = (glob.partition(mark) for glob in allow)
-    return any(found and Glob(head).matches(bare) for head, found, _ in heads)
 
 
 def tool_names(spec: AgentSpec) -> list[str]:

@@ -166,7 +166,7 @@ class Server:
             try:
                 event: Input = FromDriver(peer, wire.decode(frames))
             except wire.MalformedError as error:
-                body = ErrorRecord(**error.to_wire())
+                body = ErrorRecord.of(error)
                 machine.effects.commands.append(Command(peer, "refuse", body))
                 event = DriverGone(peer)
             machine.apply(event, now)

@@ -151,6 +151,7 @@ class Store:
             held=[*self.memory.held(), *self.files.held()],
             mail=self.mail.waiting(),
             topics=self.mail.topics(),
+            next_approval=meta.get("next_approval", 1),
             approvals=self._rows("SELECT * FROM approvals ORDER BY id"),
         )
 

@@ -47,7 +47,7 @@ class Events:
             for event in page.events:
                 self._seen = event.seq
                 yield event
-            if len(page.events) < _PAGE:
+            if not page.more:
                 self._seen = max(self._seen, page.latest)
                 return
 

@@ -35,6 +35,8 @@ _PAGE_BYTES: Final = 1024 * 1024
 
 def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
     target = call.process if args.pid is None else kernel.table.get(args.pid)
+    # Its rules may be what a labelled process wrote for it.
+    lifecycle.taint(kernel, call.process, target)
     found: list[Approval] = []
     more, taken = False, 0
     for question in _questions(kernel, target, args):

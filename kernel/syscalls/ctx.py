@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kernel import context, lifecycle
 from kernel.calls import Call
 from kernel.context import Node
+from kernel.envelope import too_large
 from kernel.process import Process
 from kernel.records import nodes_from
 from llmagentos.abi.calls.ctx import (
@@ -25,6 +26,7 @@ from llmagentos.abi.calls.ctx import (
     RewindArgs,
 )
 from llmagentos.abi.errors import EINVAL, ENOENT, EQUOTA, ESRCH
+from llmagentos.abi.wire import MAX_BODY
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -43,6 +45,8 @@ def read(kernel: Machine, call: Call, args: ReadArgs) -> ReadResult:
     process = call.process if args.pid is None else kernel.table.find(args.pid)
     if process is not None:
         lifecycle.taint(kernel, call.process, process)
+        if args.last is None and context.size(process.head) > MAX_BODY:
+            raise too_large(context.size(process.head))
         nodes, tokens = context.messages(process.head, args.last), process.context_tokens
     else:
         nodes, tokens = _past(kernel, call, args.pid or 0)
@@ -73,6 +77,8 @@ def _past(kernel: Machine, call: Call, pid: int) -> tuple[list[Node], int]:
 def append(kernel: Machine, call: Call, args: AppendArgs) -> AppendResult:
     process = _target(kernel, call, args.pid)
     lifecycle.taint(kernel, process, call.process)
+    size = sum(len(m.content.encode()) + 32 for m in args.messages)
+    context.check_room(process.head, len(args.messages), size)
     nodes = [kernel.append(process, m.role, m.content) for m in args.messages]
     return AppendResult(ids=[node.id for node in nodes])
 
@@ -98,6 +104,7 @@ def compact(kernel: Machine, call: Call, args: CompactArgs) -> CompactResult:
 
 def checkpoint(kernel: Machine, call: Call, args: CheckpointArgs) -> CheckpointResult:
     process = _target(kernel, call, args.pid)
+    lifecycle.taint(kernel, process, call.process)
     name = _checkpoint(kernel, process, args.name)
     return CheckpointResult(checkpoint=name, messages=context.depth(process.head))
 
@@ -117,6 +124,7 @@ def _checkpoint(kernel: Machine, process: Process, name: str | None) -> str:
 
 def restore(kernel: Machine, call: Call, args: RestoreArgs) -> HeadResult:
     process = _target(kernel, call, args.pid)
+    lifecycle.taint(kernel, call.process, process)
     if args.checkpoint not in process.checkpoints:
         names = ", ".join(process.checkpoints) or "none"
         raise ENOENT(

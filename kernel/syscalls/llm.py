@@ -23,8 +23,15 @@ if TYPE_CHECKING:
 
 def generate(kernel: Machine, call: Call, args: GenerateArgs) -> Deferred:
     process = call.process
-    given = [ChatMessage(role=m.role, content=m.content) for m in args.messages or ()]
     kept = args.messages is None or args.append
+    size = sum(len(m.content.encode()) + 32 for m in args.messages or ())
+    size += context.size(process.head) if kept else 0
+    if size > MAX_PROMPT:
+        raise ECONTEXT(
+            f"the prompt takes {size:,} bytes; the most is {MAX_PROMPT:,}",
+            hint="shorten or compact the context",
+        )
+    given = [ChatMessage(role=m.role, content=m.content) for m in args.messages or ()]
     prompt = given
     if kept:
         past = context.messages(process.head)
@@ -33,13 +40,6 @@ def generate(kernel: Machine, call: Call, args: GenerateArgs) -> Deferred:
         raise EINVAL(
             "the context is empty, and no messages were given",
             hint="give messages, or ctx.append them first",
-        )
-    size = sum(len(m.content.encode()) + 32 for m in given)
-    size += context.size(process.head) if kept else 0
-    if size > MAX_PROMPT:
-        raise ECONTEXT(
-            f"the prompt takes {size:,} bytes; the most is {MAX_PROMPT:,}",
-            hint="shorten or compact the context",
         )
     call.stream = args.stream
     number = max([process.usage.turns, *(burst.number for burst in process.bursts)]) + 1

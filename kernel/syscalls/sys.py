@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
 
 from kernel.calls import Call
 from llmagentos.abi.calls.proc import Empty
@@ -47,10 +48,17 @@ def info(kernel: Machine, call: Call, args: Empty) -> InfoResult:
     )
 
 
+_PAGE_BYTES: Final = 2 * 1024 * 1024
+"""Of events in one reply, which has a bound."""
+
+
 def events(kernel: Machine, call: Call, args: EventsArgs) -> EventsResult:
     rows = kernel.services.history.events(args.since, args.limit, args.pid)
+    sizes = accumulate(len(str(row)) for row in rows)
+    fit = rows[: max(1, sum(size <= _PAGE_BYTES for size in sizes))]
     return EventsResult(
-        events=[Event.model_validate(row) for row in rows],
+        events=[Event.model_validate(row) for row in fit],
+        more=len(fit) < len(rows) or len(rows) == args.limit,
         oldest=kernel.journal.oldest,
         latest=kernel.journal.seq,
     )

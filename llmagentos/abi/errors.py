@@ -40,7 +40,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-_MOST: Final = 2000
+MAX_WORDS: Final = 2000
+"""Characters of a message, and of a hint."""
 
 
 class LLMOSError(Exception):
@@ -75,7 +76,7 @@ class LLMOSError(Exception):
 
 def _shown(text: str) -> str:
     """Some errors name what they are about, and that may be as long as an argument may be."""
-    return text if len(text) <= _MOST else f"{text[:_MOST]}…"
+    return text if len(text) <= MAX_WORDS else f"{text[: MAX_WORDS - 1]}…"
 
 
 class UsageError(LLMOSError):

@@ -26,7 +26,7 @@ class Metadata(Model):
 class PlacementRule(Model):
     """Where its bursts may run, and where they should run if there is a choice."""
 
-    allow: list[Place] = Field(["edge", "node", "cloud"], min_length=1)
+    allow: list[Place] = Field(["edge", "node", "cloud"], min_length=1, max_length=3)
     prefer: Place | None = None
 
 
@@ -35,7 +35,7 @@ class Sampling(Model):
 
     temperature: float = Field(0.0, ge=0, le=10)
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus: the smallest set with this mass")
-    top_k: int = Field(0, ge=0, description="only the k likeliest tokens; 0: all")
+    top_k: int = Field(0, ge=0, le=2**31, description="only the k likeliest tokens; 0: all")
     seed: int | None = Field(None, ge=0, lt=2**63, description="None: the kernel picks one")
     stop: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
         default_factory=list, max_length=16, description="texts that end the answer, not kept"
@@ -57,7 +57,7 @@ class Capabilities(Model):
 
 class Schedule(Model):
     priority: int = Field(0, ge=-20, le=19, description="lower runs first, as with nice")
-    weight: float = Field(1.0, gt=0, le=1000, description="share under the fair policy")
+    weight: float = Field(1.0, ge=0.001, le=1000, description="share under the fair policy")
     deadline: Duration | None = Field(None, description="seconds from spawn")
 
 
@@ -76,9 +76,9 @@ class ContextRule(Model):
 class AgentSpec(Model):
     model: ModelName | Annotated[list[ModelName], Field(max_length=16)] = DEFAULT_MODEL
     placement: PlacementRule = PlacementRule()
-    labels: list[Name] = Field(default_factory=list)
+    labels: list[Name] = Field(default_factory=list, max_length=32)
     prompt: Text = Field("", description="the system message")
-    tools: list[str | dict[str, Json]] = Field(default_factory=list)
+    tools: list[str | dict[str, Json]] = Field(default_factory=list, max_length=256)
     capabilities: Capabilities = Capabilities()
     limits: Limits = Limits()
     sampling: Sampling = Sampling()

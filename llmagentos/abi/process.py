@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from llmagentos.abi.errors import MAX_WORDS, LLMOSError
 from llmagentos.abi.model import Count, Duration, Json, Model, Name, Pid
 
 State = Literal["NEW", "READY", "RUNNING", "WAITING", "STOPPED", "ZOMBIE"]
@@ -80,10 +81,19 @@ class Usage(Model):
 class ErrorRecord(Model):
     """An error as it is kept and sent."""
 
-    code: str
-    message: str
-    hint: str = ""
+    code: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9]{0,31}$")
+    message: str = Field(max_length=MAX_WORDS)
+    hint: str = Field("", max_length=MAX_WORDS)
     detail: dict[str, Json] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, error: LLMOSError) -> ErrorRecord:
+        """Whatever its ``detail`` is: what can't be sent of it is left out."""
+        told = error.to_wire()
+        try:
+            return cls(**told)
+        except ValidationError:
+            return cls(**{**told, "detail": {}})
 
 
 class ExitRecord(Model):

@@ -66,3 +66,24 @@ def test_does_the_past_label_who_looks_at_it(rig: Rig, call: str) -> None:
     assert labels(rig, parent) == []
     host.act(parent, call, pid=child)
     assert labels(rig, parent) == ["private"]
+
+
+@pytest.mark.parametrize("call", ["cap.list", "ctx.restore", "proc.info"])
+def test_does_what_a_labelled_child_wrote_label_who_reads_it(rig: Rig, call: str) -> None:
+    host = rig.host()
+    parent, child = family(rig, host)
+    rig.call("mem.put", pid=child, key="diary", value="secret", labels=["private"])
+    host.act(child, "mem.get", key="diary")
+    host.act(child, "ctx.checkpoint", name="what-it-said")
+    more = {"checkpoint": "none-such"} if call == "ctx.restore" else {}
+    host.act(parent, call, pid=child, **more)
+    assert labels(rig, parent) == ["private"]
+
+
+def test_does_a_checkpoint_that_a_labelled_parent_names_label_the_child(rig: Rig) -> None:
+    host = rig.host()
+    parent, child = family(rig, host)
+    rig.call("mem.put", pid=parent, key="diary", value="secret", labels=["private"])
+    host.act(parent, "mem.get", key="diary")
+    host.act(parent, "ctx.checkpoint", pid=child, name="what-it-said")
+    assert labels(rig, child) == ["private"]

@@ -77,6 +77,45 @@ def test_may_a_host_not_claim_what_it_was_given_anew_and_never_heard_of(rig: Rig
     assert not kept.heard("signal")
 
 
+def test_does_a_host_keep_its_agents_over_two_crashes_in_a_row(rig: Rig) -> None:
+    host = rig.host()
+    pid = rig.spawn()
+    session = host.session_of(pid)
+    for _ in range(3):
+        crash(rig)
+    back = rig.host(running=[pid], sessions=[session])
+    assert not back.heard("signal")
+    assert not back.assigned
+
+
+def test_does_the_work_of_an_orphan_leave_its_collected_parent_as_it_was(rig: Rig) -> None:
+    rig.driver()
+    host = rig.host()
+    parent = rig.spawn(agent("parent", capabilities={"allow": ["proc:spawn"]}))
+    made = host.reply(host.act(parent, "proc.spawn", manifest=agent("kid"), text="go"))
+    assert made is not None
+    kid = made["result"]["pid"]
+    rig.call("proc.kill", pid=parent, signal="KILL")
+    rig.call("proc.wait", pid=parent)
+    for _ in range(2):
+        crash(rig)
+        driver, host = rig.driver(), rig.host()
+        rig.wait(rig.config.claim_patience + 1)
+        host.act(kid, "llm.generate")
+        driver.answer()
+        assert rig.call("proc.info", pid=parent)["process"]["manifest"] == "parent"
+        assert len(rig.call("ctx.read", pid=parent)["messages"]) == 1
+
+
+def test_does_an_attached_zombie_go_with_its_shell_after_a_boot(rig: Rig) -> None:
+    host = rig.host()
+    pid = rig.spawn(attach=True, peer=b"shell")
+    host.act(pid, "proc.exit")
+    crash(rig)
+    rig.drop_client(b"shell")
+    assert rig.machine.table.find(pid) is None
+
+
 def test_is_a_host_told_to_drop_what_is_no_longer_its_own(rig: Rig) -> None:
     host = rig.host()
     pid = rig.spawn()

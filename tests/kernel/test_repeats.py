@@ -37,6 +37,22 @@ def test_is_a_repeated_adoption_one_process_with_one_session(rig: Rig, name: str
         assert rig.call("proc.adopt", name=name, id=78) == later
 
 
+def test_does_a_program_that_came_back_anew_end_the_calls_of_before(rig: Rig) -> None:
+    rig.driver()
+    old = rig.call("proc.adopt", name="collector", peer=b"old")["session"]
+    taken = rig.send("ipc.recv", session=old, peer=b"old", timeout=60.0)
+    said = [{"role": "user", "content": "x"}]
+    asked = rig.send("llm.generate", session=old, peer=b"old", messages=said, append=True)
+    new = rig.call("proc.adopt", name="collector", peer=b"new")
+    rig.call("ipc.send", pid=new["pid"], body="for whom?")
+    for number in (taken, asked):
+        reply = rig.reply(number, b"old")
+        assert reply is not None
+        assert reply["error"]["code"] == "ECANCELED"
+    got = rig.call("ipc.recv", session=new["session"], peer=b"new")["mail"]
+    assert [letter["body"] for letter in got] == ["for whom?"]
+
+
 def test_do_two_shells_with_one_key_not_get_each_others_replies(rig: Rig) -> None:
     first = rig.call("proc.spawn", manifest=agent(), id=77, peer=b"one")
     second = rig.call("proc.spawn", manifest=agent(), id=77, peer=b"two")

@@ -520,3 +520,18 @@ def test_do_events_tell_what_became_of_a_call_and_not_what_was_in_it(
         ("job.cancelled", {"job": jobs[2], **same, "seconds": 1.5}),
     ]
     assert "secret" not in str(rig.events)
+
+
+def test_is_a_tool_that_was_revoked_while_the_call_waited_not_called() -> None:
+    rig = Rig()
+    tool = rig.tool(slots=1)
+    program = Program(rig, "p", "tool:*")
+    program.start("tool.call", name="echo", arguments={"n": 1})
+    waits = program.start("tool.call", name="echo", arguments={"n": 2})
+    rig.call("cap.revoke", pid=program.pid, deny=["tool:echo"])
+    (first,) = tool.heard("call")
+    tool.say("result", {"job": first.job, "content": 1})
+    assert len(tool.heard("call")) == 1
+    reply = rig.reply(waits, program.peer)
+    assert reply is not None
+    assert reply["error"]["code"] == "EPERM"

@@ -46,11 +46,13 @@ class EventsArgs(Model):
 
 
 class EventsResult(Model):
-    """``oldest``: the first seq that is still kept. A gap between ``since`` and it is lost."""
+    """``oldest``: the first seq that is still kept. A gap between ``since`` and it is lost.
+    ``more``: there may be more after these."""
 
     events: list[Event]
     oldest: int
     latest: int
+    more: bool
 
 
 class AuditArgs(Model):
