@@ -58,8 +58,7 @@ def boot(kernel: Machine, snapshot: Snapshot, now: float) -> Effects:
     def wanted(scope: str, moment: float) -> bool:
         if scope.startswith(SHARED):
             return now - moment < _SHELL_REPLIES_KEPT
-        process = kernel.table.of_session(scope)
-        return process is not None and moment >= process.started
+        return kernel.table.of_session(scope) is not None
 
     for turn, packed in snapshot.replays:
         kernel.replays.restore(turn, packed, wanted)

@@ -46,6 +46,7 @@ class Hosts:
     def discard(self, process: Process) -> None:
         self._homeless.pop(process.pid, None)
         self._claimable.pop(process.pid, None)
+        process.claim = None
         host = self._kernel.registry.named(process.host)
         if host is not None:
             host.pids.discard(process.pid)
