@@ -47,6 +47,8 @@ class Consents:
         process = machine.table.find(sent.pid)
         if process is None or sent.pid == INIT:
             return
+        if sent.id in machine.replays._turns.get(process.session, {}):
+            return  # it was done before the kernel died, and is told so again
         sent.forbidden, sent.asks = "", ""
         target = sent.args.get("pid", sent.args.get("tree", sent.pid))
         if sent.name in _USERS or (sent.name == "cap.revoke" and sent.args.get("labels")):
