@@ -112,6 +112,7 @@ def _order(burst: Burst) -> Start:
         messages=list(burst.messages),
         sampling=burst.sampling,
         context_tokens=burst.process.limits.context_tokens,
+        labels=list(burst.labels),
         accepted=burst.tokens,
         hold=burst.counting,
     )

@@ -17,6 +17,7 @@ from drivers.models.known import KNOWN
 from drivers.options import common_options, run_driver
 from llmagentos.abi.driver import FREE, ModelCard
 from llmagentos.abi.errors import ENOSYS, LLMOSError
+from llmagentos.home import Home
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,6 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--threads", type=int, help="CPU threads; without it, all cores")
+    parser.add_argument(
+        "--kv-bytes", type=_positive, metavar="BYTES",
+        help="the most that the KV of all sequences may take; without it, a quarter of the memory",
+    )  # fmt: skip
     options = parser.parse_args(argv)
 
     def load(announce: Announce) -> Engine:
@@ -38,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             from drivers.edge.engine import EdgeEngine
             from drivers.edge.loader import load_model
+            from drivers.edge.runners import make_runner
         except ImportError as error:
             raise ENOSYS(
                 f"the edge driver needs the package {error.name!r}",
@@ -46,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.threads:
             torch.set_num_threads(options.threads)
         loaded = load_model(options.model, folder, options.dtype, options.device)
-        return EdgeEngine(loaded, options.slots)
+        swap = Home.default().root / "swap" / options.name
+        runner = make_runner(loaded, options.slots, options.kv_bytes, swap)
+        return EdgeEngine(loaded, options.slots, runner=runner)
 
     return run_driver(
         options,
@@ -55,6 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         features=["preempt", "resume_tokens", "count"],
         load=load,
     )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def _guess(name: str) -> list[ModelCard]:

@@ -30,6 +30,11 @@ class Batch:
     def kv_bytes(self) -> int:
         return self._cache.bytes
 
+    def unread(self, sequence: Sequence) -> int:
+        """How many tokens of what it begins with are not in its prefix yet."""
+        read = prefix_length(sequence.prefix) if sequence.prefix is not None else 0
+        return len(sequence.to_prefill) - read
+
     @torch.inference_mode()
     def prefill(self, sequence: Sequence, most: int) -> torch.Tensor | None:
         """Read up to ``most`` more tokens of what the sequence begins with, alone.

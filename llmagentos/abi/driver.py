@@ -187,6 +187,9 @@ class Start(Model):
     messages: list[ChatMessage]
     sampling: Sampling
     context_tokens: int | None = Field(None, description="the process's own limit, if lower")
+    labels: list[Name] = Field(
+        default_factory=list, description="of the prompt: KV is shared among equals only"
+    )
     accepted: list[int] = Field(default_factory=list)
     hold: bool = False
 

@@ -205,8 +205,23 @@ def tiny_tokenizer() -> Any:
     return fast
 
 
+@pytest.fixture(autouse=True)
+def _runner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of the tiny model holds for both ways to run it."""
+    params = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    if params.get("tiny") == "plain":
+        from drivers.edge import llama
+
+        monkeypatch.setattr(llama, "fits", lambda model: False)
+
+
+@pytest.fixture(scope="session", params=["paged", "plain"])
+def tiny(tiny_model: Any) -> Any:
+    return tiny_model
+
+
 @pytest.fixture(scope="session")
-def tiny(tiny_tokenizer: Any) -> Any:
+def tiny_model(tiny_tokenizer: Any) -> Any:
     """A random Llama with its tokenizer, as the engine takes it. fp32, 512 tokens of context."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -189,7 +189,13 @@ def test_does_one_failing_forward_leave_the_engine_usable(
     got.add(engine.step())
     engine.start(order(2, "boom"))
     with monkeypatch.context() as patch:
-        patch.setattr(engine._batch, "prefill", lambda *_: 1 / 0)
+        forward = engine._runner.forward
+
+        def failing(decoding: Any, reading: Any) -> Any:
+            bursts = [one.burst for one in (*decoding, *(part[0] for part in reading))]
+            return 1 / 0 if 2 in bursts else forward(decoding, reading)
+
+        patch.setattr(engine._runner, "forward", failing)
         reports = engine.step()
     got.add(reports)
     (failed,) = [report for report in reports if report.burst == 2]

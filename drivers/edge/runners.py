@@ -1,0 +1,37 @@
+"""Which runner a model gets, and how much room.
+
+It knows nothing about what either does.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from drivers.edge import llama
+from drivers.edge.loader import LoadedModel
+from drivers.edge.paged import PagedRunner
+from drivers.edge.plain import PlainRunner
+from drivers.edge.runner import Runner
+from drivers.edge.swap import Swap
+
+_MOST: Final = 4 * 1024**3
+_SHARE: Final = 4
+
+
+def make_runner(
+    loaded: LoadedModel, slots: int, kv_bytes: int | None = None, swap: Path | None = None
+) -> Runner:
+    """``kv_bytes``: the most that the KV of all sequences may take; by default a quarter of the
+    machine's memory, or 4 GiB if that is less. ``swap``: the folder for KV that must make room."""
+    if not llama.fits(loaded.model):
+        return PlainRunner(loaded.model, slots, loaded.card.context_length)
+    folder = swap or Path(tempfile.gettempdir()) / f"llmos-kv-{os.getpid()}"
+    return PagedRunner(llama.Llama(loaded.model), kv_bytes or _room(), Swap(folder))
+
+
+def _room() -> int:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(_MOST, memory // _SHARE)
