@@ -82,6 +82,7 @@ class Link:
         self._slow = network.chance.choice((0.002, 0.01, 0.01, 0.05, 0.3))
         self._pipes: tuple[_Pipe, _Pipe] | None = None
         self._breaks = 0
+        self._down_until = 0.0
 
     @property
     def connected(self) -> bool:
@@ -100,7 +101,8 @@ class Link:
             self._pipes[1].put(item)
 
     def connect(self) -> None:
-        if self.closed or self._pipes is not None or not self._network.kernel.running:
+        down = self._network.agenda.now < self._down_until or not self._network.kernel.running
+        if self.closed or self._pipes is not None or down:
             return
         up = _Pipe(self._network.agenda, self._delay, self._arrive)
         self._pipes = up, _Pipe(self._network.agenda, self._delay, self._hear)
@@ -112,7 +114,8 @@ class Link:
         """The connection breaks, and stands again after so many seconds. Those are enough for the
         kernel to hear of it, or it never does."""
         noticed, now = self._break(), self._network.agenda.now
-        self._network.agenda.at(now + outage if outage < _GRACE else noticed + outage, self.connect)
+        self._down_until = now + outage if outage < _GRACE else noticed + outage
+        self._network.agenda.at(self._down_until, self.connect)
 
     def close(self) -> None:
         """For good: the process has ended, and what it has sent may still arrive."""
