@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from drivers.edge.loader import LoadedModel
 from drivers.edge.prompt import prompt_tokens
-from drivers.edge.runner import Reading, Runner
+from drivers.edge.runner import LostError, Reading, Runner
 from drivers.edge.runners import make_runner
 from drivers.edge.sampler import choose
 from drivers.edge.sequence import Sequence
@@ -100,7 +100,11 @@ class EdgeEngine:
     def step(self) -> list[StepReport]:
         started = time.perf_counter()
         decoding = list(self._decoding.values())
-        reading = self._runner.plan(self._waiting.values(), self._chunk)
+        try:
+            reading = self._runner.plan(self._waiting.values(), self._chunk)
+        except LostError as lost:
+            self.cancel(lost.sequence.burst)
+            return [lost.sequence.failure(lost.error)]
         logits = self._forward(decoding, reading)
         seconds = time.perf_counter() - started
         reports = [

@@ -19,9 +19,10 @@ from drivers.edge.attention import Span, Step
 from drivers.edge.blocks import BLOCK, Blocks, name_of, root
 from drivers.edge.llama import Llama
 from drivers.edge.pool import Pool
-from drivers.edge.runner import Reading
+from drivers.edge.runner import LostError, Reading
 from drivers.edge.sequence import Sequence as Burst
 from drivers.edge.swap import Swap
+from llmagentos.abi.errors import LLMOSError
 
 
 @dataclass(slots=True)
@@ -84,16 +85,20 @@ class PagedRunner:
     def _admit(self, sequence: Burst) -> bool:
         parked = self._parked.pop(sequence.burst, None)
         table = parked or self._matched(sequence)
-        if not self._make_room(table.wants - len(table.blocks)):
-            if parked is None:
-                self._leave(table)
-            else:
-                self._parked[sequence.burst] = parked
-            return False
-        if table.away is not None:
-            self._bring_back(table)
-        self._active[sequence.burst] = table
-        return True
+        try:
+            admitted = self._make_room(table.wants - len(table.blocks))
+            if admitted and table.away is not None:
+                self._bring_back(table)
+        except LLMOSError as error:
+            self._parked[sequence.burst] = table
+            raise LostError(sequence, error) from error
+        if admitted:
+            self._active[sequence.burst] = table
+        elif parked is None:
+            self._leave(table)
+        else:
+            self._parked[sequence.burst] = parked
+        return admitted
 
     def _matched(self, sequence: Burst) -> _Table:
         """With all blocks that are there of what it begins with; one token at least is left to be

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy
 import torch
 
 from drivers.edge.blocks import BLOCK
@@ -38,8 +39,7 @@ class Pool:
         self.block_bytes = shape.block_bytes(dtype)
         size = (shape.heads * blocks, BLOCK * shape.size)
         self._keys, self._values = (
-            [torch.empty(size, dtype=dtype, device=device) for _ in range(shape.layers)]
-            for _ in range(2)
+            [_zeros(size, dtype, device) for _ in range(shape.layers)] for _ in range(2)
         )
         self._firsts = torch.arange(shape.heads, device=device)[:, None] * blocks
 
@@ -88,3 +88,12 @@ class Pool:
         for layer, (keys, values) in enumerate(zip(self._keys, self._values, strict=True)):
             keys.index_copy_(0, rows, flat[layer, 0])
             values.index_copy_(0, rows, flat[layer, 1])
+
+
+def _zeros(size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Zeros, since what was never written is read along with weight 0, and must be a number. On a
+    CPU they come from the operating system, page by page, as they are written."""
+    if device.type != "cpu":
+        return torch.zeros(size, dtype=dtype, device=device)
+    memory = numpy.zeros(size[0] * size[1] * dtype.itemsize, dtype=numpy.uint8)
+    return torch.from_numpy(memory).view(dtype).view(size)

@@ -9,9 +9,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from drivers.edge.sequence import Sequence as Burst
+from llmagentos.abi.errors import LLMOSError
 
 Reading = Sequence[tuple[Burst, int]]
 """Sequences whose prompt is being read, and how many more tokens of it in this step."""
+
+
+class LostError(Exception):
+    """A sequence can't go on: its KV, or the room for it, can't be had."""
+
+    def __init__(self, sequence: Burst, error: LLMOSError) -> None:
+        super().__init__(str(error))
+        self.sequence = sequence
+        self.error = error
 
 
 class Runner(Protocol):
@@ -25,7 +35,7 @@ class Runner(Protocol):
 
     def plan(self, waiting: Iterable[Burst], budget: int) -> Reading:
         """Whose prompts to read in the next step: ``budget`` tokens of them at most, oldest first.
-        One that can't have its KV yet waits, and those behind it with it."""
+        One that can't have its KV yet waits, and those behind it with it. Raises ``LostError``."""
 
     def forward(self, decoding: Sequence[Burst], reading: Reading) -> list[Any | None]:
         """One forward for all: each of ``decoding`` is fed its newest token. The logits after it,

@@ -1,0 +1,151 @@
+"""Is the KV of many sequences shared, bounded and put away without a token being another one?"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers.edge.blocks import BLOCK
+from drivers.edge.engine import EdgeEngine
+from drivers.edge.paged import PagedRunner
+from drivers.edge.runners import make_runner
+from drivers.edge.swap import Swap
+from llmagentos.abi.errors import ECONTEXT, EIO
+from tests.drivers.orders import TEXTS, Collected, order, reference
+
+SYSTEM = "the quick brown fox jumps over the lazy dog " * 4
+
+
+def paged(model: Any, folder: Path, blocks: int = 200) -> PagedRunner:
+    size = BLOCK * model.card.kv_bytes_per_token
+    runner = make_runner(model, 64, blocks * size, folder / "swap")
+    assert isinstance(runner, PagedRunner)
+    return runner
+
+
+def watched(runner: PagedRunner, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens each forward computes."""
+    computed: list[int] = []
+    forward = runner._llama.forward
+
+    def counting(tokens: Any, *args: Any) -> Any:
+        computed.append(len(tokens))
+        return forward(tokens, *args)
+
+    monkeypatch.setattr(runner._llama, "forward", counting)
+    return computed
+
+
+def test_is_a_common_beginning_computed_and_kept_once(
+    tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = paged(tiny_model, tmp_path)
+    computed = watched(runner, monkeypatch)
+    engine, got = EdgeEngine(tiny_model, slots=16, runner=runner), Collected()
+    texts = {burst: f"{SYSTEM}{burst}" for burst in range(1, 17)}
+    for burst, text in texts.items():
+        engine.start(order(burst, text, max_tokens=8))
+    got.run(engine)
+    for burst, text in texts.items():
+        assert got.tokens[burst] == reference(tiny_model, text, 8)
+    alone = got.prompt[1]
+    assert sum(computed) < 2 * alone + 16 * (BLOCK + 16 + 8)
+    before = len(computed)
+    engine.start(order(99, texts[3], max_tokens=8))
+    again = Collected().run(engine)
+    assert again.tokens[99] == got.tokens[3]
+    assert computed[before] <= BLOCK, "what it begins with was here still"
+
+
+def test_share_only_those_who_may_see_the_same(
+    tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = paged(tiny_model, tmp_path)
+    computed = watched(runner, monkeypatch)
+    engine, got = EdgeEngine(tiny_model, slots=4, runner=runner), Collected()
+    for burst, labels in enumerate([["private"], [], ["private"], ["team"]], start=1):
+        before = len(computed)
+        engine.start(order(burst, SYSTEM, max_tokens=2).model_copy(update={"labels": labels}))
+        got.run(engine)
+        shared = sum(computed[before:]) < got.prompt[burst]
+        assert shared == (burst == 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_do_all_finish_right_with_a_tenth_of_the_room(
+    tiny_model: Any, tmp_path: Path, seed: int
+) -> None:
+    """Many more than fit, preempted and resumed at random: some wait, some are put away."""
+    rng = random.Random(seed)
+    texts = {burst: TEXTS[burst % 8] + str(burst) for burst in range(1, 31)}
+    runner = paged(tiny_model, tmp_path, blocks=30)
+    engine, got = EdgeEngine(tiny_model, slots=12, chunk=32, runner=runner), Collected()
+    bound = 30 * BLOCK * tiny_model.card.kv_bytes_per_token
+    waiting, running, held = list(texts), set[int](), set[int]()
+    away = 0
+    while waiting or running or held:
+        while len(running) < 12 and (held or waiting):
+            burst = rng.choice(sorted(held)) if held and rng.random() < 0.5 else None
+            if burst is not None:
+                held.discard(burst)
+                engine.resume(burst)
+            elif waiting:
+                burst = waiting.pop(0)
+                engine.start(order(burst, texts[burst]))
+            else:
+                break
+            running.add(burst)
+        got.add(engine.step())
+        running -= got.finish.keys()
+        for burst in sorted(running):
+            if rng.random() < 0.15:
+                engine.preempt(burst)
+                running.discard(burst)
+                held.add(burst)
+        away = max(away, len(list((tmp_path / "swap").glob("*"))))
+        assert engine.stats.kv_bytes <= bound
+    for burst, text in texts.items():
+        assert got.tokens[burst] == reference(tiny_model, text)
+    assert away, "nothing had to make room"
+    assert engine.stats == (0, 0)
+    assert not list((tmp_path / "swap").glob("*"))
+
+
+def test_is_what_can_never_fit_refused_at_once(tiny_model: Any, tmp_path: Path) -> None:
+    engine = EdgeEngine(tiny_model, slots=1, runner=paged(tiny_model, tmp_path, blocks=4))
+    with pytest.raises(ECONTEXT, match="KV cache"):
+        engine.start(order(1, "hi", max_tokens=100))
+    engine.start(order(2, "hi", max_tokens=20))
+    assert Collected().run(engine).tokens[2] == reference(tiny_model, "hi", 20)
+
+
+def test_is_kv_that_can_not_be_read_back_the_end_of_its_own_burst_only(
+    tiny_model: Any, tmp_path: Path
+) -> None:
+    runner = paged(tiny_model, tmp_path, blocks=8)
+    engine, got = EdgeEngine(tiny_model, slots=2, runner=runner), Collected()
+    engine.start(order(1, "a " * 20, max_tokens=30))
+    got.add(engine.step())
+    engine.preempt(1)
+    engine.start(order(2, "b " * 20, max_tokens=30))
+    got.add(engine.step())
+    (file,) = (tmp_path / "swap").glob("*")
+    file.write_bytes(b"garbage")
+    engine.resume(1)
+    while engine.busy:
+        got.add(engine.step())
+    assert got.finish[1] == "error"
+    assert got.tokens[2] == reference(tiny_model, "b " * 20, 30)
+
+
+def test_does_a_new_driver_clear_away_what_an_old_one_left(tmp_path: Path) -> None:
+    import torch
+
+    name = Swap(tmp_path).put(torch.ones(2))
+    fresh = Swap(tmp_path)
+    assert not list(tmp_path.glob("*"))
+    with pytest.raises(EIO):
+        fresh.take(name)
