@@ -51,9 +51,10 @@ docs: $(READY)   ## are the generated pages up to date?
 unit: $(READY)
 	$(BIN)/pytest -n 2 --dist loadfile
 
-bench: setup     ## how much the system adds to a call, and a process to the scheduler
+bench: setup     ## what a call costs, a process the scheduler, and a token the engine
 	$(BIN)/python benchmarks/syscalls.py
 	$(BIN)/python benchmarks/scheduler.py
+	$(BIN)/python benchmarks/engine.py
 
 # Campaigns: what the tests do for a minute, for as long as you like.
 

@@ -113,12 +113,14 @@ class Step:
             total[group.members] = sums.view(shape).transpose(0, 1)
         for part in self._own:
             keys, values = self._pool.read(layer, part.rows)
+            if not part.shared:
+                scores = _scores(queries[part.members], keys, scale).add_(part.mask)
+                out[part.members] = scores.softmax(-1).to(values.dtype) @ values
+                continue
             read, sums = _attend(queries[part.members], keys, values, scale, part.mask)
-            if part.shared:
-                before = total[part.members]
-                share = torch.sigmoid(sums - before)[..., None]
-                read = torch.lerp(out[part.members].float(), read.float(), share).to(out.dtype)
-            out[part.members] = read
+            share = torch.sigmoid(sums - total[part.members])[..., None]
+            before = out[part.members].float()
+            out[part.members] = torch.lerp(before, read.float(), share).to(out.dtype)
 
     def _group(self, decoding: Sequence[Span]) -> None:
         """Find who begins alike, and put the rest of all into parts of similar length."""
@@ -199,6 +201,8 @@ def _attend(
     scores = _scores(queries, keys, scale)
     if mask is not None:
         scores.add_(mask)
-    sums = scores.logsumexp(-1)
-    weights = scores.sub_(sums[..., None]).exp_()
-    return weights.to(values.dtype) @ values, sums
+    top = scores.amax(-1, keepdim=True)
+    weights = scores.sub_(top).exp_()
+    total = weights.sum(-1, keepdim=True)
+    read = weights.div_(total).to(values.dtype) @ values
+    return read, total.log_().add_(top).squeeze(-1)

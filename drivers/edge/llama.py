@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
-from torch.nn.functional import rms_norm, silu
+from torch.nn.functional import silu
 
 from drivers.edge.attention import Step
 from drivers.edge.linear import Linear
@@ -102,7 +102,10 @@ class _Norm:
         self.epsilon = float(module.variance_epsilon)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+        # By hand, since torch's own takes three times as long for a few rows on a CPU.
+        wide = x.float()
+        scale = wide.square().mean(-1, keepdim=True).add_(self.epsilon).rsqrt_()
+        return self.weight * (wide * scale).to(x.dtype)
 
 
 class _Layer:

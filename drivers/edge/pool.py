@@ -61,7 +61,7 @@ class Pool:
         size = self.shape.size
         for pool, fresh in ((self._keys[layer], keys), (self._values[layer], values)):
             rows = fresh.transpose(0, 1).reshape(-1, size)
-            pool.view(-1, size).index_copy_(0, slots, rows)
+            pool.view(-1, size).index_put_((slots,), rows)
 
     def read(self, layer: int, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of ``rows``: [sequences, heads, tokens, size] each, a copy."""

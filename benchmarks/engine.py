@@ -1,0 +1,166 @@
+"""The edge engine beside transformers' own ``generate``, on the same prompts in the same run.
+
+    python benchmarks/engine.py [--rounds N] [--json]
+
+Prompts of about 200 tokens, of which 150 are the same in all of them, and 64 tokens of answer,
+greedy. Decode is tokens a second over all sequences once all prompts are read; prefill is tokens of
+prompts a second. Machines are shared and noisy: only the ratios mean anything, and of several
+rounds the median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+from tabulate import tabulate
+
+from drivers.edge.engine import EdgeEngine
+from drivers.edge.loader import LoadedModel, load_model
+from drivers.edge.prompt import prompt_tokens
+from drivers.edge.runner import Runner
+from drivers.edge.runners import make_runner
+from drivers.models import ensure
+from llmagentos.abi.driver import ChatMessage, Start
+from llmagentos.abi.manifest import Sampling
+
+MODEL = "smollm2-135m-instruct"
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "runs"]
+BATCHES = (1, 4, 16, 64)
+ANSWER = 64
+
+_runs = count()
+
+
+def orders(sequences: int, shared: int, own: int) -> list[Start]:
+    """So many, which begin with the same words, but not with those of an earlier run."""
+    run = next(_runs)
+    common = " ".join([f"run {run}.", *(WORDS[n % len(WORDS)] for n in range(shared - 30))])
+    return [
+        Start(
+            burst=number + 1, attempt=1, pid=2, model=MODEL,
+            messages=[ChatMessage(role="user", content=f"{common} {_tail(number, own)}")],
+            sampling=Sampling(max_tokens=ANSWER),
+        )
+        for number in range(sequences)
+    ]  # fmt: skip
+
+
+def _tail(number: int, own: int) -> str:
+    return " ".join(WORDS[(number * 5 + n * (number % 7 + 1)) % len(WORDS)] for n in range(own))
+
+
+def ours(loaded: LoadedModel, runner: Runner, batch: list[Start]) -> tuple[float, float]:
+    """Prefill and decode, tokens a second."""
+    engine = EdgeEngine(loaded, len(batch), runner=runner)
+    read = made = 0
+    for order in batch:
+        engine.start(order)
+    begun = time.perf_counter()
+    while engine._waiting:
+        for report in engine.step():
+            read += report.prompt_tokens or 0
+            made += len(report.tokens)
+    middle = time.perf_counter()
+    made = 0
+    while engine.busy:
+        made += sum(len(report.tokens) for report in engine.step())
+    return read / (middle - begun), made / (time.perf_counter() - middle)
+
+
+def theirs(loaded: LoadedModel, batch: list[Start]) -> tuple[float, float]:
+    """The same by ``generate``."""
+    length = loaded.card.context_length
+    prompts = [prompt_tokens(loaded.tokenizer, order, length) for order in batch]
+    longest = max(map(len, prompts))
+    padding = next(iter(loaded.vocabulary.eos))
+    ids = torch.tensor([[padding] * (longest - len(one)) + one for one in prompts])
+    mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in prompts])
+
+    def generate(tokens: int) -> float:
+        begun = time.perf_counter()
+        loaded.model.generate(
+            input_ids=ids, attention_mask=mask, do_sample=False, pad_token_id=padding,
+            min_new_tokens=tokens, max_new_tokens=tokens,
+        )  # fmt: skip
+        return time.perf_counter() - begun
+
+    first, whole = generate(1), generate(ANSWER)
+    return sum(map(len, prompts)) / first, len(batch) * (ANSWER - 1) / (whole - first)
+
+
+def engines() -> dict[str, Callable[[list[Start]], tuple[float, float]]]:
+    folder = ensure(MODEL)
+    found: dict[str, Callable[[list[Start]], tuple[float, float]]] = {}
+    for dtype in ("float32", "bfloat16"):
+        loaded = load_model(MODEL, folder, dtype, "cpu")  # type: ignore[arg-type]
+        runner = make_runner(loaded, max(BATCHES))
+        found[f"transformers {dtype}"] = lambda batch, loaded=loaded: theirs(loaded, batch)  # type: ignore[misc]
+        found[f"edge {dtype}"] = lambda batch, loaded=loaded, runner=runner: ours(  # type: ignore[misc]
+            loaded, runner, batch
+        )
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--shared", type=int, default=150, help="tokens that all prompts begin with"
+    )
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    taken: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    all_engines = engines()
+    for run in all_engines.values():
+        run(orders(2, options.shared, 50))  # what is made once, when it is first needed
+    for number in range(options.rounds):
+        print(f"round {number + 1} of {options.rounds} …", file=sys.stderr)
+        for sequences in BATCHES:
+            for name, run in all_engines.items():
+                batch = orders(sequences, options.shared, 50)
+                taken.setdefault((name, sequences), []).append(run(batch))
+    rows: list[dict[str, Any]] = []
+    for sequences in BATCHES:
+        medians = {
+            name: tuple(statistics.median(one) for one in zip(*taken[name, sequences], strict=True))
+            for name in all_engines
+        }
+        best = [
+            max(medians[f"transformers {d}"][n] for d in ("float32", "bfloat16")) for n in (0, 1)
+        ]
+        rows += [
+            {
+                "sequences": sequences, "engine": name,
+                "prefill": round(prefill), "decode": round(decode, 1),
+                "prefill_of_best": round(prefill / best[0], 2),
+                "decode_of_best": round(decode / best[1], 2),
+            }
+            for name, (prefill, decode) in medians.items()
+        ]  # fmt: skip
+    if options.json:
+        print(json.dumps(rows))
+        return 0
+    print(tabulate(
+        [list(row.values()) for row in rows],
+        headers=["sequences", "engine", "prefill/s", "decode/s", "prefill / best of transformers",
+                 "decode / best"],
+    ))  # fmt: skip
+    print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
