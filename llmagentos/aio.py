@@ -26,7 +26,8 @@ from llmagentos.exchange import (
     arguments,
     generate_arguments,
 )
-from llmagentos.home import Home, NamesLock, write_secret
+from llmagentos.home import Home
+from llmagentos.identity import become_async
 from llmagentos.manifest_file import manifest_arguments
 
 
@@ -281,40 +282,8 @@ async def _connect(
             return system
         system.session = key or place.user_key()
         if not user:
-            await _become(system, place, name)
+            await become_async(system, place, name)
     except BaseException:
         await connection.close()
         raise
     return system
-
-
-async def _become(system: AsyncSystem, place: Home, name: str | None) -> None:
-    """Take up the named process that was there before, or adopt a new one."""
-    if name is None:
-        await _adopt(system, name)
-        return
-    lock = NamesLock(place)
-    try:
-        for pause in lock.attempts():
-            await asyncio.sleep(pause)
-        token = place.token(name)
-        if not (token and await _resume(system, token)):
-            await _adopt(system, name)
-            write_secret(place.session_file(name), system.session)
-    finally:
-        lock.release()
-
-
-async def _resume(system: AsyncSystem, token: str) -> bool:
-    user_key, system.session = system.session, token
-    try:
-        system.pid = (await system.info()).process.pid
-    except errors.EAUTH:
-        system.session = user_key
-        return False
-    return True
-
-
-async def _adopt(system: AsyncSystem, name: str | None) -> None:
-    adopted = await system.call("proc.adopt", name=name)
-    system.pid, system.session = adopted["pid"], adopted["session"]

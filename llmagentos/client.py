@@ -7,7 +7,6 @@ thread. It knows nothing about how the kernel carries a call out.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +24,8 @@ from llmagentos.exchange import (
     arguments,
     generate_arguments,
 )
-from llmagentos.home import Home, NamesLock, write_secret
+from llmagentos.home import Home
+from llmagentos.identity import become
 from llmagentos.manifest_file import manifest_arguments
 
 
@@ -62,43 +62,11 @@ def connect(
             return system
         system.session = key or place.user_key()
         if not user:
-            _become(system, place, name)
+            become(system, place, name)
     except BaseException:
         connection.close()
         raise
     return system
-
-
-def _become(system: System, place: Home, name: str | None) -> None:
-    """Take up the named process that was there before, or adopt a new one."""
-    if name is None:
-        _adopt(system, name)
-        return
-    lock = NamesLock(place)
-    try:
-        for pause in lock.attempts():
-            time.sleep(pause)
-        token = place.token(name)
-        if not (token and _resume(system, token)):
-            _adopt(system, name)
-            write_secret(place.session_file(name), system.session)
-    finally:
-        lock.release()
-
-
-def _resume(system: System, token: str) -> bool:
-    user_key, system.session = system.session, token
-    try:
-        system.pid = system.info().process.pid
-    except errors.EAUTH:
-        system.session = user_key
-        return False
-    return True
-
-
-def _adopt(system: System, name: str | None) -> None:
-    adopted = system.call("proc.adopt", name=name)
-    system.pid, system.session = adopted["pid"], adopted["session"]
 
 
 class System:
