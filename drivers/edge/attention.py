@@ -19,6 +19,9 @@ import torch
 from drivers.edge.blocks import BLOCK
 from drivers.edge.pool import Pool
 
+_Places = torch.Tensor | slice
+"""Of some sequences in the batch; a slice, where they lie side by side, copies nothing."""
+
 _SHARED_AT_LEAST: Final = 4
 """Blocks in common, below which it is quicker to read them for each sequence."""
 
@@ -37,7 +40,7 @@ class Span:
 class _Common:
     """Sequences (``members``: their places in the batch) that begin with the same blocks."""
 
-    members: torch.Tensor
+    members: _Places
     rows: torch.Tensor
 
 
@@ -46,7 +49,7 @@ class _Own:
     """Sequences of about the same length, beyond what they have in common with others.
     ``mask``: [members, 1, 1, tokens], added to the scores."""
 
-    members: torch.Tensor
+    members: _Places
     rows: torch.Tensor
     mask: torch.Tensor
     shared: bool
@@ -169,7 +172,9 @@ class Step:
         mask.masked_fill_(columns[None] > own[:, None], float("-inf"))
         return self._pool.rows([span.blocks[:used]]), mask
 
-    def _index(self, places: list[int]) -> torch.Tensor:
+    def _index(self, places: list[int]) -> _Places:
+        if places == list(range(places[0], places[0] + len(places))):
+            return slice(places[0], places[0] + len(places))
         return torch.tensor(places, device=self._pool.device)
 
 
