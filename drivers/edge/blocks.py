@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 BLOCK: Final = 16
@@ -93,6 +93,18 @@ class Blocks:
         free again when its sequence leaves it."""
         if name not in self._by_name:
             self._names[block], self._by_name[name] = name, block
+
+    def freed(self, left: Counter[int]) -> set[int]:
+        """Which blocks would be free if so many references to each of these were gone."""
+        return {block for block, count in left.items() if self._refs[block] == count}
+
+    def disown(self, blocks: Iterable[int]) -> list[int]:
+        """Those that nobody else refers to; they have no names any more."""
+        own = [block for block in blocks if self._refs[block] == 1]
+        for block in own:
+            if block in self._names:
+                del self._by_name[self._names.pop(block)]
+        return own
 
     def leave(self, block: int) -> None:
         """One reference fewer."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from drivers.edge.loader import LoadedModel
 from drivers.edge.prompt import prompt_tokens
-from drivers.edge.runner import LostError, Reading, Runner
+from drivers.edge.runner import Reading, Runner
 from drivers.edge.runners import make_runner
 from drivers.edge.sampler import choose
 from drivers.edge.sequence import Sequence
@@ -89,9 +89,12 @@ class EdgeEngine:
             self._waiting[burst] = self._held.pop(burst)
 
     def cancel(self, burst: int) -> None:
+        self._end(burst)
+
+    def _end(self, burst: int, *, spoiled: bool = False) -> None:
         for place in (self._held, self._decoding, self._waiting):
             if (sequence := place.pop(burst, None)) is not None:
-                self._runner.forget(sequence)
+                self._runner.forget(sequence, spoiled=spoiled)
 
     def clear(self) -> None:
         for burst in [*self._held, *self._decoding, *self._waiting]:
@@ -100,14 +103,11 @@ class EdgeEngine:
     def step(self) -> list[StepReport]:
         started = time.perf_counter()
         decoding = list(self._decoding.values())
-        try:
-            reading = self._runner.plan(self._waiting.values(), self._chunk)
-        except LostError as lost:
-            self.cancel(lost.sequence.burst)
-            return [lost.sequence.failure(lost.error)]
-        logits = self._forward(decoding, reading)
+        reading, lost = self._runner.plan(self._waiting.values(), self._chunk)
+        reports = [sequence.failure(error) for sequence, error in lost]
+        logits = self._forward(decoding, reading) if decoding or reading else []
         seconds = time.perf_counter() - started
-        reports = [
+        reports += [
             self._take(sequence, row, decode_seconds=seconds)
             for sequence, row in zip(decoding, logits, strict=False)
         ]
@@ -119,7 +119,7 @@ class EdgeEngine:
             reports.append(self._take(sequence, row, prefill_seconds=seconds))
         for report in reports:
             if report.finish is not None:
-                self.cancel(report.burst)
+                self._end(report.burst, spoiled=report.finish == "error")
         return reports
 
     def _forward(self, decoding: list[Sequence], reading: Reading) -> list[Any]:
@@ -136,13 +136,13 @@ class EdgeEngine:
             try:
                 results += self._runner.forward(*part)
             except Exception as error:
-                results.append(_failed(error))
+                results.append(error)
         return results
 
     def _take(self, sequence: Sequence, logits: Any, **seconds: float) -> StepReport:
         """Choose the sequence's next token."""
-        if isinstance(logits, LLMOSError):
-            return sequence.failure(logits)
+        if isinstance(logits, Exception):
+            return sequence.failure(_failed(logits))
         try:
             token = choose(
                 logits, sequence.order.sampling, seed=sequence.seed, index=len(sequence.tokens)

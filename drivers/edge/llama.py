@@ -28,7 +28,10 @@ def fits(model: Any) -> bool:
     """Is this transformers model one of those that are computed here?"""
     config = model.config
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
-    whole = not any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ())
+    kinds = getattr(config, "layer_types", None)
+    whole = all(kind == "full_attention" for kind in kinds or ())
+    if kinds is None:
+        whole = getattr(config, "sliding_window", None) is None
     return (
         type(model).__name__ in _KNOWN
         and config.hidden_act == "silu"

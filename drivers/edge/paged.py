@@ -9,7 +9,7 @@ It knows nothing about how the model computes, nor about how a token is chosen.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,10 +19,10 @@ from drivers.edge.attention import Span, Step
 from drivers.edge.blocks import BLOCK, Blocks, name_of, root
 from drivers.edge.llama import Llama
 from drivers.edge.pool import Pool
-from drivers.edge.runner import LostError, Reading
+from drivers.edge.runner import Plan, Reading
 from drivers.edge.sequence import Sequence as Burst
 from drivers.edge.swap import Swap
-from llmagentos.abi.errors import LLMOSError
+from llmagentos.abi.errors import ENOSPC, LLMOSError
 
 
 @dataclass(slots=True)
@@ -62,42 +62,56 @@ class PagedRunner:
 
     # -- who is let in -----------------------------------------------------------------------
 
-    def plan(self, waiting: Iterable[Burst], budget: int) -> Reading:
+    def plan(self, waiting: Iterable[Burst], budget: int) -> Plan:
         chosen: list[tuple[Burst, int]] = []
+        lost: list[tuple[Burst, LLMOSError]] = []
+        full = False
         coming: set[bytes] = set()
         """Blocks that this step computes: who begins with one of them waits a step, and has it."""
         for sequence in waiting:
             if budget <= 0:
                 break
             if sequence.burst not in self._active:
-                if self._next_name(sequence) in coming:
+                if full or self._next_name(sequence) in coming:
                     continue
-                if not self._admit(sequence):
-                    break
+                try:
+                    full = not self._admit(sequence)
+                except LLMOSError as error:
+                    lost.append((sequence, error))
+                    continue
+                if full:
+                    continue  # those that are in already go on
             table = self._active[sequence.burst]
             tokens = sequence.to_prefill
             count = min(len(tokens) - table.length, budget)
             chosen.append((sequence, count))
             coming.update(self._names(table, tokens, table.length + count))
             budget -= count
-        return chosen
+        return Plan(chosen, lost)
 
     def _admit(self, sequence: Burst) -> bool:
+        """Whether it has its KV, or the room for it. Raises ``EIO``, and ``ENOSPC`` if there is
+        nobody whose end could make the room."""
         parked = self._parked.pop(sequence.burst, None)
         table = parked or self._matched(sequence)
+        admitted = False
         try:
             admitted = self._make_room(table.wants - len(table.blocks))
             if admitted and table.away is not None:
                 self._bring_back(table)
-        except LLMOSError as error:
-            self._parked[sequence.burst] = table
-            raise LostError(sequence, error) from error
-        if admitted:
-            self._active[sequence.burst] = table
-        elif parked is None:
-            self._leave(table)
-        else:
-            self._parked[sequence.burst] = parked
+        except ENOSPC:
+            if not self._active:
+                raise
+        except BaseException:
+            admitted = False
+            raise
+        finally:
+            if admitted:
+                self._active[sequence.burst] = table
+            elif parked is None:
+                self._leave(table)
+            else:
+                self._parked[sequence.burst] = parked
         return admitted
 
     def _matched(self, sequence: Burst) -> _Table:
@@ -130,13 +144,17 @@ class PagedRunner:
 
     def _make_room(self, blocks: int) -> bool:
         """Whether so many can be taken beside what the active ones may come to need."""
-        promised = sum(table.wants - len(table.blocks) for table in self._active.values())
+        blocks += sum(table.wants - len(table.blocks) for table in self._active.values())
+        parked = Counter(block for table in self._parked.values() for block in table.blocks)
+        freed = self._blocks.freed(parked)
+        if self._blocks.room + len(freed) < blocks:
+            return False  # it would be in vain
         for table in self._parked.values():
-            if self._blocks.room - promised >= blocks:
+            if self._blocks.room >= blocks:
                 break
-            if table.away is None:
+            if not freed.isdisjoint(table.blocks):
                 self._put_away(table)
-        return self._blocks.room - promised >= blocks
+        return self._blocks.room >= blocks
 
     # -- one step ----------------------------------------------------------------------------
 
@@ -205,10 +223,13 @@ class PagedRunner:
         if table is not None:
             self._parked[sequence.burst] = table
 
-    def forget(self, sequence: Burst) -> None:
+    def forget(self, sequence: Burst, *, spoiled: bool = False) -> None:
         table = self._active.pop(sequence.burst, None) or self._parked.pop(sequence.burst, None)
         if table is None:
             return
+        if spoiled:
+            # Whoever gets these blocks next reads along with weight 0 what he has not written.
+            self._pool.clear(self._blocks.disown(table.blocks))
         if table.away is not None:
             self._swap.drop(table.away)
         self._leave(table)

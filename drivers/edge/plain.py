@@ -7,6 +7,7 @@ chosen.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,8 +15,10 @@ import torch
 
 from drivers.edge.batch import Batch
 from drivers.edge.cache import prefix_bytes
-from drivers.edge.runner import Reading
+from drivers.edge.runner import Plan, Reading
 from drivers.edge.sequence import Sequence as Burst
+
+log = logging.getLogger("driver")
 
 
 class PlainRunner:
@@ -31,7 +34,7 @@ class PlainRunner:
     def kv_bytes(self) -> int:
         return self._batch.kv_bytes + sum(prefix_bytes(one.prefix) for one in self._apart.values())
 
-    def plan(self, waiting: Iterable[Burst], budget: int) -> Reading:
+    def plan(self, waiting: Iterable[Burst], budget: int) -> Plan:
         chosen: list[tuple[Burst, int]] = []
         for sequence in waiting:
             if budget <= 0:
@@ -40,9 +43,9 @@ class PlainRunner:
             count = min(budget, self._batch.unread(sequence))
             chosen.append((sequence, count))
             budget -= count
-        return chosen
+        return Plan(chosen)
 
-    def forward(self, decoding: Sequence[Burst], reading: Reading) -> list[torch.Tensor | None]:
+    def forward(self, decoding: Sequence[Burst], reading: Reading) -> list[Any]:
         wanted = {sequence.burst for sequence in decoding}
         for sequence in [one for one in self._batch.sequences if one.burst not in wanted]:
             self.park(sequence)
@@ -54,15 +57,23 @@ class PlainRunner:
         if decoding:
             rows = self._batch.decode()
             logits = {one.burst: rows[row] for row, one in enumerate(self._batch.sequences)}
-        read = [self._batch.prefill(sequence, count) for sequence, count in reading]
+        read = [self._read(sequence, count) for sequence, count in reading]
         return [*(logits[sequence.burst] for sequence in decoding), *read]
+
+    def _read(self, sequence: Burst, count: int) -> Any:
+        try:
+            return self._batch.prefill(sequence, count)
+        except Exception as error:
+            # The others have their tokens by now: none of it may be done again.
+            log.exception("the prompt of burst %d failed", sequence.burst)
+            return error
 
     def park(self, sequence: Burst) -> None:
         if sequence in self._batch.sequences:
             self._batch.leave(sequence, keep=True)
             self._apart[sequence.burst] = sequence
 
-    def forget(self, sequence: Burst) -> None:
+    def forget(self, sequence: Burst, *, spoiled: bool = False) -> None:
         if sequence in self._batch.sequences:
             self._batch.leave(sequence)
         self._apart.pop(sequence.burst, None)

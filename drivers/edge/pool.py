@@ -45,13 +45,13 @@ class Pool:
 
     def rows(self, blocks: Sequence[Sequence[int]]) -> torch.Tensor:
         """Where the blocks of some sequences, as many of each, are: [sequences, heads, blocks]."""
-        numbers = torch.tensor(blocks, device=self.device)
+        numbers = torch.tensor(blocks, dtype=torch.long, device=self.device)
         return self._firsts + numbers[:, None, :]
 
     def slots(self, blocks: Sequence[int], places: Sequence[int]) -> torch.Tensor:
         """Where tokens go, each to a place in a block: [heads × tokens]."""
-        numbers = torch.tensor(blocks, device=self.device)
-        within = torch.tensor(places, device=self.device)
+        numbers = torch.tensor(blocks, dtype=torch.long, device=self.device)
+        within = torch.tensor(places, dtype=torch.long, device=self.device)
         return ((self._firsts + numbers) * BLOCK + within).flatten()
 
     def write(
@@ -70,6 +70,12 @@ class Pool:
         shape = (sequences, heads, blocks * BLOCK, self.shape.size)
         keys = self._keys[layer].index_select(0, flat).view(shape)
         return keys, self._values[layer].index_select(0, flat).view(shape)
+
+    def clear(self, blocks: Sequence[int]) -> None:
+        """Zeros in these."""
+        rows = self.rows([blocks]).flatten()
+        for pool in (*self._keys, *self._values):
+            pool.index_fill_(0, rows, 0)
 
     def copy_out(self, blocks: Sequence[int]) -> torch.Tensor:
         """All that is in these blocks: [layers, 2, blocks, heads, BLOCK × size], on the CPU."""

@@ -6,7 +6,6 @@ It knows nothing about what either does.
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -28,8 +27,7 @@ def make_runner(
     machine's memory, or 4 GiB if that is less. ``swap``: the folder for KV that must make room."""
     if not llama.fits(loaded.model):
         return PlainRunner(loaded.model, slots, loaded.card.context_length)
-    folder = swap or Path(tempfile.gettempdir()) / f"llmos-kv-{os.getpid()}"
-    return PagedRunner(llama.Llama(loaded.model), kv_bytes or _room(), Swap(folder))
+    return PagedRunner(llama.Llama(loaded.model), kv_bytes or _room(), Swap(swap))
 
 
 def _room() -> int:

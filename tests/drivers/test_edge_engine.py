@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from drivers.edge.engine import EdgeEngine
+from drivers.edge.plain import PlainRunner
 from drivers.edge.sequence import Vocabulary
 from llmagentos.abi.driver import FREE, ChatMessage
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT
@@ -205,6 +206,23 @@ def test_does_one_failing_forward_leave_the_engine_usable(
     got.run(engine)
     assert got.tokens[3] == reference(tiny, "fox")
     assert got.tokens[1] == reference(tiny, "hi")
+
+
+def test_is_a_token_not_made_twice_when_a_prompt_beside_it_fails(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, got = EdgeEngine(tiny, slots=4), Collected()
+    if not isinstance(engine._runner, PlainRunner):
+        pytest.skip("the paged runner has one forward for all")
+    engine.start(order(1, "hi"))
+    for _ in range(3):
+        got.add(engine.step())
+    engine.start(order(2, "boom"))
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._runner._batch, "prefill", lambda *_: 1 / 0)
+        got.add(engine.step())
+    assert got.finish[2] == "error"
+    assert got.run(engine).tokens[1] == reference(tiny, "hi")
 
 
 def test_is_what_does_not_fit_refused_with_the_numbers(tiny: Any) -> None:

@@ -141,10 +141,97 @@ def test_is_kv_that_can_not_be_read_back_the_end_of_its_own_burst_only(
     assert got.tokens[2] == reference(tiny_model, "b " * 20, 30)
 
 
+def test_does_one_that_is_in_go_on_though_one_before_it_must_wait(
+    tiny_model: Any, tmp_path: Path
+) -> None:
+    """The second begins as the first, so the third is let in before it, and takes its room."""
+    runner = paged(tiny_model, tmp_path, blocks=20)
+    engine, got = EdgeEngine(tiny_model, slots=3, chunk=48, runner=runner), Collected()
+    texts = {1: "a " * 8, 2: "a " * 8 + "b", 3: "c " * 40}
+    for burst, most in ((1, 1), (2, 230), (3, 60)):
+        engine.start(order(burst, texts[burst], max_tokens=most))
+    for _ in range(400):
+        if not engine.busy:
+            break
+        got.add(engine.step())
+    assert not engine.busy, "nobody moves"
+    for burst, most in ((1, 1), (2, 230), (3, 60)):
+        assert got.tokens[burst] == reference(tiny_model, texts[burst], most)
+
+
+def test_do_held_ones_with_all_in_common_make_room_too(tiny_model: Any, tmp_path: Path) -> None:
+    runner = paged(tiny_model, tmp_path, blocks=16)
+    engine, got = EdgeEngine(tiny_model, slots=3, runner=runner), Collected()
+    for burst in (1, 2):
+        engine.start(order(burst, "a " * 40, max_tokens=20))
+        got.add(engine.step())
+        got.add(engine.step())
+        engine.preempt(burst)
+    engine.start(order(3, "b", max_tokens=230))
+    for burst in (1, 2):
+        engine.resume(burst)
+    for _ in range(400):
+        if engine.busy:
+            got.add(engine.step())
+    assert got.tokens[3] == reference(tiny_model, "b", 230)
+    for burst in (1, 2):
+        assert got.tokens[burst] == reference(tiny_model, "a " * 40, 20)
+
+
+def test_does_a_full_disk_make_others_wait_and_lose_nobody(
+    tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = paged(tiny_model, tmp_path, blocks=8)
+    monkeypatch.setattr("drivers.edge.swap.save_file", lambda *_: 1 / 0)
+    engine, got = EdgeEngine(tiny_model, slots=3, runner=runner), Collected()
+    engine.start(order(1, "a " * 20, max_tokens=30))
+    got.add(engine.step())
+    engine.preempt(1)
+    engine.start(order(2, "b " * 20, max_tokens=30))
+    (report,) = engine.step()
+    assert report.error is not None
+    assert report.error.code == "ENOSPC"
+    engine.resume(1)
+    got.run(engine)
+    assert got.tokens[1] == reference(tiny_model, "a " * 20, 30)
+    assert engine.stats == (0, 0)
+
+
+def test_does_what_one_sequence_spoils_hurt_no_other(
+    tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    runner = paged(tiny_model, tmp_path, blocks=8)
+    engine = EdgeEngine(tiny_model, slots=1, runner=runner)
+    with monkeypatch.context() as patch:
+        bad = runner._llama._embedding.clone()
+        bad[5:] = float("nan")
+        patch.setattr(runner._llama, "_embedding", bad)
+        engine.start(order(1, "spoiled by nan", max_tokens=4))
+        assert Collected().run(engine).finish[1] == "error"
+    for burst, text in enumerate(TEXTS[:5], start=2):
+        engine.start(order(burst, text, max_tokens=8))
+        assert Collected().run(engine).tokens[burst] == reference(tiny_model, text, 8)
+    engine.start(order(9, "spoiled by nan", max_tokens=4))
+    assert Collected().run(engine).finish[9] == "length"
+    assert not any(torch.isnan(keys).any() for keys in runner._pool._keys)
+
+
+def test_are_the_files_of_two_in_one_folder_not_mixed_up(tmp_path: Path) -> None:
+    import torch
+
+    first, second = Swap(tmp_path / "swap"), Swap(tmp_path / "swap")
+    names = [first.put(torch.ones(2)), second.put(torch.zeros(2))]
+    assert first.take(names[0]).sum() == 2
+    assert second.take(names[1]).sum() == 0
+
+
 def test_does_a_new_driver_clear_away_what_an_old_one_left(tmp_path: Path) -> None:
     import torch
 
     name = Swap(tmp_path).put(torch.ones(2))
+    (tmp_path / ".tmpX").write_bytes(b"half a file")
     fresh = Swap(tmp_path)
     assert not list(tmp_path.glob("*"))
     with pytest.raises(EIO):
