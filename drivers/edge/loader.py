@@ -1,10 +1,9 @@
 """Loading: a folder of the model store becomes a model that can be run.
 
-``auto`` is bfloat16 on a CUDA device, and on a CPU that can multiply it, where it is twice as fast;
-elsewhere it is float32. fp32 is the exact mode: greedy tokens are those of transformers' own
-``generate``, up to ties within rounding, however sequences are batched. On a CPU without bf16
-arithmetic it is also the fast one, 3 to 10 times, as bf16 is widened there for every product. It
-knows nothing about bursts.
+``auto`` is bfloat16 on a CUDA device and float32 elsewhere. fp32 is the exact mode: greedy tokens
+are those of transformers' own ``generate``, up to ties within rounding, however sequences are
+batched. On a CPU that can multiply bf16 that is twice as fast; on another one it is 3 to 10 times as slow,
+as it is widened there for every product. It knows nothing about bursts.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def load_model(name: str, folder: Path, dtype: Dtype = "auto", device: str = "au
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if dtype == "auto":
-        dtype = "bfloat16" if device.startswith("cuda") or _multiplies_bf16() else "float32"
+        dtype = "bfloat16" if device.startswith("cuda") else "float32"
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -82,12 +81,6 @@ def prepare(name: str, model: Any, tokenizer: Any) -> LoadedModel:
         )
 
     return LoadedModel(model, tokenizer, card, Vocabulary(decode, _eos(model, config, tokenizer)))
-
-
-def _multiplies_bf16() -> bool:
-    """Can this CPU?"""
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
 
 
 def _kv_bytes(config: Any, dtype: torch.dtype) -> int:
