@@ -2,8 +2,8 @@
 
 ``auto`` is bfloat16 on a CUDA device and float32 elsewhere. fp32 is the exact mode: greedy tokens
 are those of transformers' own ``generate``, up to ties within rounding, however sequences are
-batched. On a CPU that can multiply bf16 that is twice as fast; on another one it is 3 to 10 times as slow,
-as it is widened there for every product. It knows nothing about bursts.
+batched. On a CPU that can multiply bf16 that is twice as fast; on another one it is 3 to 10 times
+as slow, as it is widened there for every product. It knows nothing about bursts.
 """
 
 from __future__ import annotations
