@@ -34,8 +34,9 @@ _TIDIED_AT_ONCE: Final = 64
 """Rows in one turn of the loop, fewer if they are large: nobody else shall wait for them."""
 
 _PAUSE: Final = 0.05
+_LEISURE: Final = 0.25
 _HURRY: Final = 0.001
-"""Seconds until there is more to be done, and until then if somebody waits for it."""
+"""Seconds until more is deleted, until more is tidied, and until then if somebody waits for it."""
 
 _EXPIRY: Final = ("memory", "expiry")
 _TIDY: Final = ("memory", "tidy")
@@ -251,7 +252,7 @@ class Memory:
                 self._kernel.calls.proceed(call, args)
 
     def _tidy_soon(self) -> None:
-        self._kernel.timers.set_once(_TIDY, self._kernel.now + _PAUSE, self._tidy)
+        self._kernel.timers.set_once(_TIDY, self._kernel.now + _LEISURE, self._tidy)
 
 
 def _held(rows: int, size: int) -> Amounts:
