@@ -58,6 +58,8 @@ class Barrage:
         self._healthy = Raw(self.system.home.syscalls)
         self._host = Raw(self.system.home.drivers)
         self._agents: list[str] = []
+        self._held = False
+        """Replies may wait for a process that was stopped, or for a decision."""
         self._register()
 
     def run(self, count: int, say: Callable[[int], None]) -> None:
@@ -95,13 +97,15 @@ class Barrage:
                 peer.must += not made.waits
                 peer.raw.send(*made.frames)
             self._ask()
-            held = any(
-                "STOP" in repr(c.args) or "ask" in repr(c.args)
+            # In the frames, since some are those of an earlier message. Who was stopped stays so.
+            self._held = self._held or any(
+                b"STOP" in frame or b"ask" in frame
                 for p in peers
                 for c in p.cases.values()
+                for frame in c.frames
             )
             for peer in peers:
-                self._collect(peer, strict=not held)
+                self._collect(peer, strict=not self._held)
             self._look_for_bugs(peers)
             for peer in peers:
                 self._check_count(peer)
@@ -216,6 +220,7 @@ class Barrage:
     def _tidy(self) -> None:
         """All processes end, and what the user's own has gathered goes."""
         self._agents.clear()
+        self._held = False
         for process in self._healthy.call("proc.list", session=self._key, seconds=10)["processes"]:
             if process["pid"] != INIT and process["ppid"] == INIT:
                 self._try("proc.kill", pid=process["pid"], signal="KILL", tree=True)
