@@ -96,15 +96,13 @@ class PagedRunner:
         table = parked or self._matched(sequence)
         admitted = False
         try:
-            admitted = self._make_room(table.wants - len(table.blocks))
-            if admitted and table.away is not None:
+            room = self._make_room(table.wants - len(table.blocks))
+            if room and table.away is not None:
                 self._bring_back(table)
+            admitted = room
         except ENOSPC:
             if not self._active:
                 raise
-        except BaseException:
-            admitted = False
-            raise
         finally:
             if admitted:
                 self._active[sequence.burst] = table

@@ -209,20 +209,19 @@ def test_does_one_failing_forward_leave_the_engine_usable(
 
 
 def test_is_a_token_not_made_twice_when_a_prompt_beside_it_fails(
-    tiny: Any, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine, got = EdgeEngine(tiny, slots=4), Collected()
-    if not isinstance(engine._runner, PlainRunner):
-        pytest.skip("the paged runner has one forward for all")
+    runner = PlainRunner(tiny_model.model, 4, tiny_model.card.context_length)
+    engine, got = EdgeEngine(tiny_model, slots=4, runner=runner), Collected()
     engine.start(order(1, "hi"))
     for _ in range(3):
         got.add(engine.step())
     engine.start(order(2, "boom"))
     with monkeypatch.context() as patch:
-        patch.setattr(engine._runner._batch, "prefill", lambda *_: 1 / 0)
+        patch.setattr(runner._batch, "prefill", lambda *_: 1 / 0)
         got.add(engine.step())
     assert got.finish[2] == "error"
-    assert got.run(engine).tokens[1] == reference(tiny, "hi")
+    assert got.run(engine).tokens[1] == reference(tiny_model, "hi")
 
 
 def test_is_what_does_not_fit_refused_with_the_numbers(tiny: Any) -> None:
