@@ -34,11 +34,9 @@ Check = Callable[["Machine", Process, Any], Asked]
 def check(kernel: Machine, caller: Process, call: Syscall, args: Any) -> Asked:
     """Raises ``EPERM`` unless ``caller`` may make this call with these arguments, or may once
     somebody has approved it: then the capabilities to ask for are returned."""
-    asked: Asked = ()
-    if caller.pid != INIT:
-        for one in _CHECKS[call.name]:
-            asked += one(kernel, caller, args)
-    return asked
+    if caller.pid == INIT:
+        return ()
+    return tuple(word for one in _CHECKS[call.name] for word in one(kernel, caller, args))
 
 
 def verdict(process: Process, capability: str, also: tuple[str, ...] = ()) -> Verdict:
