@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from drivers.engine import Engine, EngineStats
+from drivers.engine import Engine, EngineStats, Keeper
 from drivers.faults import record, typed
-from llmagentos.abi.driver import BurstRef, Start, StepReport
+from llmagentos.abi.driver import BurstRef, Expected, Forked, ProcessRef, Start, StepReport
 from llmagentos.abi.errors import EBUSY, LLMOSError
 
 log = logging.getLogger("driver")
@@ -46,6 +46,11 @@ class Bursts:
     def stats(self) -> EngineStats | None:
         return self.engine.stats if self.engine is not None else None
 
+    @property
+    def _keeper(self) -> Keeper | None:
+        engine: object = self.engine
+        return engine if isinstance(engine, Keeper) else None
+
     def take_reports(self) -> list[StepReport]:
         """All since the last time, in order."""
         taken, self._outbox = self._outbox, []
@@ -65,7 +70,9 @@ class Bursts:
             if said is not None:
                 self._put(said)
 
-    def steer(self, command: Literal["preempt", "resume", "cancel"], which: BurstRef) -> None:
+    def steer(
+        self, command: Literal["preempt", "resume", "cancel", "snapshot"], which: BurstRef
+    ) -> None:
         live = self._live.get(which.burst)
         if live is None or live.attempt != which.attempt or self.engine is None:
             return  # it ended while the command was under way
@@ -75,8 +82,23 @@ class Bursts:
         with self._alone(which.burst):
             if command == "preempt":
                 self.engine.preempt(which.burst)
+            elif command == "snapshot":
+                if (keeper := self._keeper) is not None:
+                    keeper.snapshot(which.burst)
             else:
                 self.engine.resume(which.burst)
+
+    def expect(self, expected: Expected) -> None:
+        if (keeper := self._keeper) is not None:
+            keeper.expect(expected.pid, expected.seconds)
+
+    def fork(self, forked: Forked) -> None:
+        if (keeper := self._keeper) is not None:
+            keeper.fork(forked.pid, forked.child)
+
+    def drop(self, gone: ProcessRef) -> None:
+        if (keeper := self._keeper) is not None:
+            keeper.drop(gone.pid)
 
     def step(self) -> None:
         """One step of the engine. If all of it fails, all bursts do, and the driver goes on."""

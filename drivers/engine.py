@@ -8,17 +8,21 @@ frames.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from llmagentos.abi.driver import ModelCard, Start, StepReport
 
 
 class EngineStats(NamedTuple):
-    """``active``: sequences in the batch; ``kv_bytes``: bytes that the KV cache takes."""
+    """``active``: sequences in the batch; ``kv_bytes``: bytes that the KV cache takes; ``kv``: of
+    each process, by pid; ``prefill_weight``: as in ``Beat``."""
 
     active: int
     kv_bytes: int
+    kv: Mapping[int, int] = MappingProxyType({})
+    prefill_weight: float | None = None
 
 
 class Engine(Protocol):
@@ -57,6 +61,24 @@ class Engine(Protocol):
     def step(self) -> list[StepReport]:
         """One step for all sequences together, and what each of them got: at most one report
         for a burst. What fails for one burst is reported for it, with an error."""
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """An engine that keeps what a process has read between its bursts. Nothing here changes an
+    answer; it is about what is worth its room."""
+
+    def snapshot(self, burst: int) -> None:
+        """The KV of a held burst shall outlive the driver."""
+
+    def expect(self, pid: int, seconds: float | None) -> None:
+        """When the process comes back; None, if nobody knows."""
+
+    def fork(self, pid: int, child: int) -> None:
+        """What the one has read the other has too."""
+
+    def drop(self, pid: int) -> None:
+        """The process does not come back."""
 
 
 @runtime_checkable

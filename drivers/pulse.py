@@ -6,15 +6,18 @@ what counts is the newest. It knows nothing about sockets.
 
 from __future__ import annotations
 
+import heapq
 import logging
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from drivers.engine import EngineStats
-from llmagentos.abi.driver import BEAT_INTERVAL, Beat, DriverState, ModelCard
+from llmagentos.abi.driver import BEAT_INTERVAL, KV, Beat, DriverState, ModelCard
 
 log = logging.getLogger("driver")
 
+_TOLD: Final = 1000
 _NEWS_INTERVAL: Final = 0.2
 """Seconds between two beats that only bring a new note or progress."""
 
@@ -59,7 +62,15 @@ class Pulse:
             progress=self.progress,
             active=jobs + (stats.active if stats else 0),
             kv_bytes=stats.kv_bytes if stats else 0,
+            kv=_most(stats.kv) if stats else [],
+            prefill_weight=stats.prefill_weight if stats else None,
             models=self._models,
         )
         self._last, self._news, self._models = time.monotonic(), False, None
         return beat
+
+
+def _most(kv: Mapping[int, int]) -> list[KV]:
+    """Those with the most, as many as a beat holds."""
+    chosen = heapq.nlargest(_TOLD, kv.items(), key=lambda one: one[1])
+    return [KV(pid=pid, bytes=count) for pid, count in chosen]

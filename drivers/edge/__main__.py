@@ -29,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--kv-bytes", type=_positive, metavar="BYTES",
         help="the most that the KV of all sequences may take; without it, a quarter of the memory",
     )  # fmt: skip
+    parser.add_argument(
+        "--swap-bytes", type=_positive, metavar="BYTES",
+        help="the most that KV may take on the disk; without it, four times --kv-bytes",
+    )  # fmt: skip
     options = parser.parse_args(argv)
 
     def load(announce: Announce) -> Engine:
@@ -52,15 +56,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.threads:
             torch.set_num_threads(options.threads)
         loaded = load_model(options.model, folder, options.dtype, options.device)
-        swap = Home.default().root / "swap" / options.name
-        runner = make_runner(loaded, options.slots, options.kv_bytes, swap)
+        archive = Home.default().root / "kv" / options.name
+        runner = make_runner(loaded, options.slots, options.kv_bytes, archive, options.swap_bytes)
         return EdgeEngine(loaded, options.slots, runner=runner)
 
     return run_driver(
         options,
         kind="edge",
         models=_guess(options.model),
-        features=["preempt", "resume_tokens", "count"],
+        features=[
+            "preempt",
+            "resume_tokens",
+            "count",
+            "fork",
+            "snapshot",
+            "grammar",
+            "logprobs",
+        ],
         load=load,
     )
 

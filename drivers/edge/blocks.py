@@ -85,6 +85,10 @@ class Blocks:
             self._refs[block] += 1
         return block
 
+    def hold(self, block: int) -> None:
+        """One reference more to one that somebody refers to."""
+        self._refs[block] += 1
+
     def has(self, name: bytes) -> bool:
         return name in self._by_name
 

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Final
+from typing import Final
 
+from drivers.edge.costs import Costs
+from drivers.edge.grammar import Grammars
 from drivers.edge.loader import LoadedModel
 from drivers.edge.prompt import prompt_tokens
-from drivers.edge.runner import Reading, Runner
+from drivers.edge.runner import Logits, Reading, Runner
 from drivers.edge.runners import make_runner
-from drivers.edge.sampler import choose
+from drivers.edge.sampler import check_finite, choose, is_plain, logprobs
 from drivers.edge.sequence import Sequence
 from drivers.engine import EngineStats
-from llmagentos.abi.driver import ModelCard, Start, StepReport
+from llmagentos.abi.driver import ChosenLogprob, ModelCard, Start, StepReport, TokenLogprob
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EDRIVER, ENOENT, LLMOSError
 
 log = logging.getLogger("driver")
@@ -41,6 +43,12 @@ class EdgeEngine:
         self._slots = slots
         self._chunk = chunk
         self._runner = runner or make_runner(loaded, slots)
+        self._grammars = Grammars(
+            loaded.tokenizer,
+            loaded.model.config.get_text_config().vocab_size,
+            loaded.vocabulary.eos,
+        )
+        self._costs = Costs()
         self._waiting: dict[int, Sequence] = {}
         """In the order of their coming: their prompts are to be read, or they were held."""
         self._decoding: dict[int, Sequence] = {}
@@ -56,7 +64,9 @@ class EdgeEngine:
 
     @property
     def stats(self) -> EngineStats:
-        return EngineStats(len(self._waiting) + len(self._decoding), self._runner.kv_bytes)
+        active = len(self._waiting) + len(self._decoding)
+        runner, weight = self._runner, self._costs.prefill_weight
+        return EngineStats(active, runner.kv_bytes, runner.kv(), weight)
 
     def start(self, order: Start) -> StepReport | None:
         if order.model != self._card.name:
@@ -67,7 +77,9 @@ class EdgeEngine:
             self._check_slot()
         prompt = prompt_tokens(self._tokenizer, order, self._card.context_length)
         self._check_room(len(prompt) + order.sampling.max_tokens)
-        sequence = Sequence(order, prompt, self._vocabulary)
+        grammar = order.sampling.grammar
+        matcher = self._grammars.matcher(grammar) if grammar is not None else None
+        sequence = Sequence(order, prompt, self._vocabulary, matcher)
         if sequence.finish is not None:
             # What it already has was all of it: its driver died before it could say so.
             return sequence.report([], "")
@@ -89,16 +101,39 @@ class EdgeEngine:
             self._waiting[burst] = self._held.pop(burst)
 
     def cancel(self, burst: int) -> None:
-        self._end(burst)
+        if (sequence := self._removed(burst)) is not None:
+            self._runner.forget(sequence)
 
-    def _end(self, burst: int, *, spoiled: bool = False) -> None:
+    def _removed(self, burst: int) -> Sequence | None:
         for place in (self._held, self._decoding, self._waiting):
             if (sequence := place.pop(burst, None)) is not None:
-                self._runner.forget(sequence, spoiled=spoiled)
+                return sequence
+        return None
 
     def clear(self) -> None:
         for burst in [*self._held, *self._decoding, *self._waiting]:
             self.cancel(burst)
+
+    # -- what is worth keeping ---------------------------------------------------------------
+
+    def snapshot(self, burst: int) -> None:
+        if (sequence := self._held.get(burst)) is not None:
+            try:
+                self._runner.snapshot(sequence)
+            except LLMOSError as error:
+                # It goes on all the same, as long as this driver lives.
+                log.warning("no snapshot of burst %d: %s", burst, error.message)
+
+    def expect(self, pid: int, seconds: float | None) -> None:
+        self._runner.expect(pid, seconds)
+
+    def fork(self, pid: int, child: int) -> None:
+        self._runner.fork(pid, child)
+
+    def drop(self, pid: int) -> None:
+        self._runner.drop(pid)
+
+    # -- one step ----------------------------------------------------------------------------
 
     def step(self) -> list[StepReport]:
         started = time.perf_counter()
@@ -107,6 +142,9 @@ class EdgeEngine:
         reports = [sequence.failure(error) for sequence, error in lost]
         logits = self._forward(decoding, reading) if decoding or reading else []
         seconds = time.perf_counter() - started
+        read = sum(count for _, count in reading)
+        self._costs.note(len(decoding), read, seconds)
+        self._runner.spent(len(decoding), read, seconds)
         reports += [
             self._take(sequence, row, decode_seconds=seconds)
             for sequence, row in zip(decoding, logits, strict=False)
@@ -118,11 +156,16 @@ class EdgeEngine:
             self._decoding[sequence.burst] = self._waiting.pop(sequence.burst)
             reports.append(self._take(sequence, row, prefill_seconds=seconds))
         for report in reports:
-            if report.finish is not None:
-                self._end(report.burst, spoiled=report.finish == "error")
+            if report.finish is not None and (ended := self._removed(report.burst)) is not None:
+                if report.finish == "error":
+                    self._runner.forget(ended, spoiled=True)
+                else:
+                    self._runner.rest(ended)
         return reports
 
-    def _forward(self, decoding: list[Sequence], reading: Reading) -> list[Any]:
+    def _forward(
+        self, decoding: list[Sequence], reading: Reading
+    ) -> list[Logits | Exception | None]:
         """For each the logits, None, or the error that it fails with."""
         try:
             return list(self._runner.forward(decoding, reading))
@@ -131,7 +174,7 @@ class EdgeEngine:
             log.exception("a forward for %d sequences failed", len(decoding) + len(reading))
         alone: list[tuple[list[Sequence], Reading]] = [([one], []) for one in decoding]
         alone += [([], [part]) for part in reading]
-        results: list[Any] = []
+        results: list[Logits | Exception | None] = []
         for part in alone:
             try:
                 results += self._runner.forward(*part)
@@ -139,18 +182,49 @@ class EdgeEngine:
                 results.append(error)
         return results
 
-    def _take(self, sequence: Sequence, logits: Any, **seconds: float) -> StepReport:
+    def _take(
+        self, sequence: Sequence, logits: Logits | Exception | None, **seconds: float
+    ) -> StepReport:
         """Choose the sequence's next token."""
         if isinstance(logits, Exception):
             return sequence.failure(_failed(logits))
+        assert logits is not None, "it was fed a token"
         try:
-            token = choose(
-                logits, sequence.order.sampling, seed=sequence.seed, index=len(sequence.tokens)
-            )
-            return sequence.report([token], sequence.accept(token), **seconds)
+            token = self._next(sequence, logits)
+            chances = self._logprobs(sequence, logits, token)
+            return sequence.report([token], sequence.accept(token), logprobs=chances, **seconds)
         except Exception as error:
             log.exception("choosing a token for burst %d failed", sequence.burst)
             return sequence.failure(_failed(error))
+
+    @staticmethod
+    def _next(sequence: Sequence, logits: Logits) -> int:
+        check_finite(logits.top)
+        if is_plain(sequence.order.sampling):
+            return logits.best
+        return choose(
+            logits.row.float(),
+            sequence.order.sampling,
+            seed=sequence.seed,
+            index=len(sequence.tokens),
+            prompt=sequence.prompt,
+            answer=sequence.tokens,
+            allowed=sequence.matcher.allowed() if sequence.matcher is not None else None,
+        )
+
+    def _logprobs(
+        self, sequence: Sequence, logits: Logits, token: int
+    ) -> list[ChosenLogprob] | None:
+        most = sequence.order.sampling.logprobs
+        if most is None:
+            return None
+        (_, chosen), *top = [
+            (TokenLogprob(token=one, text=self._vocabulary.decode([one]), logprob=chance), chance)
+            for one, chance in logprobs(logits.row, token, most)
+        ]
+        text = self._vocabulary.decode([token])
+        likeliest = [one for one, _ in top]
+        return [ChosenLogprob(token=token, text=text, logprob=chosen, top=likeliest)]
 
     def _check_slot(self) -> None:
         if len(self._waiting) + len(self._decoding) >= self._slots:

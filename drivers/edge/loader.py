@@ -1,9 +1,9 @@
 """Loading: a folder of the model store becomes a model that can be run.
 
-``auto`` is bfloat16 on a CUDA device and float32 elsewhere. fp32 is the exact mode: greedy tokens
-are those of transformers' own ``generate``, up to ties within rounding, however sequences are
-batched. On a CPU that can multiply bf16 that is twice as fast; on another one it is 3 to 10 times
-as slow, as it is widened there for every product. It knows nothing about bursts.
+``auto`` is bfloat16 where the device multiplies it, and float32 elsewhere: a CPU that can't widens
+it for every product, which is 3 to 10 times as slow. fp32 is the exact mode: greedy tokens are
+those of transformers' own ``generate``, up to ties within rounding, however sequences are batched.
+It knows nothing about bursts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def load_model(name: str, folder: Path, dtype: Dtype = "auto", device: str = "au
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if dtype == "auto":
-        dtype = "bfloat16" if device.startswith("cuda") else "float32"
+        dtype = "bfloat16" if device.startswith("cuda") or _cpu_has_bf16() else "float32"
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -81,6 +81,15 @@ def prepare(name: str, model: Any, tokenizer: Any) -> LoadedModel:
         )
 
     return LoadedModel(model, tokenizer, card, Vocabulary(decode, _eos(model, config, tokenizer)))
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether it has instructions for that (x86: two of them; Arm: one)."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
 
 
 def _kv_bytes(config: Any, dtype: torch.dtype) -> int:

@@ -1,56 +1,49 @@
 """The paged runner: sequences in the blocks of one pool.
 
-A sequence begins with the blocks that are there already of what it begins with, takes more as it
-grows, and is let in only when all that it may come to need is free: so no sequence ever has to be
-thrown out in the middle of its answer. One that is held keeps its blocks until somebody needs the
-room; then they are put away on the disk, and brought back when it goes on, never computed again.
-It knows nothing about how the model computes, nor about how a token is chosen.
+A sequence begins with the blocks that are there already, in the pool or in the archive, of what it
+begins with. It takes more as it grows, and is let in only when all that it may come to need is
+free: so no sequence ever has to be thrown out in the middle of its answer. One that is held is a
+resident, and so is what a process has read once its burst is over. It knows nothing about how the
+model computes, nor about how a token is chosen.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+import logging
+import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 
+from drivers.edge.archive import Archive
 from drivers.edge.attention import Span, Step
-from drivers.edge.blocks import BLOCK, Blocks, name_of, root
+from drivers.edge.blocks import BLOCK, Blocks
 from drivers.edge.llama import Llama
 from drivers.edge.pool import Pool
-from drivers.edge.runner import Plan, Reading
+from drivers.edge.residents import Owner, Resident, Residents
+from drivers.edge.runner import Logits, Plan, Reading, in_rows
 from drivers.edge.sequence import Sequence as Burst
-from drivers.edge.swap import Swap
-from llmagentos.abi.errors import ENOSPC, LLMOSError
+from drivers.edge.table import Table
+from llmagentos.abi.errors import EIO, ENOSPC, LLMOSError
 
-
-@dataclass(slots=True)
-class _Table:
-    """Of one sequence: its ``blocks``, for ``length`` tokens; the first ``named`` of them are full,
-    and the last of those is called ``name``. ``wants``: how many blocks it may come to need.
-    ``away``: where its blocks are on the disk, if they are there."""
-
-    wants: int
-    name: bytes
-    blocks: list[int] = field(default_factory=list)
-    length: int = 0
-    named: int = 0
-    away: str | None = None
+log = logging.getLogger("driver")
 
 
 class PagedRunner:
     """``kv_bytes``: the most that the pool may take."""
 
-    def __init__(self, llama: Llama, kv_bytes: int, swap: Swap) -> None:
+    def __init__(self, llama: Llama, kv_bytes: int, archive: Archive) -> None:
         self._llama = llama
         count = max(1, kv_bytes // llama.shape.block_bytes(llama.dtype))
         self._blocks = Blocks(count)
         self._pool = Pool(llama.shape, count, llama.dtype, llama.device)
-        self._swap = swap
-        self._active: dict[int, _Table] = {}
-        self._parked: OrderedDict[int, _Table] = OrderedDict()
-        """Those that are held, the one that ran longest ago first."""
+        self._archive = archive
+        self._residents = Residents(self._blocks, self._pool, archive)
+        self._waiting: dict[int, Table] = {}
+        """Those that have not been let in, and have no blocks."""
+        self._active: dict[int, Table] = {}
+        self._pids: dict[int, int] = {}
 
     @property
     def kv_bytes(self) -> int:
@@ -59,6 +52,15 @@ class PagedRunner:
     @property
     def most(self) -> int:
         return self._blocks.count * BLOCK
+
+    def kv(self) -> dict[int, int]:
+        held: dict[int, set[int]] = defaultdict(set)
+        for burst, table in self._active.items():
+            held[self._pids[burst]].update(table.blocks)
+        for resident in self._residents:
+            kind, number = resident.owner
+            held[number if kind == "process" else self._pids[number]].update(resident.blocks)
+        return {pid: len(blocks) * self._pool.block_bytes for pid, blocks in held.items()}
 
     # -- who is let in -----------------------------------------------------------------------
 
@@ -72,7 +74,7 @@ class PagedRunner:
             if budget <= 0:
                 break
             if sequence.burst not in self._active:
-                if full or self._next_name(sequence) in coming:
+                if full or self._first_missing(sequence) in coming:
                     continue
                 try:
                     full = not self._admit(sequence)
@@ -82,81 +84,116 @@ class PagedRunner:
                 if full:
                     continue  # those that are in already go on
             table = self._active[sequence.burst]
-            tokens = sequence.to_prefill
-            count = min(len(tokens) - table.length, budget)
+            count = min(len(sequence.to_prefill) - table.length, budget)
             chosen.append((sequence, count))
-            coming.update(self._names(table, tokens, table.length + count))
+            coming.update(table.names(table.full, (table.length + count) // BLOCK))
             budget -= count
         return Plan(chosen, lost)
 
     def _admit(self, sequence: Burst) -> bool:
-        """Whether it has its KV, or the room for it. Raises ``EIO``, and ``ENOSPC`` if there is
-        nobody whose end could make the room."""
-        parked = self._parked.pop(sequence.burst, None)
-        table = parked or self._matched(sequence)
-        admitted = False
+        """Whether it has its KV, or the room for it. Raises ``ENOSPC`` if there is nobody whose
+        end could make the room."""
+        burst = sequence.burst
+        resident = self._residents.take(("burst", burst))
+        table = self._waiting[burst]
+        if resident is not None:
+            table.blocks, table.length = resident.blocks, resident.length
+            found: list[int | None] = []
+        else:
+            found = self._found(table, sequence.to_prefill)
+        table.blocks += [block for block in found if block is not None]
         try:
-            room = self._make_room(table.wants - len(table.blocks))
-            if room and table.away is not None:
-                self._bring_back(table)
-            admitted = room
+            room = self._make_room(table.missing)
         except ENOSPC:
+            self._turn_away(table, resident)
             if not self._active:
                 raise
-        finally:
-            if admitted:
-                self._active[sequence.burst] = table
-            elif parked is None:
-                self._leave(table)
-            else:
-                self._parked[sequence.burst] = parked
-        return admitted
+            return False
+        if not room:
+            self._turn_away(table, resident)
+            return False
+        if resident is None:
+            self._settle(table, found, sequence)
+            self._residents.remove(("burst", burst))
+        if not table.begun:
+            sequence.cached, table.begun = table.length, True
+        self._active[burst] = self._waiting.pop(burst)
+        return True
 
-    def _matched(self, sequence: Burst) -> _Table:
-        """With all blocks that are there of what it begins with; one token at least is left to be
-        computed, since its logits are wanted."""
-        order, tokens = sequence.order, sequence.to_prefill
-        total = len(sequence.prompt) + order.sampling.max_tokens
-        table = _Table(-(-total // BLOCK), root(order.labels))
-        while (table.named + 1) * BLOCK < len(tokens):
-            name = self._name_after(table.name, tokens, table.named)
+    def _turn_away(self, table: Table, resident: Resident | None) -> None:
+        if resident is not None:
+            self._residents.add(resident)
+        else:
+            self._leave(table.blocks)
+        table.blocks, table.length = [], 0
+
+    def _found(self, table: Table, tokens: Sequence[int]) -> list[int | None]:
+        """The blocks that are there of what it begins with; None for one in the archive. One token
+        at least is left to be computed, since its logits are wanted."""
+        found: list[int | None] = []
+        for number in range((len(tokens) - 1) // BLOCK):
+            name = table.name(number)
             block = self._blocks.share(name)
-            if block is None:
+            if block is None and name not in self._archive:
                 break
-            table.blocks.append(block)
-            table.name, table.named = name, table.named + 1
-        table.length = table.named * BLOCK
-        return table
+            found.append(block)
+        return found
 
-    def _next_name(self, sequence: Burst) -> bytes | None:
-        """Of the first block that it would have to compute, if that is a full one."""
-        if sequence.burst in self._parked:
-            return None
-        tokens, name, number = sequence.to_prefill, root(sequence.order.labels), 0
-        while (number + 1) * BLOCK < len(tokens):
-            name = self._name_after(name, tokens, number)
-            if not self._blocks.has(name):
-                return name
-            number += 1
-        return None
+    def _first_missing(self, sequence: Burst) -> bytes | None:
+        """The first block that it would have to compute, if that is a full one."""
+        tokens = sequence.to_prefill
+        table = self._waiting.get(sequence.burst)
+        if table is None:
+            total = len(sequence.prompt) + sequence.order.sampling.max_tokens
+            table = self._waiting[sequence.burst] = Table(sequence.order.labels, -(-total // BLOCK))
+            self._pids[sequence.burst] = sequence.order.pid
+        table.know(tokens)
+        names = table.names(0, (len(tokens) - 1) // BLOCK)
+        known = (one for one in names if not self._blocks.has(one) and one not in self._archive)
+        return next(known, None)
 
     def _make_room(self, blocks: int) -> bool:
         """Whether so many can be taken beside what the active ones may come to need."""
-        blocks += sum(table.wants - len(table.blocks) for table in self._active.values())
-        parked = Counter(block for table in self._parked.values() for block in table.blocks)
-        freed = self._blocks.freed(parked)
-        if self._blocks.room + len(freed) < blocks:
-            return False  # it would be in vain
-        for table in self._parked.values():
-            if self._blocks.room >= blocks:
-                break
-            if not freed.isdisjoint(table.blocks):
-                self._put_away(table)
-        return self._blocks.room >= blocks
+        return self._residents.make_room(
+            blocks + sum(table.missing for table in self._active.values())
+        )
+
+    def _settle(self, table: Table, found: list[int | None], sequence: Burst) -> None:
+        """It has what was found of it, those blocks that are in the archive included."""
+        tokens = sequence.to_prefill
+        absent = [number for number, block in enumerate(found) if block is None]
+        names = [table.name(number) for number in absent]
+        end = len(found) * BLOCK
+        if len(found) == (len(tokens) - 1) // BLOCK:
+            # What was put away at a token within a block has it under a name of its own.
+            for stop in range(len(tokens) - 1, end, -1):
+                if (name := table.tail(tokens, stop)) in self._archive:
+                    names.append(name)
+                    end = stop
+                    break
+        fresh: list[int] = []
+        if names:
+            begun = time.perf_counter()
+            try:
+                content = self._archive.read(names)
+            except EIO as error:
+                log.warning("burst %d: %s; it is computed again", sequence.burst, error.message)
+                first = absent[0] if absent else len(found)
+                self._leave(block for block in found[first:] if block is not None)
+                found, absent, end = found[:first], [], first * BLOCK
+            else:
+                fresh = [self._blocks.take() for _ in names]
+                self._pool.copy_in(fresh, content)
+                self._residents.worth.transferred(len(names), time.perf_counter() - begun)
+        for number, block in zip(absent, fresh, strict=False):
+            self._blocks.name(block, table.name(number))
+            found[number] = block
+        table.blocks = [block for block in found if block is not None] + fresh[len(absent) :]
+        table.length = end
 
     # -- one step ----------------------------------------------------------------------------
 
-    def forward(self, decoding: Sequence[Burst], reading: Reading) -> list[torch.Tensor | None]:
+    def forward(self, decoding: Sequence[Burst], reading: Reading) -> list[Logits | None]:
         tokens: list[int] = []
         spans: list[Span] = []
         wanted: list[int] = []
@@ -184,10 +221,14 @@ class PagedRunner:
         )
         for sequence, span in zip((*decoding, *(one for one, _ in reading)), spans, strict=True):
             self._advance(sequence, span.count)
-        rows = iter(logits)
+        rows = iter(in_rows(logits))
         return [next(rows) for _ in decoding] + [next(rows) if end else None for end in ends]
 
-    def _grown(self, table: _Table, count: int) -> Span:
+    def spent(self, made: int, read: int, seconds: float) -> None:
+        if read:
+            self._residents.worth.computed(made + read, seconds)
+
+    def _grown(self, table: Table, count: int) -> Span:
         """With blocks for so many more tokens."""
         while len(table.blocks) * BLOCK < table.length + count:
             table.blocks.append(self._blocks.take())
@@ -195,57 +236,65 @@ class PagedRunner:
 
     def _advance(self, sequence: Burst, count: int) -> None:
         table = self._active[sequence.burst]
-        table.length += count
-        if (table.named + 1) * BLOCK > table.length:
-            return
-        for name in self._names(table, sequence.to_prefill, table.length):
-            self._blocks.name(table.blocks[table.named], name)
-            table.name, table.named = name, table.named + 1
-
-    def _names(self, table: _Table, tokens: list[int], end: int) -> list[bytes]:
-        """Of its blocks that are full by then and have none yet."""
-        names, name = [], table.name
-        for number in range(table.named, end // BLOCK):
-            name = self._name_after(name, tokens, number)
-            names.append(name)
-        return names
-
-    @staticmethod
-    def _name_after(name: bytes, tokens: list[int], number: int) -> bytes:
-        return name_of(name, tokens[number * BLOCK : (number + 1) * BLOCK])
+        before, table.length = table.full, table.length + count
+        if table.full > before:
+            table.know(sequence.to_prefill)
+            for number in range(before, table.full):
+                self._blocks.name(table.blocks[number], table.name(number))
 
     # -- held and over -----------------------------------------------------------------------
 
     def park(self, sequence: Burst) -> None:
         table = self._active.pop(sequence.burst, None)
-        if table is not None:
-            self._parked[sequence.burst] = table
-
-    def forget(self, sequence: Burst, *, spoiled: bool = False) -> None:
-        table = self._active.pop(sequence.burst, None) or self._parked.pop(sequence.burst, None)
         if table is None:
             return
+        self._waiting[sequence.burst] = table
+        self._reside(("burst", sequence.burst), table, sequence, back=time.monotonic())
+
+    def rest(self, sequence: Burst) -> None:
+        table = self._active.pop(sequence.burst, None)
+        pid = self._pids.pop(sequence.burst, None)
+        if table is not None and pid is not None:
+            self._reside(("process", pid), table, sequence)
+
+    def forget(self, sequence: Burst, *, spoiled: bool = False) -> None:
+        burst = sequence.burst
+        self._pids.pop(burst, None)
+        resident = self._residents.take(("burst", burst))
+        self._residents.remove(("burst", burst))
+        table = self._active.pop(burst, None) or self._waiting.pop(burst, None)
+        if table is None:
+            return
+        blocks = resident.blocks if resident is not None else table.blocks
         if spoiled:
             # Whoever gets these blocks next reads along with weight 0 what he has not written.
-            self._pool.clear(self._blocks.disown(table.blocks))
-        if table.away is not None:
-            self._swap.drop(table.away)
-        self._leave(table)
+            self._pool.clear(self._blocks.disown(blocks))
+        self._leave(blocks)
 
-    def _leave(self, table: _Table) -> None:
-        for block in reversed(table.blocks):
+    def snapshot(self, sequence: Burst) -> None:
+        self._residents.snapshot(("burst", sequence.burst))
+
+    def expect(self, pid: int, seconds: float | None) -> None:
+        self._residents.expect(("process", pid), seconds)
+
+    def fork(self, pid: int, child: int) -> None:
+        self._residents.fork(("process", pid), ("process", child))
+
+    def drop(self, pid: int) -> None:
+        self._residents.remove(("process", pid))
+
+    def _reside(self, owner: Owner, table: Table, sequence: Burst, **more: float) -> None:
+        tokens = sequence.to_prefill
+        table.know(tokens)
+        names = table.names(0, table.full)
+        if table.length % BLOCK:
+            names.append(table.tail(tokens, table.length))
+        # It may have taken a block for a token that was not computed.
+        self._leave(table.blocks[len(names) :])
+        blocks = table.blocks[: len(names)]
+        self._residents.add(Resident(owner, blocks, names, table.length, **more))
+        table.blocks, table.length = [], 0
+
+    def _leave(self, blocks: Iterable[int]) -> None:
+        for block in reversed(list(blocks)):
             self._blocks.leave(block)
-        table.blocks, table.length, table.named = [], 0, 0
-
-    def _put_away(self, table: _Table) -> None:
-        table.away = self._swap.put(self._pool.copy_out(table.blocks))
-        for block in reversed(table.blocks):
-            self._blocks.leave(block)
-        table.blocks = []
-
-    def _bring_back(self, table: _Table) -> None:
-        assert table.away is not None
-        content = self._swap.take(table.away)
-        table.blocks = [self._blocks.take() for _ in range(content.shape[2])]
-        table.away = None
-        self._pool.copy_in(table.blocks, content)

@@ -8,14 +8,13 @@ chosen.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch
-
 from drivers.edge.batch import Batch
 from drivers.edge.cache import prefix_bytes
-from drivers.edge.runner import Plan, Reading
+from drivers.edge.runner import Logits, Plan, Reading, in_rows
 from drivers.edge.sequence import Sequence as Burst
 
 log = logging.getLogger("driver")
@@ -34,6 +33,15 @@ class PlainRunner:
     def kv_bytes(self) -> int:
         return self._batch.kv_bytes + sum(prefix_bytes(one.prefix) for one in self._apart.values())
 
+    def kv(self) -> dict[int, int]:
+        held: dict[int, int] = defaultdict(int)
+        for sequence in self._apart.values():
+            held[sequence.order.pid] += prefix_bytes(sequence.prefix)
+        share = self._batch.kv_bytes // max(1, len(self._batch.sequences))
+        for sequence in self._batch.sequences:
+            held[sequence.order.pid] += share
+        return dict(held)
+
     def plan(self, waiting: Iterable[Burst], budget: int) -> Plan:
         chosen: list[tuple[Burst, int]] = []
         for sequence in waiting:
@@ -45,7 +53,9 @@ class PlainRunner:
             budget -= count
         return Plan(chosen)
 
-    def forward(self, decoding: Sequence[Burst], reading: Reading) -> list[Any]:
+    def forward(
+        self, decoding: Sequence[Burst], reading: Reading
+    ) -> list[Logits | Exception | None]:
         wanted = {sequence.burst for sequence in decoding}
         for sequence in [one for one in self._batch.sequences if one.burst not in wanted]:
             self.park(sequence)
@@ -53,16 +63,17 @@ class PlainRunner:
             if sequence not in self._batch.sequences:
                 self._apart.pop(sequence.burst, None)
                 self._batch.join(sequence)
-        logits: dict[int, torch.Tensor] = {}
+        logits: dict[int, Logits] = {}
         if decoding:
-            rows = self._batch.decode()
+            rows = in_rows(self._batch.decode())
             logits = {one.burst: rows[row] for row, one in enumerate(self._batch.sequences)}
         read = [self._read(sequence, count) for sequence, count in reading]
         return [*(logits[sequence.burst] for sequence in decoding), *read]
 
-    def _read(self, sequence: Burst, count: int) -> Any:
+    def _read(self, sequence: Burst, count: int) -> Logits | Exception | None:
         try:
-            return self._batch.prefill(sequence, count)
+            row = self._batch.prefill(sequence, count)
+            return None if row is None else in_rows(row[None])[0]
         except Exception as error:
             # The others have their tokens by now: none of it may be done again.
             log.exception("the prompt of burst %d failed", sequence.burst)
@@ -72,6 +83,24 @@ class PlainRunner:
         if sequence in self._batch.sequences:
             self._batch.leave(sequence, keep=True)
             self._apart[sequence.burst] = sequence
+
+    def rest(self, sequence: Burst) -> None:
+        self.forget(sequence)
+
+    def spent(self, made: int, read: int, seconds: float) -> None:
+        """Nothing is decided by it here."""
+
+    def snapshot(self, sequence: Burst) -> None:
+        """Nothing outlives the driver; its tokens are read again."""
+
+    def expect(self, pid: int, seconds: float | None) -> None:
+        """Nothing is kept between bursts."""
+
+    def fork(self, pid: int, child: int) -> None:
+        """Nothing is kept between bursts."""
+
+    def drop(self, pid: int) -> None:
+        """Nothing is kept between bursts."""
 
     def forget(self, sequence: Burst, *, spoiled: bool = False) -> None:
         if sequence in self._batch.sequences:

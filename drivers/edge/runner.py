@@ -6,7 +6,9 @@ It knows nothing about orders, reports, or how a token is chosen.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
+
+import torch
 
 from drivers.edge.sequence import Sequence as Burst
 from llmagentos.abi.errors import LLMOSError
@@ -16,33 +18,76 @@ Reading = Sequence[tuple[Burst, int]]
 
 
 class Plan(NamedTuple):
-    """Of a step. ``lost``: those that can't go on, since their KV or the room for it can't be had,
-    and why."""
+    """Of a step. ``lost``: those that can't go on, since the room for their KV can't be had, and
+    why."""
 
     reading: Reading
     lost: Sequence[tuple[Burst, LLMOSError]] = ()
 
 
+class Logits(NamedTuple):
+    """After one token: ``row``, [vocabulary]; the likeliest token and its logit, which are found
+    for all sequences at once."""
+
+    row: torch.Tensor
+    best: int
+    top: float
+
+
 class Runner(Protocol):
     @property
     def kv_bytes(self) -> int:
-        """That sequences have taken."""
+        """That sequences and processes have taken."""
 
     @property
     def most(self) -> int:
         """Tokens that one sequence may have, whatever else there is."""
 
+    def kv(self) -> dict[int, int]:
+        """Bytes that each process has in memory, by pid; what several share counts for each."""
+
     def plan(self, waiting: Iterable[Burst], budget: int) -> Plan:
         """Whose prompts to read in the next step: ``budget`` tokens of them at most, oldest first.
         One that can't have its KV yet waits, and none behind it is let in before it."""
 
-    def forward(self, decoding: Sequence[Burst], reading: Reading) -> list[Any | None]:
+    def forward(
+        self, decoding: Sequence[Burst], reading: Reading
+    ) -> Sequence[Logits | Exception | None]:
         """One forward for all: each of ``decoding`` is fed its newest token. The logits after it,
-        [vocabulary] in fp32, and after those of ``reading`` that are read to their end; else
-        None. In the place of one that failed alone stands its error."""
+        and after those of ``reading`` that are read to their end; else None. In the place of one
+        that failed alone stands its error."""
+
+    def spent(self, made: int, read: int, seconds: float) -> None:
+        """What a step took, in which so many tokens were made and read."""
 
     def park(self, sequence: Burst) -> None:
         """It is held: its KV is kept, but may be put away if there is need of the room."""
 
+    def rest(self, sequence: Burst) -> None:
+        """It is over, and its process has what it has read until its next one is over."""
+
     def forget(self, sequence: Burst, *, spoiled: bool = False) -> None:
         """It is over. ``spoiled``: its KV may have numbers in it that are none."""
+
+    def snapshot(self, sequence: Burst) -> None:
+        """It is held, and its KV shall outlive the driver. Raises ``ENOSPC``."""
+
+    def expect(self, pid: int, seconds: float | None) -> None:
+        """When a process comes back to what it has read; None, if nobody knows."""
+
+    def fork(self, pid: int, child: int) -> None:
+        """What the one has read the other has too."""
+
+    def drop(self, pid: int) -> None:
+        """The process does not come back."""
+
+
+def in_rows(logits: torch.Tensor) -> list[Logits]:
+    """``logits``: [sequences, vocabulary]."""
+    if not len(logits):
+        return []
+    tops, bests = logits.max(dim=-1)
+    return [
+        Logits(row, best, top)
+        for row, best, top in zip(logits, bests.tolist(), tops.tolist(), strict=True)
+    ]

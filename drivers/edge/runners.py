@@ -10,24 +10,33 @@ from pathlib import Path
 from typing import Final
 
 from drivers.edge import llama
+from drivers.edge.archive import Archive
 from drivers.edge.loader import LoadedModel
 from drivers.edge.paged import PagedRunner
 from drivers.edge.plain import PlainRunner
 from drivers.edge.runner import Runner
-from drivers.edge.swap import Swap
 
 _MOST: Final = 4 * 1024**3
 _SHARE: Final = 4
+_DISK: Final = 4
+"""How much more the archive may take than the pool, by default."""
 
 
 def make_runner(
-    loaded: LoadedModel, slots: int, kv_bytes: int | None = None, swap: Path | None = None
+    loaded: LoadedModel,
+    slots: int,
+    kv_bytes: int | None = None,
+    folder: Path | None = None,
+    swap_bytes: int | None = None,
 ) -> Runner:
     """``kv_bytes``: the most that the KV of all sequences may take; by default a quarter of the
-    machine's memory, or 4 GiB if that is less. ``swap``: the folder for KV that must make room."""
+    machine's memory, or 4 GiB if that is less. ``folder``: of the archive, for KV that must make
+    room or outlive us; ``swap_bytes``: the most that it may take, by default four times as much."""
     if not llama.fits(loaded.model):
         return PlainRunner(loaded.model, slots, loaded.card.context_length)
-    return PagedRunner(llama.Llama(loaded.model), kv_bytes or _room(), Swap(swap))
+    model = llama.Llama(loaded.model)
+    most = kv_bytes or _room()
+    return PagedRunner(model, most, Archive(folder, model.fingerprint, swap_bytes or _DISK * most))
 
 
 def _room() -> int:

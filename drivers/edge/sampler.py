@@ -8,7 +8,10 @@ It knows nothing about sequences; nothing of one call is left for the next.
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
+from collections import Counter
+from collections.abc import Sequence
 
 import torch
 
@@ -22,12 +25,30 @@ def uniform(seed: int, index: int) -> float:
     return float(int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
 
-def choose(logits: torch.Tensor, sampling: Sampling, *, seed: int, index: int) -> int:
-    """The token for one sequence. ``logits``: [vocabulary]; ``index``: the token's place in
-    the answer. Temperature first, then top-k, then top-p, as transformers does it."""
+def is_plain(sampling: Sampling) -> bool:
+    """Whether the likeliest token is what comes next, whatever was before."""
+    return sampling.temperature == 0 and sampling.grammar is None and not _penalizes(sampling)
+
+
+def choose(
+    logits: torch.Tensor,
+    sampling: Sampling,
+    *,
+    seed: int,
+    index: int,
+    prompt: Sequence[int] = (),
+    answer: Sequence[int] = (),
+    allowed: torch.Tensor | None = None,
+) -> int:
+    """The token for one sequence. ``logits``: [vocabulary]; ``index``: the token's place in the
+    ``answer``; ``allowed``: [vocabulary], bool, what its grammar lets come next. Penalties first,
+    then temperature, top-k, top-p and min-p, as transformers does it."""
+    if _penalizes(sampling):
+        logits = _penalized(logits, sampling, prompt, answer)
+    if allowed is not None:
+        logits = logits.masked_fill(~allowed.to(logits.device), float("-inf"))
     best = int(logits.argmax())
-    if not bool(torch.isfinite(logits[best])):
-        raise EDRIVER("the model gave no finite logits", hint="try --dtype float32")
+    check_finite(float(logits[best]))
     if sampling.temperature == 0:
         return best
     # double and on the CPU: sums of 50,000 small numbers, and the same ones on every device
@@ -41,6 +62,51 @@ def choose(logits: torch.Tensor, sampling: Sampling, *, seed: int, index: int) -
     if sampling.top_p < 1:
         # Those before which less than top_p was reached: the one that crosses it is kept.
         kept = int(torch.searchsorted(reached, sampling.top_p)) + 1
-        reached = reached[:kept]
-    place = torch.searchsorted(reached, uniform(seed, index) * float(reached[-1]), right=True)
-    return int(tokens[min(int(place), len(reached) - 1)])
+        weights, reached = weights[:kept], reached[:kept]
+    if sampling.min_p > 0:
+        reached = reached[: int((weights >= sampling.min_p * weights[0]).sum())]
+    draw = uniform(seed, index) * float(reached[-1])
+    place = int(torch.searchsorted(reached, draw, right=True))
+    return int(tokens[min(place, len(reached) - 1)])
+
+
+def check_finite(logit: float) -> None:
+    """Raises ``EDRIVER`` if the likeliest token's logit is no number."""
+    if not math.isfinite(logit):
+        raise EDRIVER("the model gave no finite logits", hint="try --dtype float32")
+
+
+def logprobs(logits: torch.Tensor, token: int, most: int) -> list[tuple[int, float]]:
+    """The ``token`` and its logarithm of probability, and after it the ``most`` likeliest ones.
+    ``logits``: [vocabulary], as the model gave them."""
+    scores = torch.log_softmax(logits.double(), dim=0)
+    found = [(token, float(scores[token]))]
+    if most:
+        values, tokens = torch.topk(scores, min(most, len(scores)))
+        found += zip(tokens.tolist(), values.tolist(), strict=True)
+    return found
+
+
+def _penalizes(sampling: Sampling) -> bool:
+    return (
+        sampling.repetition_penalty != 1
+        or sampling.presence_penalty != 0
+        or sampling.frequency_penalty != 0
+    )
+
+
+def _penalized(
+    logits: torch.Tensor, sampling: Sampling, prompt: Sequence[int], answer: Sequence[int]
+) -> torch.Tensor:
+    logits = logits.clone()
+    if sampling.repetition_penalty != 1:
+        # Keskar et al., CTRL (2019): what is likely is divided, what is unlikely multiplied.
+        seen = torch.tensor(sorted({*prompt, *answer}), device=logits.device)
+        scores, penalty = logits[seen], sampling.repetition_penalty
+        logits[seen] = torch.where(scores > 0, scores / penalty, scores * penalty)
+    counts = Counter(answer)
+    if counts and (sampling.presence_penalty or sampling.frequency_penalty):
+        said = torch.tensor(list(counts), device=logits.device)
+        often = torch.tensor(list(counts.values()), device=logits.device, dtype=logits.dtype)
+        logits[said] -= sampling.presence_penalty + sampling.frequency_penalty * often
+    return logits

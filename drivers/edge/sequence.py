@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from drivers.edge.detokenizer import Detokenizer
-from llmagentos.abi.driver import Finish, Start, StepReport
+from llmagentos.abi.driver import ChosenLogprob, Finish, Start, StepReport
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.process import ErrorRecord
 
 if TYPE_CHECKING:
     from drivers.edge.cache import Prefix
+    from drivers.edge.grammar import Matcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,22 @@ class Vocabulary:
 
 
 class Sequence:
-    """``prompt`` and ``tokens`` (the answer so far) are token ids.
+    """``prompt`` and ``tokens`` (the answer so far) are token ids. ``matcher``: of its grammar.
 
-    ``prefix`` is its KV while it is not in the batch; ``finish`` is set when it has ended.
+    ``prefix`` is its KV while it is not in the batch; ``cached``: how many of its tokens had been
+    read before it came; ``finish`` is set when it has ended.
     """
 
-    def __init__(self, order: Start, prompt: list[int], vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        order: Start,
+        prompt: list[int],
+        vocabulary: Vocabulary,
+        matcher: Matcher | None = None,
+    ) -> None:
         self.order = order
+        self.matcher = matcher
+        self.cached = 0
         self.prompt = prompt
         self.tokens: list[int] = []
         self.prefix: Prefix | None = None
@@ -68,6 +78,8 @@ class Sequence:
         and not to the text.
         """
         self.tokens.append(token)
+        if self.matcher is not None:
+            self.matcher.accept(token)
         if token in self._eos:
             self.finish = "stop"
             return self._end()
@@ -84,18 +96,22 @@ class Sequence:
         tokens: list[int],
         text: str,
         *,
+        logprobs: list[ChosenLogprob] | None = None,
         prefill_seconds: float = 0.0,
         decode_seconds: float = 0.0,
     ) -> StepReport:
         """What it got in one step; ``tokens`` are in ``self.tokens`` already."""
         first, self._said_prompt = not self._said_prompt, True
+        cached, self.cached = self.cached, 0
         return StepReport(
             burst=self.burst,
             attempt=self.order.attempt,
             index=len(self.tokens) - len(tokens),
             tokens=tokens,
             text=text,
+            logprobs=logprobs,
             prompt_tokens=len(self.prompt) if first else None,
+            cached_tokens=cached,
             prefill_seconds=prefill_seconds,
             decode_seconds=decode_seconds,
             finish=self.finish,

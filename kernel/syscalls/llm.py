@@ -91,7 +91,7 @@ def _models(kernel: Machine, process: Process, args: GenerateArgs) -> tuple[str,
 def _sampling(kernel: Machine, process: Process, number: int, args: GenerateArgs) -> Sampling:
     sampling = process.spec.sampling
     if args.sampling is not None:
-        sampling = sampling.model_copy(update=args.sampling.model_dump(exclude_unset=True))
+        sampling = args.sampling.over(sampling)
     if sampling.seed is None and sampling.temperature > 0:
         # Chosen here, and the same for a repeat after a crash, so that another driver, or the
         # same one anew, makes the same draws.

@@ -54,8 +54,7 @@ def _manifest(kernel: Machine, args: SpawnArgs) -> Manifest:
     if args.model is not None:
         spec = spec.model_copy(update={"model": args.model})
     if args.sampling is not None:
-        given = args.sampling.model_dump(exclude_unset=True)
-        spec = spec.model_copy(update={"sampling": spec.sampling.model_copy(update=given)})
+        spec = spec.model_copy(update={"sampling": args.sampling.over(spec.sampling)})
     return manifest.model_copy(update={"spec": spec})
 
 

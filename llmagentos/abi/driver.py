@@ -20,16 +20,23 @@ From the kernel::
     preempt    BurstRef       hold it at the next token boundary, and keep its KV
     resume     BurstRef       go on with it
     cancel     BurstRef       stop it, and forget it; nothing more is reported
+    snapshot   BurstRef       (feature) keep its KV where it outlives the driver
+    expect     Expected       (feature fork) when a process whose burst has ended comes back
+    fork       Forked         (feature fork) a process begins with what another one has read
+    drop       ProcessRef     (feature fork) a process does not come back
     call       ToolOrder      (tool drivers) a job: call a tool
     embed      EmbedOrder     (drivers with the feature) a job: vectors for texts
     abort      JobRef         stop a job, and forget it; its result is not wanted any more
     assign     Assignment     (hosts) a process to run
     signal     HostSignal     (hosts) a signal for a process that it runs
 
-Each burst carries an ``attempt``: reports of an earlier attempt are ignored. ``fork``,
-``drop`` and ``snapshot`` join when an engine can keep KV between bursts; what a driver can do
+Each burst carries an ``attempt``: reports of an earlier attempt are ignored. What a driver can do
 it lists in ``features``. With the feature ``count`` a driver can be told to ``hold`` a burst that
 it starts: it counts the prompt, reports that and nothing else, and goes on when it is resumed.
+
+KV is known by what was read, not by who read it: a ``start`` finds again whatever the driver has of
+its prompt, also on the disk (that is *restore*). So ``snapshot``, ``expect``, ``fork`` and ``drop``
+never change an answer. They only say what is worth keeping.
 """
 
 from __future__ import annotations
@@ -53,7 +60,9 @@ TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 
 Kind = Literal["edge", "cloud", "node", "tool", "host"]
 DriverState = Literal["loading", "ready", "draining", "failed"]
-Feature = Literal["preempt", "resume_tokens", "count", "fork", "snapshot", "embed"]
+Feature = Literal[
+    "preempt", "resume_tokens", "count", "fork", "snapshot", "embed", "grammar", "logprobs"
+]
 Finish = Literal["stop", "length", "stop_string", "error"]
 
 
@@ -116,6 +125,13 @@ class Registration(Model):
     sessions: list[str] = Field(default_factory=list)
 
 
+class KV(Model):
+    """What a process has of the KV cache: bytes in memory, those that it shares included."""
+
+    pid: Pid
+    bytes: Count
+
+
 class Beat(Model):
     """``models`` only when they have changed (a driver learns a context length by loading)."""
 
@@ -124,7 +140,26 @@ class Beat(Model):
     progress: float | None = Field(None, ge=0, le=1)
     active: Count = Field(0, description="sequences in the batch")
     kv_bytes: Count = 0
+    kv: list[KV] = Field(default_factory=list, max_length=1000, description="those with the most")
+    prefill_weight: float | None = Field(
+        None, gt=0, le=1000, description="what it takes to read a token, measured; to make one is 1"
+    )
     models: list[ModelCard] | None = None
+
+
+class TokenLogprob(Model):
+    """``logprob``: natural logarithm of the probability that the model gave to the token, before
+    penalties, grammar and temperature."""
+
+    token: TokenId
+    text: str
+    logprob: float
+
+
+class ChosenLogprob(TokenLogprob):
+    """Of a token of an answer; ``top``: the likeliest in its place."""
+
+    top: list[TokenLogprob] = Field(default_factory=list, max_length=20)
 
 
 class StepReport(Model):
@@ -140,7 +175,11 @@ class StepReport(Model):
     index: Count
     tokens: list[TokenId] = Field(default_factory=list)
     text: str = ""
+    logprobs: list[ChosenLogprob] | None = Field(None, description="of tokens, if asked for")
     prompt_tokens: TokenId | None = Field(None, description="once, with the first report")
+    cached_tokens: TokenId = Field(
+        0, description="once: of the prompt and the accepted tokens, those that were read before"
+    )
     prefill_seconds: float = Field(0.0, ge=0, le=1e6)
     decode_seconds: float = Field(0.0, ge=0, le=1e6)
     finish: Finish | None = None
@@ -220,6 +259,22 @@ class BurstRef(Model):
     attempt: int
 
 
+class ProcessRef(Model):
+    pid: Pid
+
+
+class Expected(Model):
+    """``seconds``: from now, about; nobody knows, if there are none."""
+
+    pid: Pid
+    seconds: float | None = Field(None, ge=0, le=1e9)
+
+
+class Forked(Model):
+    pid: Pid
+    child: Pid
+
+
 class Assignment(Model):
     """A process for a host to run, with the session in whose name it makes its calls."""
 
@@ -247,6 +302,10 @@ FROM_KERNEL: Final[dict[str, type[Model]]] = {
     "preempt": BurstRef,
     "resume": BurstRef,
     "cancel": BurstRef,
+    "snapshot": BurstRef,
+    "expect": Expected,
+    "fork": Forked,
+    "drop": ProcessRef,
     "call": ToolOrder,
     "embed": EmbedOrder,
     "abort": JobRef,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from llmagentos.abi.model import Duration, Json, Model, ModelName, Name, Text
 from llmagentos.abi.process import Limits
@@ -30,17 +30,56 @@ class PlacementRule(Model):
     prefer: Place | None = None
 
 
+class Grammar(Model):
+    """What the whole answer has to match: one of these. A driver that can't see to it gets no such
+    burst."""
+
+    json_schema: dict[str, Json] | None = Field(None, description="a JSON Schema")
+    regex: str | None = Field(None, min_length=1, max_length=20_000)
+    lark: str | None = Field(
+        None, min_length=1, max_length=100_000, description="a context-free grammar, as in Lark"
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Grammar:
+        if sum(one is not None for one in (self.json_schema, self.regex, self.lark)) != 1:
+            raise ValueError("give exactly one of json_schema, regex and lark")
+        return self
+
+
 class Sampling(Model):
-    """How tokens are chosen. Temperature 0 is greedy: the likeliest token, always."""
+    """How tokens are chosen. Temperature 0 is greedy: the likeliest token, always. Penalties come
+    first, then the grammar, temperature, top_k, top_p and min_p, each on what the last one left."""
 
     temperature: float = Field(0.0, ge=0, le=10)
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus: the smallest set with this mass")
     top_k: int = Field(0, ge=0, le=2**31, description="only the k likeliest tokens; 0: all")
+    min_p: float = Field(
+        0.0, ge=0, le=1, description="only tokens that are at least so likely beside the likeliest"
+    )
+    repetition_penalty: float = Field(
+        1.0, gt=0, le=10, description="of all tokens that are in the prompt or the answer; 1: none"
+    )
+    presence_penalty: float = Field(
+        0.0, ge=-2, le=2, description="off the logit of each token that is in the answer"
+    )
+    frequency_penalty: float = Field(
+        0.0, ge=-2, le=2, description="the same, times how often it is there"
+    )
     seed: int | None = Field(None, ge=0, lt=2**63, description="None: the kernel picks one")
     stop: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
         default_factory=list, max_length=16, description="texts that end the answer, not kept"
     )
     max_tokens: int = Field(256, ge=1, le=1_000_000)
+    logprobs: int | None = Field(
+        None, ge=0, le=20, description="report each token's, and those of so many of the likeliest"
+    )
+    grammar: Grammar | None = None
+
+    def over(self, base: Sampling) -> Sampling:
+        """``base``, except for what is said here."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        return base.model_copy(update=said)
 
 
 CapabilityGlob = Annotated[str, Field(min_length=1, max_length=500)]

@@ -56,6 +56,7 @@ class Usage(Model):
     """What a process, or one LLM call, has used. Tokens, seconds, currency units."""
 
     prompt_tokens: int = 0
+    cached_tokens: int = Field(0, description="of the prompt tokens, those that were read before")
     completion_tokens: int = 0
     turns: int = 0
     tool_calls: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drivers.engine import Engine
+from drivers.engine import Engine, Keeper
 from llmagentos.abi.driver import ChatMessage, Start, StepReport
 from llmagentos.abi.manifest import Sampling
 
@@ -65,6 +65,14 @@ class Collected:
         while engine.busy:
             self.add(engine.step())
         return self
+
+
+def used(engine: Engine) -> tuple[int, int]:
+    """Sequences, and bytes of KV beside what the process of these orders has read."""
+    keeper: object = engine
+    if isinstance(keeper, Keeper):
+        keeper.drop(2)
+    return engine.stats.active, engine.stats.kv_bytes
 
 
 def reference(loaded: Any, text: str, count: int = 24) -> list[int]:

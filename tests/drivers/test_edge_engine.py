@@ -17,7 +17,7 @@ from drivers.edge.plain import PlainRunner
 from drivers.edge.sequence import Vocabulary
 from llmagentos.abi.driver import FREE, ChatMessage
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT
-from tests.drivers.orders import TEXTS, Collected, order, reference
+from tests.drivers.orders import TEXTS, Collected, order, reference, used
 
 
 def with_eos(loaded: Any, token: int) -> Any:
@@ -34,8 +34,7 @@ def test_does_one_sequence_alone_equal_generate(tiny: Any, text: str, chunk: int
     assert got.text[1] == tiny.vocabulary.decode(got.tokens[1])
     assert got.finish[1] == "length"
     assert got.prompt[1] > 0
-    assert engine.stats.active == 0
-    assert engine.stats.kv_bytes == 0
+    assert used(engine) == (0, 0)
 
 
 def test_does_a_batch_of_mixed_lengths_equal_generate(tiny: Any) -> None:
@@ -166,7 +165,7 @@ def test_does_a_cancel_take_effect_within_one_step(tiny: Any) -> None:
     engine.cancel(1)
     assert not engine.busy
     assert engine.step() == []
-    assert engine.stats == (0, 0)
+    assert used(engine) == (0, 0)
 
 
 def test_do_others_go_on_between_the_chunks_of_a_long_prompt(tiny: Any) -> None:
@@ -290,4 +289,4 @@ def test_is_it_known_before_it_is_loaded_what_it_costs(
     assert program.main(["--model", "smollm2-135m-instruct"]) == 0
     (card,) = told["models"]
     assert (card.price, card.context_length) == (FREE, length)
-    assert told["features"] == ["preempt", "resume_tokens", "count"]
+    assert set(told["features"]) >= {"preempt", "resume_tokens", "count", "fork", "snapshot"}

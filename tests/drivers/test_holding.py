@@ -18,7 +18,7 @@ from drivers.edge.engine import EdgeEngine
 from drivers.scripted import ScriptedEngine
 from llmagentos.abi.driver import ModelCard
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT
-from tests.drivers.orders import TEXTS, Collected, order, reference
+from tests.drivers.orders import TEXTS, Collected, order, reference, used
 
 MakeEngine = Callable[[int], Any]
 
@@ -47,7 +47,7 @@ def test_is_a_prompt_counted_before_anything_is_spent(make: MakeEngine) -> None:
     got.start(engine, order(1, LONG, hold=True))
     assert got.prompt == plain.prompt
     assert got.tokens[1] == []
-    assert (engine.busy, engine.stats, engine.step()) == (False, (0, 0), [])
+    assert (engine.busy, used(engine), engine.step()) == (False, (0, 0), [])
     engine.resume(1)
     got.run(engine)  # it also sees to it that the prompt's tokens are not said again
     assert (got.tokens, got.text, got.finish) == (plain.tokens, plain.text, plain.finish)
@@ -143,7 +143,7 @@ def test_is_a_preempted_burst_that_is_cancelled_gone(make: MakeEngine) -> None:
         engine.cancel(burst)
         engine.resume(burst)
     assert not engine.busy
-    assert engine.stats == (0, 0)
+    assert used(engine) == (0, 0)
 
 
 @pytest.mark.parametrize("slots", [1, 3])
@@ -166,7 +166,7 @@ def test_are_answers_the_same_with_a_quantum_of_one_token(
         for burst in running:
             engine.preempt(burst)
         turns.extend(burst for burst in running if burst not in got.finish)
-    assert engine.stats == (0, 0)
+    assert used(engine) == (0, 0)
     for burst, text in enumerate(TEXTS, start=1):
         assert got.tokens[burst] == reference(tiny, text)
         assert got.text[burst] == tiny.vocabulary.decode(got.tokens[burst])
@@ -232,7 +232,7 @@ def test_is_no_answer_hurt_by_what_happens_to_the_others(tiny: Any, seed: int) -
         assert {report.burst for report in stepped} <= running
         got.add(stepped)
         running -= got.finish.keys()
-    assert engine.stats == (0, 0)
+    assert used(engine) == (0, 0)
     assert cancelled
     expected = {text: reference(tiny, text) for text in TEXTS}
     for burst, text in texts.items():

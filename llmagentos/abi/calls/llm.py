@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from llmagentos.abi.driver import Finish
+from llmagentos.abi.driver import ChosenLogprob, Finish
 from llmagentos.abi.manifest import Sampling
 from llmagentos.abi.model import Model, ModelName, Pid, Text
 from llmagentos.abi.process import Role, Usage
@@ -38,6 +38,7 @@ class GenerateResult(Model):
     usage: Usage
     tokens: list[int] = Field(description="the ids of the answer's tokens")
     message: int | None = Field(None, description="the id of the answer in the context, if kept")
+    logprobs: list[ChosenLogprob] | None = Field(None, description="of tokens, if asked for")
 
 
 class EmbedArgs(Model):

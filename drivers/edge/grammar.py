@@ -1,0 +1,82 @@
+"""Grammars: which tokens may come next, if an answer has to match something.
+
+llguidance does the work, over the bytes that each token stands for. It knows nothing about
+logits, nor about how a token is chosen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy
+import torch
+from llguidance import LLMatcher, LLTokenizer
+from llguidance.hf import from_tokenizer
+
+from llmagentos.abi.errors import EDRIVER, EINVAL
+from llmagentos.abi.manifest import Grammar
+
+
+class Grammars:
+    """Of one tokenizer, for logits of a ``vocabulary`` of this size. What ends an answer: ``eos``."""
+
+    def __init__(self, tokenizer: Any, vocabulary: int, eos: Iterable[int]) -> None:
+        self._hf = tokenizer
+        self._vocabulary = vocabulary
+        self._eos = sorted(eos)
+
+    @cached_property
+    def _tokenizer(self) -> LLTokenizer:
+        """Made when it is first needed, as it takes about half a second."""
+        return from_tokenizer(self._hf, n_vocab=self._vocabulary, eos_token=self._eos)
+
+    def matcher(self, grammar: Grammar) -> Matcher:
+        """At the beginning of an answer. Raises ``EINVAL``."""
+        try:
+            compiled = _compiled(grammar)
+            wrong = LLMatcher.validate_grammar(compiled, self._tokenizer)
+        except ValueError as error:
+            wrong = str(error)
+        if wrong:
+            raise EINVAL(
+                f"the grammar can't be used: {' '.join(wrong.split())[:500]}",
+                hint="llguidance's documentation says what of JSON Schema, Lark and regular "
+                "expressions it takes",
+            )
+        return Matcher(LLMatcher(self._tokenizer, compiled), self._vocabulary)
+
+
+class Matcher:
+    """Of one answer, as far as it goes."""
+
+    def __init__(self, matcher: LLMatcher, vocabulary: int) -> None:
+        self._matcher = matcher
+        self._vocabulary = vocabulary
+
+    def allowed(self) -> torch.Tensor:
+        """[vocabulary], bool: what may come next. Raises ``EDRIVER`` if that takes too much."""
+        bits = numpy.frombuffer(self._matcher.compute_bitmask(), dtype=numpy.uint8)
+        self._check()
+        unpacked = numpy.unpackbits(bits, count=self._vocabulary, bitorder="little")
+        return torch.from_numpy(unpacked.view(numpy.bool_))
+
+    def accept(self, token: int) -> None:
+        """It came. Raises ``EDRIVER`` if it was not allowed."""
+        self._matcher.consume_token(token)
+        self._check()
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            said = " ".join(self._matcher.get_error().split())
+            raise EDRIVER(f"the grammar failed: {said[:500]}")
+
+
+def _compiled(grammar: Grammar) -> str:
+    if grammar.json_schema is not None:
+        return LLMatcher.grammar_from_json_schema(json.dumps(grammar.json_schema))
+    if grammar.regex is not None:
+        return LLMatcher.grammar_from_regex(grammar.regex)
+    return LLMatcher.grammar_from_lark(grammar.lark or "")

@@ -1,0 +1,102 @@
+"""``python -m drivers.openvino --name openvino --model smollm2-135m-instruct``.
+
+Registers at once; the model is pulled, if it is not here, converted, if it never was, and loaded
+while the driver already beats. OpenVINO and transformers are imported only then. It knows nothing
+about how any of it is done.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from drivers.engine import Announce, Engine
+from drivers.models import Store, ensure
+from drivers.models.known import KNOWN
+from drivers.options import common_options, run_driver
+from llmagentos.abi.driver import FREE, ModelCard
+from llmagentos.abi.errors import ENOSYS, LLMOSError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = common_options(
+        "drivers.openvino", "Serve a local model by OpenVINO.", name="openvino", slots=16
+    )
+    parser.add_argument("--threads", type=_positive, help="CPU threads; without it, all cores")
+    parser.add_argument(
+        "--kv-bytes", type=_positive, metavar="BYTES",
+        help="the most that the KV of all sequences may take; without it, a quarter of the memory",
+    )  # fmt: skip
+    options = parser.parse_args(argv)
+
+    def load(announce: Announce) -> Engine:
+        def pulling(stage: str, done: int, total: int, unit: str) -> None:
+            share = min(done / total, 1.0) if total else None
+            announce(f"getting the model {options.model}: {stage}", share)
+
+        folder = ensure(options.model, pulling)
+        announce(f"loading the model {options.model}")
+        try:
+            from drivers.openvino.conversion import converted
+            from drivers.openvino.engine import OpenVINOEngine
+            from drivers.openvino.loader import load_model
+            from drivers.openvino.pipeline import Pipeline
+            from drivers.openvino.quiet import local_openvino
+
+            local_openvino()
+            loaded = load_model(options.model, folder)
+            file = converted(options.model, Store.default(), announce)
+        except ImportError as error:
+            raise ENOSYS(
+                f"the OpenVINO driver needs the package {error.name!r}",
+                hint='install the openvino extra: pip install "llmagentos[openvino]"',
+            ) from None
+        announce(f"compiling the model {options.model}")
+        pipeline = Pipeline(
+            file,
+            loaded.card.kv_bytes_per_token,
+            options.slots,
+            kv_bytes=options.kv_bytes,
+            threads=options.threads,
+            # OpenVINO finds KV by its tokens alone. Where prompts with different labels may
+            # come, nobody should be able to tell by the time it takes what another one has read.
+            share=not options.label,
+        )
+        return OpenVINOEngine(loaded, options.slots, pipeline)
+
+    return run_driver(
+        options,
+        kind="edge",
+        models=_guess(options.model),
+        features=["resume_tokens", "count"],
+        load=load,
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _guess(name: str) -> list[ModelCard]:
+    """What can be said of a model before it is loaded, so that bursts for it wait for us.
+
+    Nothing, if it is not known yet or its folder is broken: loading it will say so better.
+    """
+    try:
+        folder = Store.default().path(name)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        length = config["max_position_embeddings"]
+        return [ModelCard(name=name, context_length=length, price=FREE)]
+    except (LLMOSError, OSError, ValueError, LookupError, TypeError):
+        known = KNOWN.get(name)
+        if known is None:
+            return []
+        return [ModelCard(name=name, context_length=known.context_length, price=FREE)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""The OpenVINO engine: orders become requests of a pipeline, and each step moves all of them on.
+
+What an answer is, where it ends and how it reads, the edge driver's ``Sequence`` decides here too;
+the pipeline only says which token comes next. Seconds: a burst is charged the wall time of the
+steps that it took part in; those are shared, so the sums over bursts exceed the time that passed.
+It knows nothing about the protocol, files, or how OpenVINO computes.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from drivers.edge.prompt import prompt_tokens
+from drivers.edge.sequence import Sequence
+from drivers.engine import EngineStats
+from drivers.openvino.loader import LoadedModel
+from drivers.openvino.pipeline import Pipeline, Request
+from drivers.openvino.prefixes import Prefixes, names_of
+from drivers.openvino.sampling import generation_config
+from llmagentos.abi.driver import ModelCard, Start, StepReport
+from llmagentos.abi.errors import EBUSY, ECONTEXT, EDRIVER, ENOENT, LLMOSError
+
+log = logging.getLogger("driver")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """``names``: of the blocks of all that it has to read."""
+
+    sequence: Sequence
+    names: list[bytes]
+
+
+@dataclass(slots=True)
+class _Running:
+    """``reading``: it has no token of this request yet."""
+
+    sequence: Sequence
+    request: Request
+    reading: bool = True
+
+
+class OpenVINOEngine:
+    """``slots``: how many sequences may be in their prompts or answers at once."""
+
+    def __init__(self, loaded: LoadedModel, slots: int, pipeline: Pipeline) -> None:
+        self._loaded = loaded
+        self._slots = slots
+        self._pipeline = pipeline
+        self._prefixes = Prefixes(pipeline.blocks)
+        self._waiting: dict[int, _Waiting] = {}
+        """In the order of their coming."""
+        self._running: dict[int, _Running] = {}
+        self._held: dict[int, Sequence] = {}
+
+    @property
+    def models(self) -> list[ModelCard]:
+        return [self._loaded.card]
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting or self._running)
+
+    @property
+    def stats(self) -> EngineStats:
+        tokens = sum(len(one.sequence.to_prefill) for one in self._running.values())
+        return EngineStats(self._active, tokens * self._pipeline.bytes_per_token)
+
+    @property
+    def _active(self) -> int:
+        return len(self._waiting) + len(self._running)
+
+    def start(self, order: Start) -> StepReport | None:
+        card = self._loaded.card
+        if order.model != card.name:
+            raise ENOENT(f"this driver has no model {order.model!r}", hint=f"it has {card.name!r}")
+        if not order.hold:
+            self._check_slot()
+        prompt = prompt_tokens(self._loaded.tokenizer, order, card.context_length)
+        self._check_room(len(prompt) + order.sampling.max_tokens)
+        sequence = Sequence(order, prompt, self._loaded.vocabulary)
+        if sequence.finish is not None:
+            # What it already has was all of it: its driver died before it could say so.
+            return sequence.report([], "")
+        if order.hold:
+            self._held[order.burst] = sequence
+            return sequence.report([], "")
+        self._wait(sequence)
+        return None
+
+    def preempt(self, burst: int) -> None:
+        """Its KV is kept only as long as nobody needs the room: so it is not what we promise."""
+        one = self._waiting.get(burst) or self._running.get(burst)
+        if one is not None:
+            self._end(burst)
+            self._held[burst] = one.sequence
+
+    def resume(self, burst: int) -> None:
+        if burst in self._held:
+            self._check_slot()
+            self._wait(self._held.pop(burst))
+
+    def cancel(self, burst: int) -> None:
+        self._held.pop(burst, None)
+        self._end(burst)
+
+    def clear(self) -> None:
+        for burst in [*self._held, *self._waiting, *self._running]:
+            self.cancel(burst)
+
+    def step(self) -> list[StepReport]:
+        started = time.perf_counter()
+        reports = self._submit()
+        try:
+            if self._running:
+                self._pipeline.step()
+        except Exception as error:
+            log.exception("a step for %d sequences failed", len(self._running))
+            reports += self._fail_all(_failed(error))
+        seconds = time.perf_counter() - started
+        reports += [self._take(one, seconds) for one in self._running.values()]
+        for report in reports:
+            if report.finish is not None:
+                self._end(report.burst)
+        return reports
+
+    def _wait(self, sequence: Sequence) -> None:
+        self._waiting[sequence.burst] = _Waiting(sequence, names_of(sequence.to_prefill))
+
+    def _submit(self) -> list[StepReport]:
+        """Give the pipeline those that may be read now; the failures of those it won't have."""
+        failures = []
+        for burst, one in list(self._waiting.items()):
+            if not self._prefixes.begin(burst, one.names):
+                continue
+            try:
+                config = generation_config(one.sequence, self._loaded.vocabulary.eos)
+                request = self._pipeline.add(one.sequence.to_prefill, config)
+            except Exception as error:
+                log.exception("burst %d was not accepted", burst)
+                failures.append(one.sequence.failure(_failed(error)))
+                continue
+            del self._waiting[burst]
+            self._running[burst] = _Running(one.sequence, request)
+        return failures
+
+    def _take(self, one: _Running, seconds: float) -> StepReport:
+        """What the step brought for it."""
+        sequence, was_reading = one.sequence, one.reading
+        try:
+            text, accepted = "", []
+            for token in one.request.take():
+                if sequence.finish is None:
+                    text += sequence.accept(token)
+                    accepted.append(token)
+            problem = one.request.problem() if sequence.finish is None else None
+        except Exception as error:
+            log.exception("taking the tokens of burst %d failed", sequence.burst)
+            problem = _failed(error)
+        if problem is not None:
+            return sequence.failure(problem)
+        if accepted and was_reading:
+            one.reading = False
+            self._prefixes.end(sequence.burst, read=True)
+        if was_reading:
+            return sequence.report(accepted, text, prefill_seconds=seconds)
+        return sequence.report(accepted, text, decode_seconds=seconds)
+
+    def _end(self, burst: int) -> None:
+        self._waiting.pop(burst, None)
+        self._prefixes.end(burst, read=False)
+        running = self._running.pop(burst, None)
+        if running is not None:
+            running.request.cancel()
+
+    def _fail_all(self, error: LLMOSError) -> list[StepReport]:
+        """Nobody can say what a pipeline still holds that failed half-way: begin anew."""
+        failures = [one.sequence.failure(error) for one in self._running.values()]
+        self._running.clear()
+        self._prefixes = Prefixes(self._pipeline.blocks)
+        self._pipeline.restart()
+        return failures
+
+    def _check_slot(self) -> None:
+        if self._active >= self._slots:
+            raise EBUSY(f"all {self._slots} slots are taken", hint="cancel a burst first")
+
+    def _check_room(self, tokens: int) -> None:
+        if tokens > self._pipeline.most:
+            raise ECONTEXT(
+                f"{tokens} tokens of context and answer are more than the {self._pipeline.most} "
+                f"that the driver's KV cache can hold",
+                hint="give the driver more --kv-bytes, or lower max_tokens",
+            )
+
+
+def _failed(error: Exception) -> LLMOSError:
+    if isinstance(error, LLMOSError):
+        return error
+    lines = str(error).splitlines() or [""]
+    return EDRIVER(
+        f"the engine failed: {type(error).__name__}: {lines[0]}",
+        hint="see the driver's log; out of memory: fewer --slots, or less --kv-bytes",
+    )

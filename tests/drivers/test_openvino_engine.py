@@ -1,0 +1,316 @@
+"""Does the OpenVINO engine give what the model says, and keep what an engine promises?
+
+An 8-bit model is not the fp32 one: their greedy answers begin alike, and may part where two tokens
+are nearly as likely.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("openvino_genai")
+
+from drivers.edge.sequence import Vocabulary
+from drivers.models import Store, ensure
+from drivers.openvino import __main__ as program
+from drivers.openvino.conversion import converted
+from drivers.openvino.engine import OpenVINOEngine
+from drivers.openvino.loader import LoadedModel, load_model
+from drivers.openvino.pipeline import Pipeline
+from drivers.openvino.prefixes import BLOCK, Prefixes, names_of
+from drivers.openvino.weights import check_architecture
+from llmagentos.abi.driver import Start
+from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT, ENOSYS
+from tests.drivers.orders import Collected, order
+
+NAME = "smollm2-135m-instruct"
+TEXTS = ["What is the capital of France?", "Count: one, two,", "Say: schön 🙂", "Who are you?"]
+LONG = "one two three four five six seven eight nine ten eleven twelve " * 12
+
+real = pytest.mark.model
+
+
+def ask(burst: int, text: str, **more: Any) -> Start:
+    return order(burst, text, **more).model_copy(update={"model": NAME})
+
+
+@pytest.fixture(scope="module")
+def loaded() -> LoadedModel:
+    return load_model(NAME, ensure(NAME))
+
+
+@pytest.fixture(scope="module")
+def pipeline(loaded: LoadedModel) -> Pipeline:
+    """One for all tests: making one takes longer than most of them."""
+    file = converted(NAME, Store.default(), lambda note, progress=None: None)
+    return Pipeline(file, loaded.card.kv_bytes_per_token, 8, kv_bytes=64 * 1024**2)
+
+
+@pytest.fixture
+def make(loaded: LoadedModel, pipeline: Pipeline) -> Any:
+    """Engines by their number of slots."""
+    return lambda slots: OpenVINOEngine(loaded, slots, pipeline)
+
+
+def alone(make: Any, text: str, **more: Any) -> Collected:
+    return Collected().start(engine := make(1), ask(1, text, **more)).run(engine)
+
+
+def common(one: list[int], other: list[int]) -> int:
+    pairs = zip(one, other, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+# -- without a model --------------------------------------------------------------------------
+
+
+def test_does_a_prompt_wait_for_one_that_begins_like_it() -> None:
+    first, second = list(range(3 * BLOCK)), [*range(2 * BLOCK), *[7] * BLOCK]
+    prefixes = Prefixes(10)
+    assert prefixes.begin(1, names_of(first))
+    assert not prefixes.begin(2, names_of(second))
+    assert prefixes.begin(3, names_of([9, *first]))
+    prefixes.end(1, read=True)
+    assert prefixes.begin(2, names_of(second))
+    assert not prefixes.begin(4, names_of(second))
+    prefixes.end(2, read=False)
+    assert prefixes.begin(4, names_of(second))
+
+
+def test_is_not_more_remembered_than_there_is_room_for() -> None:
+    prefixes, prompt = Prefixes(2), names_of(list(range(4 * BLOCK)))
+    assert prefixes.begin(1, prompt)
+    prefixes.end(1, read=True)
+    assert prefixes.begin(2, prompt)
+    assert not prefixes.begin(3, prompt)
+
+
+@pytest.mark.parametrize(
+    "unlike",
+    [
+        {"model_type": "gemma"},
+        {"rope_parameters": {"rope_type": "llama3"}},
+        {"head_dim": 32},
+        {"hidden_act": "gelu"},
+    ],
+)
+def test_is_a_model_refused_that_would_become_another(unlike: dict[str, Any]) -> None:
+    plain = {"model_type": "llama", "hidden_size": 128, "num_attention_heads": 2, "head_dim": 64}
+    check_architecture(plain)
+    with pytest.raises(ENOSYS, match="can't serve"):
+        check_architecture(plain | unlike)
+
+
+def test_is_it_registered_with_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(program, "run_driver", lambda options, **more: told.update(more) or 0)
+    assert program.main(["--model", NAME]) == 0
+    assert [card.name for card in told["models"]] == [NAME]
+    assert told["features"] == ["resume_tokens", "count"]
+
+
+# -- the answers ------------------------------------------------------------------------------
+
+
+@real
+def test_do_answers_begin_as_those_of_the_exact_model(make: Any, loaded: LoadedModel) -> None:
+    import torch
+
+    from drivers.edge.loader import load_model as load_exact
+    from tests.drivers.orders import reference
+
+    torch.set_num_threads(2)
+    exact = load_exact(NAME, ensure(NAME), "float32")
+    assert loaded.vocabulary.eos == exact.vocabulary.eos
+    assert loaded.card.parameters == exact.card.parameters
+    lengths = []
+    for text in TEXTS:
+        got = alone(make, text, max_tokens=16)
+        assert got.text[1] == loaded.vocabulary.decode(got.tokens[1])
+        lengths.append(common(got.tokens[1], reference(exact, text, 16)))
+    assert min(lengths) >= 3
+    assert sum(lengths) / len(lengths) >= 8
+    assert "Paris" in alone(make, TEXTS[0]).text[1]
+
+
+@real
+def test_do_many_at_once_get_their_own_answers(make: Any) -> None:
+    engine, got = make(4), Collected()
+    for burst, text in enumerate(TEXTS, start=1):
+        got.start(engine, ask(burst, text, max_tokens=6 + burst))
+    assert engine.stats.active == 4
+    got.add(engine.step())
+    assert engine.stats.kv_bytes > 0
+    got.run(engine)
+    for burst, text in enumerate(TEXTS, start=1):
+        one = alone(make, text, max_tokens=6 + burst)
+        assert got.prompt[burst] == one.prompt[1]
+        assert got.finish[burst] == one.finish[1]
+        assert common(got.tokens[burst], one.tokens[1]) >= 4
+    assert engine.stats == (0, 0)
+
+
+@real
+def test_is_a_prefix_that_two_share_read_once(make: Any, loaded: LoadedModel) -> None:
+    engine, got = make(3), Collected()
+    got.start(engine, ask(1, f"{LONG} Repeat the first word.", max_tokens=4))
+    got.start(engine, ask(2, f"{LONG} Repeat the last word.", max_tokens=4))
+    first = engine.step()
+    assert [report.burst for report in first] == [1]
+    got.add(first)
+    got.run(engine)
+    assert got.prompt[1] > 2 * BLOCK
+    again = alone(make, f"{LONG} Repeat the last word.", max_tokens=4)
+    assert again.tokens[1] == got.tokens[2]
+
+
+@real
+def test_does_an_answer_go_on_from_accepted_tokens(make: Any) -> None:
+    whole = alone(make, TEXTS[0])
+    kept = whole.tokens[1][:5]
+    engine = make(1)
+    rest = Collected(accepted=5).start(engine, ask(1, TEXTS[0], accepted=kept)).run(engine)
+    assert common(whole.tokens[1], kept + rest.tokens[1]) >= 7
+    assert whole.text[1].startswith(rest.text[1][:1], 0) or rest.text[1] in whole.text[1]
+    assert rest.prompt == whole.prompt
+
+
+@real
+def test_is_an_answer_that_was_complete_already_only_finished(make: Any) -> None:
+    engine = make(1)
+    report = engine.start(ask(1, "hi", accepted=[30, 31], max_tokens=2))
+    assert report is not None
+    assert (report.tokens, report.finish, report.index) == ([], "length", 2)
+    assert not engine.busy
+
+
+@real
+def test_where_an_answer_ends(make: Any, loaded: LoadedModel, pipeline: Pipeline) -> None:
+    whole = alone(make, TEXTS[0])
+    stop = whole.text[1][6:9]
+    cut = alone(make, TEXTS[0], stop=[stop])
+    assert cut.finish[1] == "stop_string"
+    assert cut.text[1] == whole.text[1][: whole.text[1].index(stop)]
+    end = whole.tokens[1][4]
+    ends = LoadedModel(
+        loaded.tokenizer, loaded.card, Vocabulary(loaded.vocabulary.decode, frozenset({end}))
+    )
+    got = Collected().start(engine := OpenVINOEngine(ends, 1, pipeline), ask(1, TEXTS[0]))
+    got.run(engine)
+    assert got.finish[1] == "stop"
+    assert got.tokens[1] == whole.tokens[1][: whole.tokens[1].index(end) + 1]
+
+
+@real
+def test_are_sampled_answers_those_of_their_seed(make: Any) -> None:
+    sampling = {"temperature": 1.5, "top_p": 0.95, "top_k": 100}
+    one, same, other = (alone(make, TEXTS[3], seed=seed, **sampling) for seed in (5, 5, 6))
+    assert one.tokens[1] == same.tokens[1]
+    assert one.tokens[1] != other.tokens[1]
+
+
+# -- holding, stopping, refusing --------------------------------------------------------------
+
+
+@real
+def test_is_a_prompt_counted_before_anything_is_spent(make: Any) -> None:
+    plain, engine, got = alone(make, TEXTS[1]), make(1), Collected()
+    got.start(engine, ask(2, TEXTS[1], hold=True))
+    assert got.prompt[2] == plain.prompt[1]
+    assert (engine.busy, engine.stats, engine.step()) == (False, (0, 0), [])
+    engine.resume(2)
+    got.run(engine)
+    assert got.tokens[2] == plain.tokens[1]
+
+
+@real
+def test_does_a_held_answer_go_on(make: Any) -> None:
+    engine, got = make(1), Collected()
+    got.start(engine, ask(1, TEXTS[0]))
+    got.add(engine.step())
+    got.add(engine.step())
+    engine.preempt(1)
+    assert (engine.busy, engine.step()) == (False, [])
+    engine.resume(1)
+    got.run(engine)
+    assert common(got.tokens[1], alone(make, TEXTS[0]).tokens[1]) >= 4
+
+
+@real
+def test_does_a_cancel_take_effect_at_once(make: Any) -> None:
+    engine = make(3)
+    for burst in (1, 2, 3):
+        engine.start(ask(burst, f"{LONG} {burst}" if burst > 1 else "hi"))
+    engine.step()
+    engine.cancel(2)
+    while engine.busy and len(engine.step()) < 2:
+        pass
+    assert {report.burst for report in engine.step()} == {1, 3}
+    engine.clear()
+    assert (engine.busy, engine.step(), engine.stats) == (False, [], (0, 0))
+    assert alone(make, TEXTS[0]).finish[1] in ("stop", "length")
+
+
+@real
+def test_are_wrong_orders_refused(make: Any) -> None:
+    engine, good = make(1), ask(1, "hi")
+    with pytest.raises(EINVAL, match="no message"):
+        engine.start(good.model_copy(update={"messages": []}))
+    with pytest.raises(ENOENT, match="other"):
+        engine.start(good.model_copy(update={"model": "other"}))
+    with pytest.raises(ECONTEXT, match="own limit"):
+        engine.start(good.model_copy(update={"context_tokens": 20}))
+    with pytest.raises(ECONTEXT, match="KV cache"):
+        engine.start(ask(1, "hi", max_tokens=8000))
+    engine.start(ask(2, "hi", hold=True))
+    engine.start(good)
+    with pytest.raises(EBUSY):
+        engine.start(ask(3, "hi"))
+    with pytest.raises(EBUSY):
+        engine.resume(2)
+    engine.clear()
+
+
+@real
+def test_does_what_fails_fail_alone(make: Any, pipeline: Any, monkeypatch: Any) -> None:
+    engine, got = make(2), Collected()
+    got.start(engine, ask(1, TEXTS[0]))
+    got.add(engine.step())
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "add", lambda *_: 1 / 0)
+        got.start(engine, ask(2, TEXTS[1]))
+        got.add(engine.step())
+    assert got.finish == {2: "error"}
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "step", lambda: 1 / 0)
+        got.add(engine.step())
+    assert got.finish == {1: "error", 2: "error"}
+    assert not engine.busy
+    assert "Paris" in alone(make, TEXTS[0]).text[1]
+
+
+@real
+def test_is_a_model_converted_once(loaded: LoadedModel, tmp_path: Path, monkeypatch: Any) -> None:
+    from drivers.openvino import conversion
+
+    store = Store(tmp_path)
+    folder = store.folder("some")
+    folder.mkdir(parents=True)
+    (folder / "llmos.json").write_text(json.dumps({}))
+    made = []
+
+    def write(model: Path, target: Path, progress: Any) -> None:
+        made.append(model)
+        progress(0.5)
+        target.write_bytes(b"GGUF")
+
+    monkeypatch.setattr(conversion, "write_gguf", write)
+    notes: list[Any] = []
+    file = converted("some", store, lambda note, progress=None: notes.append(progress))
+    assert file.read_bytes() == b"GGUF"
+    assert converted("some", store, lambda note, progress=None: None) == file
+    assert (made, notes) == ([folder], [0.5])
