@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument(
         "--swap-bytes", type=_positive, metavar="BYTES",
-        help="the most that KV may take on the disk; without it, four times --kv-bytes",
+        help="the most that KV may take on the disk; without it, four times --kv-bytes or 4 GiB",
     )  # fmt: skip
     options = parser.parse_args(argv)
 

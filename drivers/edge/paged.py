@@ -66,7 +66,7 @@ class PagedRunner:
 
     def plan(self, waiting: Iterable[Burst], budget: int) -> Plan:
         chosen: list[tuple[Burst, int]] = []
-        lost: list[tuple[Burst, LLMOSError]] = []
+        refused: tuple[Burst, LLMOSError] | None = None
         full = False
         coming: set[bytes] = set()
         """Blocks that this step computes: who begins with one of them waits a step, and has it."""
@@ -74,20 +74,26 @@ class PagedRunner:
             if budget <= 0:
                 break
             if sequence.burst not in self._active:
-                if full or self._first_missing(sequence) in coming:
+                if full and not (refused and self._residents.has(("burst", sequence.burst))):
+                    continue  # those that are in already go on
+                if self._first_missing(sequence) in coming:
                     continue
                 try:
-                    full = not self._admit(sequence)
-                except LLMOSError as error:
-                    lost.append((sequence, error))
+                    admitted = self._admit(sequence)
+                except ENOSPC as error:
+                    # Nobody runs whose end could make the room. But one that is held has what it
+                    # needs, perhaps: he goes on, and makes room by that.
+                    refused = refused or (sequence, error)
+                    admitted = False
+                if not admitted:
+                    full = True
                     continue
-                if full:
-                    continue  # those that are in already go on
             table = self._active[sequence.burst]
             count = min(len(sequence.to_prefill) - table.length, budget)
             chosen.append((sequence, count))
             coming.update(table.names(table.full, (table.length + count) // BLOCK))
             budget -= count
+        lost = [refused] if refused is not None and not self._active else []
         return Plan(chosen, lost)
 
     def _admit(self, sequence: Burst) -> bool:

@@ -83,6 +83,9 @@ class Residents:
     def __iter__(self) -> Iterator[Resident]:
         return iter(self._here.values())
 
+    def has(self, owner: Owner) -> bool:
+        return owner in self._here
+
     def add(self, resident: Resident) -> None:
         """Its references are ours from now on; what its owner had here before goes."""
         self.remove(resident.owner)

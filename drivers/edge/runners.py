@@ -19,7 +19,6 @@ from drivers.edge.runner import Runner
 _MOST: Final = 4 * 1024**3
 _SHARE: Final = 4
 _DISK: Final = 4
-"""How much more the archive may take than the pool, by default."""
 
 
 def make_runner(
@@ -31,12 +30,14 @@ def make_runner(
 ) -> Runner:
     """``kv_bytes``: the most that the KV of all sequences may take; by default a quarter of the
     machine's memory, or 4 GiB if that is less. ``folder``: of the archive, for KV that must make
-    room or outlive us; ``swap_bytes``: the most that it may take, by default four times as much."""
+    room or outlive us; ``swap_bytes``: the most that it may take, by default four times as much, or
+    4 GiB if that is more."""
     if not llama.fits(loaded.model):
         return PlainRunner(loaded.model, slots, loaded.card.context_length)
     model = llama.Llama(loaded.model)
-    most = kv_bytes or _room()
-    return PagedRunner(model, most, Archive(folder, model.fingerprint, swap_bytes or _DISK * most))
+    room = kv_bytes or _room()
+    archive = Archive(folder, model.fingerprint, swap_bytes or max(_MOST, _DISK * room))
+    return PagedRunner(model, room, archive)
 
 
 def _room() -> int:

@@ -192,8 +192,10 @@ def test_does_a_full_disk_make_others_wait_and_lose_nobody(
     (report,) = engine.step()
     assert report.error is not None
     assert report.error.code == "ENOSPC"
+    engine.start(order(2, "b " * 20, max_tokens=30))
     engine.resume(1)
     got.run(engine)
+    assert got.tokens[2] == reference(tiny_model, "b " * 20, 30), "it waited for the first"
     assert got.tokens[1] == reference(tiny_model, "a " * 20, 30)
     assert used(engine) == (0, 0)
 
