@@ -21,7 +21,7 @@ from llmagentos.abi.manifest import Grammar
 
 
 class Grammars:
-    """Of one tokenizer, for logits of a ``vocabulary`` of this size. What ends an answer: ``eos``."""
+    """Of one tokenizer, for logits of a ``vocabulary`` of this size; ``eos`` ends an answer."""
 
     def __init__(self, tokenizer: Any, vocabulary: int, eos: Iterable[int]) -> None:
         self._hf = tokenizer

@@ -8,7 +8,6 @@ about tokens, nor about who is let in.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections import Counter
@@ -19,8 +18,7 @@ from typing import Final, Literal
 from drivers.edge.archive import Archive
 from drivers.edge.blocks import Blocks
 from drivers.edge.pool import Pool
-
-log = logging.getLogger("driver")
+from llmagentos.abi.errors import ENOSPC
 
 Owner = tuple[Literal["burst", "process"], int]
 
@@ -138,7 +136,11 @@ class Residents:
 
     def _put_away(self, resident: Resident) -> None:
         if self.worth.keeps(resident):
-            self._write(resident)
+            try:
+                self._write(resident)
+            except ENOSPC:
+                if resident.owner[0] == "burst":
+                    raise
         del self._here[resident.owner]
         self._leave(resident)
 

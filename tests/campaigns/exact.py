@@ -32,7 +32,7 @@ from llmagentos.abi.manifest import Sampling
 
 FAMILY = 8
 """Prompts that begin alike."""
-WORDS = "the quick brown fox jumps over the lazy dog and naïve cafés in two or three days".split()
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "naïve", "cafés"]
 
 Answers = dict[int, list[int]]
 
