@@ -63,6 +63,7 @@ class Answers:
             usage=burst.usage(),
             tokens=burst.tokens,
             message=message,
+            logprobs=burst.logprobs if burst.sampling.logprobs is not None else None,
         )
         kernel.calls.complete(burst.call, result)
         kernel.settle(process, f"burst {burst.id} is done")

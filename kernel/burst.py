@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from kernel import ledger
-from llmagentos.abi.driver import ChatMessage, Finish, Price, StepReport
+from llmagentos.abi.driver import ChatMessage, ChosenLogprob, Finish, Price, StepReport
 from llmagentos.abi.errors import EPROTO
 from llmagentos.abi.manifest import Sampling
 from llmagentos.abi.process import Usage
@@ -62,6 +62,11 @@ class Burst:
     tokens: list[int] = field(default_factory=list)
     text: str = ""
     prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Of these, those that its driver had read before."""
+    prefill_weight: float = 0.5
+    """What a token of the prompt takes on its driver, beside one of the answer."""
+    logprobs: list[ChosenLogprob] = field(default_factory=list)
     reserved: dict[str, int] = field(default_factory=dict)
     price: Price | None = None
     """Of the model, on the driver that it is on."""
@@ -135,6 +140,7 @@ class Burst:
             )
         self.tokens += step.tokens
         self.text += step.text
+        self.logprobs += step.logprobs or ()
         self.prefill_seconds += step.prefill_seconds
         self.decode_seconds += step.decode_seconds
         self.finish = step.finish
@@ -143,6 +149,7 @@ class Burst:
     def usage(self) -> Usage:
         return Usage(
             prompt_tokens=self.prompt_tokens,
+            cached_tokens=min(self.cached_tokens, self.prompt_tokens),
             completion_tokens=len(self.tokens),
             turns=1,
             money=self.cost / ledger.MONEY,

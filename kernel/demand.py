@@ -5,26 +5,29 @@ It knows nothing about which drivers there are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kernel import ledger
 from kernel.burst import Burst
 from kernel.rules import Rules
+from llmagentos.abi.driver import Feature
 from llmagentos.abi.manifest import Place
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """``models``: best first. ``pinned``: the driver that keeps its KV. ``resumes``: it brings
-    tokens along. ``approved``: what must be asked for was. ``priced``: its money is limited."""
+    """``models``: best first. ``features``: of a driver, without which it can't be done.
+    ``pinned``: the driver that keeps its KV. ``approved``: what must be asked for was. ``priced``:
+    its money is limited."""
 
     models: tuple[str, ...]
     places: tuple[Place, ...]
     prefer: Place | None
     labels: tuple[str, ...]
     rights: tuple[Rules, ...]
+    features: tuple[Feature, ...]
     pinned: str | None
-    resumes: bool
     approved: bool
     priced: bool
 
@@ -37,8 +40,17 @@ def demand_of(burst: Burst) -> Demand:
         prefer=process.spec.placement.prefer,
         labels=burst.labels,
         rights=process.rights,
+        features=tuple(_features(burst)),
         pinned=burst.driver if burst.kept else None,
-        resumes=bool(burst.tokens) and not burst.kept,
         approved=burst.approved,
         priced=ledger.is_limited(process, "money"),
     )
+
+
+def _features(burst: Burst) -> Iterator[Feature]:
+    if burst.tokens and not burst.kept:
+        yield "resume_tokens"
+    if burst.sampling.grammar is not None:
+        yield "grammar"
+    if burst.sampling.logprobs is not None:
+        yield "logprobs"

@@ -198,6 +198,8 @@ class Jobs:
         kind, order = job.order()
         kernel.command(driver, kind, order)
         self._event("started", job)
+        if job.reason == "tool":
+            kernel.residency.waits(job.process, job.name)
         if job.timeout is not None:
             due = kernel.now + job.timeout
             kernel.timers.set(("call", job.call), due, partial(self._overdue, job))
@@ -246,6 +248,8 @@ class Jobs:
             return
         for one in chain(job.process):
             kernel.changed(one)
+        if job.reason == "tool":
+            kernel.residency.goes_on(job.process, job.name, self._seconds(job))
         driver.jobs.discard(job.id)
         self._left[driver.name] = None
         kernel.scheduler.freed(driver)

@@ -185,6 +185,7 @@ def end(
         started=process.started,
         ended=kernel.now,
     )
+    kernel.residency.gone(process)
     kernel.table.unname(process)
     kernel.approvals.withdraw(process)
     kernel.mail.close(process)

@@ -41,6 +41,7 @@ from kernel.process import Process
 from kernel.records import message_row, process_row
 from kernel.registry import Driver, Registry
 from kernel.replays import Replays
+from kernel.residency import Residency
 from kernel.scheduler import Scheduler
 from kernel.table import Table
 from kernel.timers import Timers
@@ -61,6 +62,7 @@ class Machine:
         self.timers = Timers()
         self.table = Table()
         self.registry = Registry()
+        self.residency = Residency(self)
         self.scheduler = Scheduler(self, policy or POLICIES[config.policy]())
         self.hosts = Hosts(self)
         self.port = Port(self)

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from kernel.demand import Demand
 from kernel.registry import Driver
 from kernel.rules import Verdict
-from llmagentos.abi.driver import PLACES
+from llmagentos.abi.driver import PLACES, Feature
 from llmagentos.abi.errors import EBUDGET, EDRIVER, ENODRIVER, LLMOSError
 
 Outlook = Literal["slot", "loading", "away", "none"]
@@ -121,9 +121,8 @@ def _objection(demand: Demand, driver: Driver) -> str:
     unfit = [_unfit(demand, model, driver) for model in demand.models]
     if all(unfit):
         return next((why for why in unfit if why != _NOT_OFFERED), unfit[0])
-    if demand.resumes and "resume_tokens" not in driver.card.features:
-        return "can't go on from tokens of another driver"
-    return ""
+    lacking = next((one for one in demand.features if one not in driver.card.features), None)
+    return _LACKS.get(lacking, f"has no {lacking}") if lacking is not None else ""
 
 
 def unseen(labels: Iterable[str], driver: Driver) -> str:
@@ -136,6 +135,11 @@ def unseen(labels: Iterable[str], driver: Driver) -> str:
     return ""
 
 
+_LACKS: Final[dict[Feature, str]] = {
+    "resume_tokens": "can't go on from tokens of another driver",
+    "grammar": "can't hold an answer to a grammar",
+    "logprobs": "tells no probabilities",
+}
 _NOT_OFFERED: Final = "does not offer it"
 
 

@@ -175,7 +175,7 @@ class Process:
         self.state, self.reason = to, reason
         return True
 
-    def info(self) -> ProcessInfo:
+    def info(self, kv_bytes: int = 0) -> ProcessInfo:
         usage = self.usage
         for burst in self.bursts:
             if burst.started is not None:
@@ -197,6 +197,7 @@ class Process:
             usage=usage,
             context_messages=context.depth(self.head),
             context_tokens=self.context_tokens,
+            kv_bytes=kv_bytes,
             children=sorted(self.children),
             started=self.started,
             ended=self.ended,

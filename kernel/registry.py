@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from kernel.burst import Burst
 from llmagentos.abi.calls.drv import DriverInfo
@@ -22,6 +22,9 @@ from llmagentos.abi.driver import (
 )
 
 _RATE_WINDOW = 10.0
+
+HALF: Final = 0.5
+"""What a token of a prompt takes beside one of an answer, at most, and until it was measured."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +46,9 @@ class Driver:
     bursts: int = 0
     tokens: int = 0
     rate: float = 0.0
+    kv: dict[int, int] = field(default_factory=dict)
+    """Bytes, by the pid whose they are."""
+    prefill_weight: float = HALF
     _rate_since: float = 0.0
     _rate_tokens: int = 0
 
@@ -133,6 +139,10 @@ class Registry:
     def of(self, peer: bytes) -> Driver | None:
         return self._by_peer.get(peer)
 
+    def kv(self, pid: int) -> int:
+        """Bytes that a process has in the memory of all drivers."""
+        return sum(driver.kv.get(pid, 0) for driver in self)
+
     def compute(self) -> list[Driver]:
         """Those that run bursts."""
         return [driver for driver in self if driver.card.kind in PLACES]
@@ -159,6 +169,9 @@ class Registry:
         before = (driver.state, driver.card.models)
         driver.heard = now
         driver.state, driver.note, driver.progress = beat.state, beat.note, beat.progress
+        driver.kv = {held.pid: held.bytes for held in beat.kv}
+        if beat.prefill_weight is not None:
+            driver.prefill_weight = min(HALF, beat.prefill_weight)
         if beat.models is not None:
             driver.card = driver.card.model_copy(update={"models": beat.models})
         return before != (driver.state, driver.card.models)
@@ -167,5 +180,5 @@ class Registry:
         """It is away: its connection ended, or it fell silent."""
         if self._by_peer.get(driver.peer) is driver:
             del self._by_peer[driver.peer]
-        driver.peer, driver.state = b"", "down"
+        driver.peer, driver.state, driver.kv = b"", "down", {}
         driver.note, driver.progress = why, None

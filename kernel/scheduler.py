@@ -90,6 +90,8 @@ class Scheduler:
         elif burst.state == "running" and driver is not None:
             self._slots.preempt(burst, driver)
         burst.state = "held"
+        if driver is not None:
+            self._slots.snapshot(burst, driver)
 
     def release(self, burst: Burst) -> None:
         """CONT: back into the queue."""
@@ -128,7 +130,11 @@ class Scheduler:
             except LLMOSError as error:
                 self.fail(burst, error)
                 return
-        self._policy.serve(burst, burst.prompt_tokens - known, len(step.tokens), now)
+        # What it had in a driver's cache cost nothing. What it has there when it comes for the
+        # second time was charged the first time.
+        cached = step.cached_tokens if burst.attempt == 1 else 0
+        burst.cached_tokens += cached
+        self._policy.serve(burst, burst.prompt_tokens - known - cached, len(step.tokens), now)
         if len(burst.text) > before:
             self._kernel.answers.text(burst, before)
         if step.finish == "error":

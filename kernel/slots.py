@@ -34,6 +34,8 @@ class Slots:
         if not burst.kept:
             burst.driver, burst.model, burst.moved_at = driver.name, model, len(burst.tokens)
             burst.counting = budget.place(burst, driver, now)
+            burst.prefill_weight = driver.prefill_weight
+            self._kernel.residency.ran(process, driver)
         burst.queue_seconds += now - burst.submitted
         burst.state, burst.slot_since, burst.ran_from = "running", now, len(burst.tokens)
         driver.running.add(burst)
@@ -73,6 +75,11 @@ class Slots:
             self.vacate(burst, driver)
             self.leave(burst)
         self._kernel.settle(burst.process, f"burst {burst.id} gave up its slot")
+
+    def snapshot(self, burst: Burst, driver: Driver) -> None:
+        """It is kept, and nobody knows for how long: longer than its driver lives, perhaps."""
+        if burst.kept and "snapshot" in driver.card.features:
+            self._kernel.command(driver, "snapshot", _ref(burst))
 
     def cancel(self, burst: Burst) -> None:
         """Off its driver, and forgotten there, before its next step."""

@@ -2,11 +2,12 @@
 
 It is the Virtual Token Counter of Sheng et al., "Fairness in Serving Large Language Models" (OSDI
 2024), for trees instead of clients: an agent that spawns fifty children gets one share. Every
-tree has a counter of the service that it had, on all drivers together: 1 for each token of a
-prompt and 2 for each token of an answer, divided by its weight. The waiting tree with the least
-counter is next, and of its bursts the oldest. A burst whose quantum is over gives its slot to a
-tree with a smaller counter. A prompt is charged by its estimate when a burst gets its first slot,
-and corrected when its driver has counted it.
+tree has a counter of the service that it had, on all drivers together, divided by its weight: 2 for
+each token of an answer, and for each token of a prompt that was computed what its driver measures
+beside that, 1 at most. The waiting tree with the least counter is next, and of its bursts the
+oldest. A burst whose quantum is over gives its slot to a tree with a smaller counter. A prompt is
+charged by its estimate when a burst gets its first slot, and corrected when its driver has counted
+it and found what it had read before.
 
 **No credit for idling.** Each queue has a clock, which goes along with what is served from it and
 never passes a tree that waits. A tree that had nothing waiting and comes back is lifted to the
@@ -43,8 +44,8 @@ from __future__ import annotations
 from kernel.burst import Burst
 from kernel.policies.heap import Heap, Key
 
-PROMPT, COMPLETION = 1.0, 2.0
-"""What a token costs."""
+COMPLETION = 2.0
+"""What a token of an answer costs. One of a prompt costs as much less as its driver says."""
 
 _STEP = 1.0
 """How far above the clock a tree comes in."""
@@ -259,4 +260,4 @@ class Fair:
 
 
 def _cost(burst: Burst, prompt_tokens: int, tokens: int) -> float:
-    return (PROMPT * prompt_tokens + COMPLETION * tokens) / burst.weight
+    return COMPLETION * (burst.prefill_weight * prompt_tokens + tokens) / burst.weight

@@ -106,6 +106,7 @@ def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:
         lifecycle.taint(kernel, child, call.process)
         kernel.append(child, "user", args.text)
     child.born = child.head
+    kernel.residency.forked(parent, child)
     kernel.journal.audit(kernel.now, call.process.pid, "proc.fork", "ok", f"pid {child.pid}")
     return SpawnResult(pid=child.pid, name=child.name)
 
@@ -218,7 +219,8 @@ def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
     root = _target(kernel, call, args.tree)
     found = [process for process in kernel.table.tree(root) if process.pid > args.after]
     found.sort(key=lambda process: process.pid)
-    rows = [process.info() for process in found[: args.limit]]
+    kv = kernel.registry.kv
+    rows = [process.info(kv(process.pid)) for process in found[: args.limit]]
     if root.pid == INIT and not args.after:
         rows += kernel.graveyard.last(args.history)
     return ListResult(
@@ -238,7 +240,7 @@ def info(kernel: Machine, call: Call, args: InfoArgs) -> ProcessDetail:
     # Its prompt may be what a labelled process wrote for it, and its answer or error what it says.
     lifecycle.taint(kernel, call.process, process)
     return ProcessDetail(
-        process=process.info(),
+        process=process.info(kernel.registry.kv(process.pid)),
         placement=process.placement,
         history=[
             {"time": step.time, "from": step.before, "to": step.after, "why": step.why}

@@ -130,6 +130,7 @@ class ProcessInfo(Model):
     usage: Usage = Usage()
     context_messages: int = 0
     context_tokens: int = Field(0, description="as the driver last counted them")
+    kv_bytes: int = Field(0, description="of KV that it has in the memory of drivers, as they say")
     children: list[int] = Field(default_factory=list)
     started: float
     ended: float | None = None

@@ -26,6 +26,7 @@ class Stub:
     due: float | None = None
     estimate: int = 0
     prompt_tokens: int = 0
+    prefill_weight: float = 0.5
     tokens: list[int] = field(default_factory=list)
     prompt: int = 10
     length: int = 1
@@ -33,7 +34,7 @@ class Stub:
 
 READ_BY_POLICIES = (
     "id", "submitted", "admitted", "priority", "tree", "weight", "due", "estimate",
-    "prompt_tokens", "tokens",
+    "prompt_tokens", "prefill_weight", "tokens",
 )  # fmt: skip
 
 
