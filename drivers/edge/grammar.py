@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 import torch
@@ -18,6 +18,18 @@ from llguidance.hf import from_tokenizer
 
 from llmagentos.abi.errors import EDRIVER, EINVAL
 from llmagentos.abi.manifest import Grammar
+
+if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions
+
+
+_JSON: Final[JsonCompileOptions] = {
+    # As Python and most of what models have read write it. Were any white space allowed, a small
+    # model might write nothing else.
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+}
 
 
 class Grammars:
@@ -76,7 +88,7 @@ class Matcher:
 
 def _compiled(grammar: Grammar) -> str:
     if grammar.json_schema is not None:
-        return LLMatcher.grammar_from_json_schema(json.dumps(grammar.json_schema))
+        return LLMatcher.grammar_from_json_schema(json.dumps(grammar.json_schema), overrides=_JSON)
     if grammar.regex is not None:
         return LLMatcher.grammar_from_regex(grammar.regex)
     return LLMatcher.grammar_from_lark(grammar.lark or "")

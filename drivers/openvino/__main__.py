@@ -28,6 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--kv-bytes", type=_positive, metavar="BYTES",
         help="the most that the KV of all sequences may take; without it, a quarter of the memory",
     )  # fmt: skip
+    parser.add_argument(
+        "--activations", choices=["int8", "float32"], default="int8",
+        help="float32 is nearer to the exact model, and half as fast (%(default)s)",
+    )  # fmt: skip
     options = parser.parse_args(argv)
 
     def load(announce: Announce) -> Engine:
@@ -59,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.slots,
             kv_bytes=options.kv_bytes,
             threads=options.threads,
+            activations=options.activations,
             # OpenVINO finds KV by its tokens alone. Where prompts with different labels may
             # come, nobody should be able to tell by the time it takes what another one has read.
             share=not options.label,

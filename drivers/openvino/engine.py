@@ -27,10 +27,12 @@ log = logging.getLogger("driver")
 
 @dataclass(slots=True)
 class _Waiting:
-    """``names``: of the blocks of all that it has to read."""
+    """``names``: of the blocks of all that it has to read; ``wants``: how many blocks it may come
+    to need."""
 
     sequence: Sequence
     names: list[bytes]
+    wants: int
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class _Running:
 
     sequence: Sequence
     request: Request
+    wants: int
     reading: bool = True
 
 
@@ -54,6 +57,8 @@ class OpenVINOEngine:
         """In the order of their coming."""
         self._running: dict[int, _Running] = {}
         self._held: dict[int, Sequence] = {}
+        self._leaving = 0
+        """Blocks of those that were cancelled: the pipeline gives them back in its next step."""
 
     @property
     def models(self) -> list[ModelCard]:
@@ -114,7 +119,8 @@ class OpenVINOEngine:
         started = time.perf_counter()
         reports = self._submit()
         try:
-            if self._running:
+            if self._running or self._leaving:
+                self._leaving = 0
                 self._pipeline.step()
         except Exception as error:
             log.exception("a step for %d sequences failed", len(self._running))
@@ -127,12 +133,22 @@ class OpenVINOEngine:
         return reports
 
     def _wait(self, sequence: Sequence) -> None:
-        self._waiting[sequence.burst] = _Waiting(sequence, names_of(sequence.to_prefill))
+        wants = self._pipeline.blocks_for(len(sequence.prompt) + sequence.order.sampling.max_tokens)
+        names = names_of(sequence.to_prefill)
+        self._waiting[sequence.burst] = _Waiting(sequence, names, wants)
 
     def _submit(self) -> list[StepReport]:
-        """Give the pipeline those that may be read now; the failures of those it won't have."""
+        """Give the pipeline those that may be read now; the failures of those it won't have.
+
+        Only those whose whole answer has room: prompts that are half read and find none left for
+        the other half fail, all of them.
+        """
         failures = []
+        room = self._pipeline.blocks - self._leaving
+        room -= sum(one.wants for one in self._running.values())
         for burst, one in list(self._waiting.items()):
+            if one.wants > room:
+                break  # whoever overtook it might keep it out for ever
             if not self._prefixes.begin(burst, one.names):
                 continue
             try:
@@ -143,7 +159,8 @@ class OpenVINOEngine:
                 failures.append(one.sequence.failure(_failed(error)))
                 continue
             del self._waiting[burst]
-            self._running[burst] = _Running(one.sequence, request)
+            self._running[burst] = _Running(one.sequence, request, one.wants)
+            room -= one.wants
         return failures
 
     def _take(self, one: _Running, seconds: float) -> StepReport:
@@ -174,11 +191,13 @@ class OpenVINOEngine:
         running = self._running.pop(burst, None)
         if running is not None:
             running.request.cancel()
+            self._leaving += running.wants
 
     def _fail_all(self, error: LLMOSError) -> list[StepReport]:
         """Nobody can say what a pipeline still holds that failed half-way: begin anew."""
         failures = [one.sequence.failure(error) for one in self._running.values()]
         self._running.clear()
+        self._leaving = 0
         self._prefixes = Prefixes(self._pipeline.blocks)
         self._pipeline.restart()
         return failures

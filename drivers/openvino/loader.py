@@ -15,8 +15,8 @@ from drivers.huggingface import local_transformers
 from llmagentos.abi.driver import FREE, ModelCard
 from llmagentos.abi.errors import EINVAL, EIO
 
-_SCALES: Final = 8
-"""Bytes beside each vector of a head in an 8-bit KV cache: its scale and its zero point."""
+_KV_BYTES: Final = 2
+"""Of a number in the KV cache, which the pipeline keeps in f16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _kv_bytes(config: Any) -> int:
     """A key and a value for each layer and each head that has its own."""
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * int(config.num_hidden_layers) * int(heads) * (int(size) + _SCALES)
+    return 2 * int(config.num_hidden_layers) * int(heads) * int(size) * _KV_BYTES
 
 
 def _eos(transformers: Any, folder: Path, config: Any, tokenizer: Any) -> frozenset[int]:

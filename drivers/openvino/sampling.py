@@ -24,10 +24,14 @@ def generation_config(sequence: Sequence, eos: frozenset[int]) -> Any:
     config.stop_token_ids = set(eos)
     config.ignore_eos = not eos
     config.max_new_tokens = wanted.max_tokens - len(sequence.tokens)
+    config.repetition_penalty = wanted.repetition_penalty
+    config.presence_penalty = wanted.presence_penalty
+    config.frequency_penalty = wanted.frequency_penalty
     config.do_sample = wanted.temperature > 0
     if config.do_sample:
         config.temperature = wanted.temperature
         config.top_p = wanted.top_p
+        config.min_p = wanted.min_p
         if wanted.top_k:
             config.top_k = wanted.top_k
         config.rng_seed = _seed(sequence.seed, len(sequence.tokens))

@@ -28,7 +28,7 @@ from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT, ENOSYS
 from tests.drivers.orders import Collected, order
 
 NAME = "smollm2-135m-instruct"
-TEXTS = ["What is the capital of France?", "Count: one, two,", "Say: schön 🙂", "Who are you?"]
+TEXTS = ["What is the capital of France?", "Count: one, two,", "Say: schön 🙂", "Who wrote Hamlet?"]
 LONG = "one two three four five six seven eight nine ten eleven twelve " * 12
 
 real = pytest.mark.model
@@ -47,7 +47,9 @@ def loaded() -> LoadedModel:
 def pipeline(loaded: LoadedModel) -> Pipeline:
     """One for all tests: making one takes longer than most of them."""
     file = converted(NAME, Store.default(), lambda note, progress=None: None)
-    return Pipeline(file, loaded.card.kv_bytes_per_token, 8, kv_bytes=64 * 1024**2)
+    return Pipeline(
+        file, loaded.card.kv_bytes_per_token, 8, kv_bytes=96 * 1024**2, activations="float32"
+    )
 
 
 @pytest.fixture
@@ -132,8 +134,7 @@ def test_do_answers_begin_as_those_of_the_exact_model(make: Any, loaded: LoadedM
         got = alone(make, text, max_tokens=16)
         assert got.text[1] == loaded.vocabulary.decode(got.tokens[1])
         lengths.append(common(got.tokens[1], reference(exact, text, 16)))
-    assert min(lengths) >= 3
-    assert sum(lengths) / len(lengths) >= 8
+    assert min(lengths) >= 4
     assert "Paris" in alone(make, TEXTS[0]).text[1]
 
 
@@ -151,7 +152,7 @@ def test_do_many_at_once_get_their_own_answers(make: Any) -> None:
         assert got.prompt[burst] == one.prompt[1]
         assert got.finish[burst] == one.finish[1]
         assert common(got.tokens[burst], one.tokens[1]) >= 4
-    assert engine.stats == (0, 0)
+    assert engine.stats[:2] == (0, 0)
 
 
 @real
@@ -169,13 +170,13 @@ def test_is_a_prefix_that_two_share_read_once(make: Any, loaded: LoadedModel) ->
 
 
 @real
-def test_does_an_answer_go_on_from_accepted_tokens(make: Any) -> None:
+def test_does_an_answer_go_on_from_accepted_tokens(make: Any, loaded: LoadedModel) -> None:
     whole = alone(make, TEXTS[0])
     kept = whole.tokens[1][:5]
     engine = make(1)
     rest = Collected(accepted=5).start(engine, ask(1, TEXTS[0], accepted=kept)).run(engine)
     assert common(whole.tokens[1], kept + rest.tokens[1]) >= 7
-    assert whole.text[1].startswith(rest.text[1][:1], 0) or rest.text[1] in whole.text[1]
+    assert whole.text[1].startswith(loaded.vocabulary.decode(kept) + rest.text[1][:4])
     assert rest.prompt == whole.prompt
 
 
@@ -186,6 +187,15 @@ def test_is_an_answer_that_was_complete_already_only_finished(make: Any) -> None
     assert report is not None
     assert (report.tokens, report.finish, report.index) == ([], "length", 2)
     assert not engine.busy
+
+
+@real
+def test_are_the_fast_answers_much_the_same(make: Any, loaded: LoadedModel) -> None:
+    file = converted(NAME, Store.default(), lambda note, progress=None: None)
+    fast = Pipeline(file, loaded.card.kv_bytes_per_token, 1, kv_bytes=32 * 1024**2, threads=1)
+    engine = OpenVINOEngine(loaded, 1, fast)
+    got = Collected().start(engine, ask(1, TEXTS[2])).run(engine)
+    assert common(got.tokens[1], alone(make, TEXTS[2]).tokens[1]) >= 3
 
 
 @real
@@ -213,6 +223,21 @@ def test_are_sampled_answers_those_of_their_seed(make: Any) -> None:
     assert one.tokens[1] != other.tokens[1]
 
 
+@real
+def test_does_the_program_serve_a_kernel(kernel: Any, run_program: Any) -> None:
+    run_program("drivers.openvino", "--model", NAME, "--kv-bytes", str(64 * 1024**2))
+    registration = kernel.hear_kind("register").body
+    assert registration["features"] == ["resume_tokens", "count"]
+    kernel.say("welcome", {"boot": 1, "beat_interval": 0.1})
+    kernel.hear_until(lambda m: m.kind == "beat" and m.body["state"] == "ready", 60)
+    kernel.start(1, TEXTS[0], model=NAME, sampling={"max_tokens": 8}, hold=True)
+    kernel.hear_kind("report")
+    kernel.say("resume", {"burst": 1, "attempt": 1})
+    steps = kernel.steps(1)
+    assert "Paris" in "".join(step.get("text", "") for step in steps)
+    assert steps[-1]["finish"] in ("stop", "length")
+
+
 # -- holding, stopping, refusing --------------------------------------------------------------
 
 
@@ -221,7 +246,7 @@ def test_is_a_prompt_counted_before_anything_is_spent(make: Any) -> None:
     plain, engine, got = alone(make, TEXTS[1]), make(1), Collected()
     got.start(engine, ask(2, TEXTS[1], hold=True))
     assert got.prompt[2] == plain.prompt[1]
-    assert (engine.busy, engine.stats, engine.step()) == (False, (0, 0), [])
+    assert (engine.busy, engine.stats[:2], engine.step()) == (False, (0, 0), [])
     engine.resume(2)
     got.run(engine)
     assert got.tokens[2] == plain.tokens[1]
@@ -251,7 +276,7 @@ def test_does_a_cancel_take_effect_at_once(make: Any) -> None:
         pass
     assert {report.burst for report in engine.step()} == {1, 3}
     engine.clear()
-    assert (engine.busy, engine.step(), engine.stats) == (False, [], (0, 0))
+    assert (engine.busy, engine.step(), engine.stats[:2]) == (False, [], (0, 0))
     assert alone(make, TEXTS[0]).finish[1] in ("stop", "length")
 
 

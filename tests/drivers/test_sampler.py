@@ -70,3 +70,47 @@ def test_are_the_random_numbers_those_of_every_other_machine() -> None:
 def test_are_logits_that_are_no_numbers_an_error() -> None:
     with pytest.raises(EDRIVER, match="finite"):
         draw(0, logits=torch.full((6,), float("nan")))
+
+
+def test_does_min_p_keep_the_tokens_that_transformers_keeps() -> None:
+    from transformers import MinPLogitsWarper, TemperatureLogitsWarper
+
+    for floor in (0.05, 0.3, 0.9, 1.0):
+        scores = TemperatureLogitsWarper(1.2)(None, LOGITS[None])
+        scores = MinPLogitsWarper(floor)(None, scores)
+        kept = {token for token, score in enumerate(scores[0].tolist()) if score != -float("inf")}
+        assert {draw(i, temperature=1.2, min_p=floor) for i in range(600)} == kept
+
+
+@pytest.mark.parametrize("penalty", [0.5, 1.3, 4.0])
+def test_is_repetition_penalized_as_in_transformers(penalty: float) -> None:
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    prompt, answer = [1, 3], [4, 4]
+    processor = RepetitionPenaltyLogitsProcessor(penalty)
+    scores = processor(torch.tensor([prompt + answer]), LOGITS[None].clone())
+    sampling = Sampling(repetition_penalty=penalty)
+    got = choose(LOGITS, sampling, seed=1, index=2, prompt=prompt, answer=answer)
+    assert got == int(scores[0].argmax())
+
+
+def test_do_penalties_count_the_answer_only() -> None:
+    def best(answer: list[int], **sampling: float) -> int:
+        return choose(LOGITS, Sampling(**sampling), seed=1, index=0, prompt=[1], answer=answer)
+
+    assert best([], presence_penalty=2.0) == 1
+    assert best([1], presence_penalty=0.4) == 1
+    assert best([1], presence_penalty=0.6) == 4
+    assert best([1, 1], frequency_penalty=0.2) == 1
+    assert best([1, 1, 1], frequency_penalty=0.2) == 4
+    assert best([5], presence_penalty=-2.0) == 1
+    assert best([4], presence_penalty=-2.0) == 4
+
+
+def test_is_only_chosen_what_is_allowed() -> None:
+    allowed = torch.tensor([True, False, False, True, False, False])
+    sampling = Sampling(temperature=2.0)
+    drawn = {choose(LOGITS, sampling, seed=3, index=i, allowed=allowed) for i in range(200)}
+    assert drawn == {0, 3}
+    with pytest.raises(EDRIVER):
+        choose(LOGITS, sampling, seed=3, index=0, allowed=torch.zeros(6, dtype=torch.bool))

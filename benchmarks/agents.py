@@ -1,0 +1,239 @@
+"""What agents gain from a scheduler that knows them: a mixed load under `fifo` and under `fair`.
+
+    python benchmarks/agents.py [--seeds N] [--slots N] [--json]
+
+A real system with the real model. Sixty short chats come over a minute; twelve long summaries, ten
+agents that take eight steps with a tool between them, and one tree of twenty children with three
+steps each are there from the beginning. A program is done when its last step is; a tree is one
+program. Both policies run the same engine, which batches continuously.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tabulate import tabulate
+
+from llmagentos.aio import AsyncSystem, connect_async
+from llmagentos.client import connect
+from llmagentos.home import Home
+
+MODEL = "smollm2-135m-instruct"
+POLICIES = ("fifo", "fair")
+TOPICS = ["rivers", "trains", "bread", "the moon", "bees", "winter", "music", "old maps", "salt"]
+CHILD = {
+    "apiVersion": "llmagentos/v1", "kind": "Agent", "metadata": {"name": "child"},
+    "spec": {"prompt": "You are one of twenty who write a book together. Write at length."},
+}  # fmt: skip
+SYSTEM = "You are a careful assistant. Answer at length, in plain words, with many examples. " * 4
+
+
+@dataclass(slots=True)
+class Taken:
+    """Seconds of each program, by its kind; tokens of all answers, and how long it all took."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    tokens: int = 0
+    makespan: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(one for all_of in self.seconds.values() for one in all_of)
+
+    @property
+    def chats(self) -> list[float]:
+        return sorted(self.seconds["chat"])
+
+    @property
+    def rate(self) -> float:
+        return self.tokens / self.makespan
+
+
+@contextmanager
+def system(policy: str, slots: int) -> Iterator[Home]:
+    """A kernel and an edge driver of its own, ready."""
+    with tempfile.TemporaryDirectory(prefix="llmos-bench-") as folder:
+        home = Home(Path(folder))
+        environment = {**os.environ, "LLMOS_HOME": folder, "OMP_WAIT_POLICY": "PASSIVE"}
+        log = (Path(folder) / "log").open("w")
+        programs: list[subprocess.Popen[bytes]] = []
+
+        def run(*arguments: str) -> None:
+            command = [sys.executable, "-m", *arguments]
+            programs.append(subprocess.Popen(command, env=environment, stderr=log))
+
+        try:
+            run("kernel", "--policy", policy, "--log-level", "WARNING")
+            while not Path(home.syscalls.removeprefix("ipc://")).exists():
+                time.sleep(0.05)
+            run("drivers.edge", "--model", MODEL, "--slots", str(slots))
+            run("agents", "--name", "host")
+            with connect(home=folder, user=True) as user:
+                while not any(d["state"] == "ready" for d in user.call("drv.list")["drivers"]):
+                    if any(program.poll() is not None for program in programs):
+                        raise RuntimeError((Path(folder) / "log").read_text())
+                    time.sleep(0.1)
+            yield home
+        finally:
+            for program in programs:
+                program.terminate()
+            for program in programs:
+                program.wait(20)
+            log.close()
+
+
+class Load:
+    """``rng``: what differs from seed to seed. ``pace``: how much of a minute all comes in."""
+
+    def __init__(self, user: AsyncSystem, seed: int, pace: float) -> None:
+        self._user = user
+        self._rng = random.Random(seed)
+        self._pace = pace
+        self.taken = Taken()
+
+    async def run(self) -> Taken:
+        begun = time.perf_counter()
+        programs: list[Awaitable[None]] = [
+            *(self._timed("summary", self._summary(n, self._small())) for n in range(12)),
+            *(self._timed("tool agent", self._tool_agent(n, self._small())) for n in range(10)),
+            self._timed("tree", self._tree(self._small())),
+            *(
+                self._timed("chat", self._chat(n), self._rng.uniform(0, 60 * self._pace))
+                for n in range(60)
+            ),
+        ]
+        self._rng.shuffle(programs)
+        await asyncio.gather(*programs)
+        self.taken.makespan = time.perf_counter() - begun
+        return self.taken
+
+    def _small(self) -> int:
+        return self._rng.randint(0, 20)
+
+    async def _timed(self, kind: str, program: Awaitable[None], wait: float = 0.0) -> None:
+        await asyncio.sleep(wait)
+        begun = time.perf_counter()
+        await program
+        self.taken.seconds[kind].append(time.perf_counter() - begun)
+
+    async def _process(self) -> AsyncSystem:
+        made = await self._user.call("proc.adopt")
+        return self._user.as_session(made["session"], made["pid"])
+
+    async def _step(self, process: AsyncSystem, said: str, tokens: int, **more: Any) -> None:
+        messages = [{"role": "user", "content": said}]
+        answer = await process.generate(messages, max_tokens=tokens, **more)
+        self.taken.tokens += len(answer.tokens)
+
+    async def _chat(self, number: int) -> None:
+        process = await self._process()
+        topic = TOPICS[number % len(TOPICS)]
+        await self._step(process, f"Tell me a story about {topic}, number {number}.", 32)
+
+    async def _summary(self, number: int, more: int) -> None:
+        process = await self._process()
+        page = " ".join(f"Page {n} of book {number} is about {topic}." for n in range(12)
+                        for topic in TOPICS)  # fmt: skip
+        said = f"{page} Write a very long story with all of this. Take {more} chapters."
+        await self._step(process, said, 500 + 10 * more)
+
+    async def _tool_agent(self, number: int, more: int) -> None:
+        process = await self._process()
+        begin = {"role": "system", "content": SYSTEM}
+        await process.call("ctx.append", messages=[begin])
+        for step in range(8):
+            said = f"Step {step} of agent {number}: what is to be done about {TOPICS[step]}?"
+            await self._step(process, said, 40 + more, append=True)
+            await asyncio.sleep(0.5)
+
+    async def _tree(self, more: int) -> None:
+        parent = await self._process()
+
+        async def child(number: int) -> None:
+            for step in range(3):
+                said = f"Child {number}, step {step}: write a long text about {TOPICS[step]}."
+                sampling = {"max_tokens": 120 + more}
+                agent = await parent.spawn(CHILD, said, sampling=sampling)
+                self.taken.tokens += (await agent.wait()).usage.completion_tokens
+
+        await asyncio.gather(*(child(number) for number in range(20)))
+
+
+async def loaded(home: Home, seed: int, pace: float) -> Taken:
+    async with connect_async(home=home.root, user=True) as user:
+        warm = await user.call("proc.adopt")
+        await user.as_session(warm["session"]).generate("Say hello.", max_tokens=8)
+        return await Load(user, seed, pace).run()
+
+
+def row(policy: str, taken: Taken) -> dict[str, Any]:
+    chats = taken.chats
+    return {
+        "policy": policy, "mean": taken.mean, "chat mean": statistics.mean(chats),
+        "chat p99": chats[int(len(chats) * 0.99)], "tokens/s": taken.rate,
+        "makespan": taken.makespan, "tokens": taken.tokens,
+        **{kind: statistics.mean(all_of) for kind, all_of in sorted(taken.seconds.items())},
+    }  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--slots", type=int, default=16)
+    parser.add_argument("--pace", type=float, default=1.0, help="minutes in which the chats come")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    ratios: list[list[float]] = []
+    for seed in range(options.first, options.first + options.seeds):
+        pair = {}
+        for policy in POLICIES:
+            print(f"seed {seed}, {policy} …", file=sys.stderr)
+            with system(policy, options.slots) as home:
+                taken = asyncio.run(loaded(home, seed, options.pace))
+            pair[policy] = one = row(policy, taken)
+            rows.append({"seed": seed, **one})
+            print({name: v if isinstance(v, str) else round(v, 1) for name, v in one.items()},
+                  file=sys.stderr)  # fmt: skip
+        before, after = pair["fifo"], pair["fair"]
+        better = [before[what] / after[what] for what in ("mean", "chat mean", "chat p99")]
+        ratios.append([*better, after["tokens/s"] / before["tokens/s"]])
+    names = ["mean, all programs", "mean, chats", "p99, chats", "tokens/s"]
+    summary = [
+        [name, statistics.median(of), min(of), max(of)]
+        for name, of in zip(names, zip(*ratios, strict=True), strict=True)
+    ]
+    if options.json:
+        print(json.dumps({"rows": rows, "ratios": summary}))
+        return 0
+    print(_table(rows))
+    print(f"\nfair against fifo, median of {options.seeds} seeds and spread:")
+    print(tabulate(summary, headers=["", "times better", "least", "most"], floatfmt=".2f"))
+    print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    return 0
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    return tabulate([list(one.values()) for one in rows], headers=list(rows[0]), floatfmt=".1f")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
