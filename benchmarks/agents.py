@@ -15,14 +15,12 @@ import asyncio
 import json
 import os
 import random
+import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tabulate import tabulate
 
+from benchmarks.system import system
 from llmagentos.aio import AsyncSystem, connect_async
-from llmagentos.client import connect
 from llmagentos.home import Home
 
 MODEL = "smollm2-135m-instruct"
@@ -64,39 +62,6 @@ class Taken:
     @property
     def rate(self) -> float:
         return self.tokens / self.makespan
-
-
-@contextmanager
-def system(policy: str, slots: int) -> Iterator[Home]:
-    """A kernel and an edge driver of its own, ready."""
-    with tempfile.TemporaryDirectory(prefix="llmos-bench-") as folder:
-        home = Home(Path(folder))
-        environment = {**os.environ, "LLMOS_HOME": folder, "OMP_WAIT_POLICY": "PASSIVE"}
-        log = (Path(folder) / "log").open("w")
-        programs: list[subprocess.Popen[bytes]] = []
-
-        def run(*arguments: str) -> None:
-            command = [sys.executable, "-m", *arguments]
-            programs.append(subprocess.Popen(command, env=environment, stderr=log))
-
-        try:
-            run("kernel", "--policy", policy, "--log-level", "WARNING")
-            while not Path(home.syscalls.removeprefix("ipc://")).exists():
-                time.sleep(0.05)
-            run("drivers.edge", "--model", MODEL, "--slots", str(slots))
-            run("agents", "--name", "host")
-            with connect(home=folder, user=True) as user:
-                while not any(d["state"] == "ready" for d in user.call("drv.list")["drivers"]):
-                    if any(program.poll() is not None for program in programs):
-                        raise RuntimeError((Path(folder) / "log").read_text())
-                    time.sleep(0.1)
-            yield home
-        finally:
-            for program in programs:
-                program.terminate()
-            for program in programs:
-                program.wait(20)
-            log.close()
 
 
 class Load:
@@ -201,13 +166,14 @@ def main() -> int:
     parser.add_argument("--pace", type=float, default=1.0, help="minutes in which the chats come")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the system ends with us
     rows: list[dict[str, Any]] = []
     ratios: list[list[float]] = []
     for seed in range(options.first, options.first + options.seeds):
         pair = {}
         for policy in POLICIES:
             print(f"seed {seed}, {policy} …", file=sys.stderr)
-            with system(policy, options.slots) as home:
+            with system(policy, options.slots, MODEL, hosts=1) as home:
                 taken = asyncio.run(loaded(home, seed, options.pace))
             pair[policy] = one = row(policy, taken)
             rows.append({"seed": seed, **one})

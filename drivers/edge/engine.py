@@ -53,6 +53,8 @@ class EdgeEngine:
         """In the order of their coming: their prompts are to be read, or they were held."""
         self._decoding: dict[int, Sequence] = {}
         self._held: dict[int, Sequence] = {}
+        self._snapshots: dict[int, None] = {}
+        """Bursts whose KV is to be written: one a step, so that nobody is held up by many."""
 
     @property
     def models(self) -> list[ModelCard]:
@@ -60,7 +62,7 @@ class EdgeEngine:
 
     @property
     def busy(self) -> bool:
-        return bool(self._waiting or self._decoding)
+        return bool(self._waiting or self._decoding or self._snapshots)
 
     @property
     def stats(self) -> EngineStats:
@@ -117,12 +119,8 @@ class EdgeEngine:
     # -- what is worth keeping ---------------------------------------------------------------
 
     def snapshot(self, burst: int) -> None:
-        if (sequence := self._held.get(burst)) is not None:
-            try:
-                self._runner.snapshot(sequence)
-            except LLMOSError as error:
-                # It goes on all the same, as long as this driver lives.
-                log.warning("no snapshot of burst %d: %s", burst, error.message)
+        if burst in self._held:
+            self._snapshots[burst] = None
 
     def expect(self, pid: int, seconds: float | None) -> None:
         self._runner.expect(pid, seconds)
@@ -161,7 +159,20 @@ class EdgeEngine:
                     self._runner.forget(ended, spoiled=True)
                 else:
                     self._runner.rest(ended)
+        self._write_snapshot()
         return reports
+
+    def _write_snapshot(self) -> None:
+        if not self._snapshots:
+            return
+        burst = next(iter(self._snapshots))
+        del self._snapshots[burst]
+        if (sequence := self._held.get(burst)) is not None:
+            try:
+                self._runner.snapshot(sequence)
+            except LLMOSError as error:
+                # It goes on all the same, as long as this driver lives.
+                log.warning("no snapshot of burst %d: %s", burst, error.message)
 
     def _forward(
         self, decoding: list[Sequence], reading: Reading

@@ -9,7 +9,6 @@ model computes, nor about how a token is chosen.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -21,13 +20,12 @@ from drivers.edge.attention import Span, Step
 from drivers.edge.blocks import BLOCK, Blocks
 from drivers.edge.llama import Llama
 from drivers.edge.pool import Pool
+from drivers.edge.recall import Found, Recall
 from drivers.edge.residents import Owner, Resident, Residents
 from drivers.edge.runner import Logits, Plan, Reading, in_rows
 from drivers.edge.sequence import Sequence as Burst
 from drivers.edge.table import Table
-from llmagentos.abi.errors import EIO, ENOSPC, LLMOSError
-
-log = logging.getLogger("driver")
+from llmagentos.abi.errors import ENOSPC, LLMOSError
 
 
 class PagedRunner:
@@ -38,8 +36,9 @@ class PagedRunner:
         count = max(1, kv_bytes // llama.shape.block_bytes(llama.dtype))
         self._blocks = Blocks(count)
         self._pool = Pool(llama.shape, count, llama.dtype, llama.device)
-        self._archive = archive
         self._residents = Residents(self._blocks, self._pool, archive)
+        worth = self._residents.worth
+        self._recall = Recall(self._blocks, self._pool, archive, worth)
         self._waiting: dict[int, Table] = {}
         """Those that have not been let in, and have no blocks."""
         self._active: dict[int, Table] = {}
@@ -104,9 +103,9 @@ class PagedRunner:
         table = self._waiting[burst]
         if resident is not None:
             table.blocks, table.length = resident.blocks, resident.length
-            found: list[int | None] = []
+            found: Found = []
         else:
-            found = self._found(table, sequence.to_prefill)
+            found = self._recall.find(table, sequence.to_prefill)
         table.blocks += [block for block in found if block is not None]
         try:
             room = self._make_room(table.missing)
@@ -119,7 +118,7 @@ class PagedRunner:
             self._turn_away(table, resident)
             return False
         if resident is None:
-            self._settle(table, found, sequence)
+            self._recall.bring(table, found, sequence.to_prefill)
             self._residents.remove(("burst", burst))
         if not table.begun:
             sequence.cached, table.begun = table.length, True
@@ -130,20 +129,8 @@ class PagedRunner:
         if resident is not None:
             self._residents.add(resident)
         else:
-            self._leave(table.blocks)
+            self._recall.leave(table.blocks)
         table.blocks, table.length = [], 0
-
-    def _found(self, table: Table, tokens: Sequence[int]) -> list[int | None]:
-        """The blocks that are there of what it begins with; None for one in the archive. One token
-        at least is left to be computed, since its logits are wanted."""
-        found: list[int | None] = []
-        for number in range((len(tokens) - 1) // BLOCK):
-            name = table.name(number)
-            block = self._blocks.share(name)
-            if block is None and name not in self._archive:
-                break
-            found.append(block)
-        return found
 
     def _first_missing(self, sequence: Burst) -> bytes | None:
         """The first block that it would have to compute, if that is a full one."""
@@ -154,48 +141,13 @@ class PagedRunner:
             table = self._waiting[sequence.burst] = Table(sequence.order.labels, -(-total // BLOCK))
             self._pids[sequence.burst] = sequence.order.pid
         table.know(tokens)
-        names = table.names(0, (len(tokens) - 1) // BLOCK)
-        known = (one for one in names if not self._blocks.has(one) and one not in self._archive)
-        return next(known, None)
+        return self._recall.missing(table, tokens)
 
     def _make_room(self, blocks: int) -> bool:
         """Whether so many can be taken beside what the active ones may come to need."""
         return self._residents.make_room(
             blocks + sum(table.missing for table in self._active.values())
         )
-
-    def _settle(self, table: Table, found: list[int | None], sequence: Burst) -> None:
-        """It has what was found of it, those blocks that are in the archive included."""
-        tokens = sequence.to_prefill
-        absent = [number for number, block in enumerate(found) if block is None]
-        names = [table.name(number) for number in absent]
-        end = len(found) * BLOCK
-        if len(found) == (len(tokens) - 1) // BLOCK:
-            # What was put away at a token within a block has it under a name of its own.
-            for stop in range(len(tokens) - 1, end, -1):
-                if (name := table.tail(tokens, stop)) in self._archive:
-                    names.append(name)
-                    end = stop
-                    break
-        fresh: list[int] = []
-        if names:
-            begun = time.perf_counter()
-            try:
-                content = self._archive.read(names)
-            except EIO as error:
-                log.warning("burst %d: %s; it is computed again", sequence.burst, error.message)
-                first = absent[0] if absent else len(found)
-                self._leave(block for block in found[first:] if block is not None)
-                found, absent, end = found[:first], [], first * BLOCK
-            else:
-                fresh = [self._blocks.take() for _ in names]
-                self._pool.copy_in(fresh, content)
-                self._residents.worth.transferred(len(names), time.perf_counter() - begun)
-        for number, block in zip(absent, fresh, strict=False):
-            self._blocks.name(block, table.name(number))
-            found[number] = block
-        table.blocks = [block for block in found if block is not None] + fresh[len(absent) :]
-        table.length = end
 
     # -- one step ----------------------------------------------------------------------------
 
@@ -275,7 +227,7 @@ class PagedRunner:
         if spoiled:
             # Whoever gets these blocks next reads along with weight 0 what he has not written.
             self._pool.clear(self._blocks.disown(blocks))
-        self._leave(blocks)
+        self._recall.leave(blocks)
 
     def snapshot(self, sequence: Burst) -> None:
         self._residents.snapshot(("burst", sequence.burst))
@@ -296,11 +248,7 @@ class PagedRunner:
         if table.length % BLOCK:
             names.append(table.tail(tokens, table.length))
         # It may have taken a block for a token that was not computed.
-        self._leave(table.blocks[len(names) :])
+        self._recall.leave(table.blocks[len(names) :])
         blocks = table.blocks[: len(names)]
         self._residents.add(Resident(owner, blocks, names, table.length, **more))
         table.blocks, table.length = [], 0
-
-    def _leave(self, blocks: Iterable[int]) -> None:
-        for block in reversed(list(blocks)):
-            self._blocks.leave(block)

@@ -186,6 +186,8 @@ class Trial:
         for burst in self.texts:
             engine.preempt(burst)
             engine.snapshot(burst)
+        while engine.busy:
+            engine.step()
         print(json.dumps(got), flush=True)
         time.sleep(3600)
 
