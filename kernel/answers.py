@@ -53,7 +53,7 @@ class Answers:
         kernel.journal.event(
             kernel.now, "burst.done", process.pid, burst=burst.id, driver=burst.driver,
             finish=burst.finish, prompt_tokens=burst.prompt_tokens,
-            completion_tokens=len(burst.tokens),
+            completion_tokens=len(burst.tokens), recalled_tokens=burst.recalled,
         )  # fmt: skip
         result = GenerateResult(
             text=burst.text,

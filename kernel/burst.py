@@ -63,7 +63,9 @@ class Burst:
     text: str = ""
     prompt_tokens: int = 0
     cached_tokens: int = 0
-    """Of these, those that its driver had read before."""
+    """Of these, those that its first driver had read before."""
+    recalled: int = 0
+    """Tokens that any of its drivers had read before, its own included."""
     prefill_weight: float = 0.5
     """What a token of the prompt takes on its driver, beside one of the answer."""
     logprobs: list[ChosenLogprob] = field(default_factory=list)

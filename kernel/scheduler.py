@@ -134,6 +134,7 @@ class Scheduler:
         # second time was charged the first time.
         cached = step.cached_tokens if burst.attempt == 1 else 0
         burst.cached_tokens += cached
+        burst.recalled += step.cached_tokens
         self._policy.serve(burst, burst.prompt_tokens - known - cached, len(step.tokens), now)
         if len(burst.text) > before:
             self._kernel.answers.text(burst, before)

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from drivers.models import ensure
+from llmagentos.client import connect
 
 ROOT = Path(__file__).parents[2]
 MODEL = "smollm2-135m-instruct"
@@ -59,7 +60,10 @@ class System:
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     ensure(MODEL)
-    there = System(tmp_path_factory.mktemp("home"))
+    home = tmp_path_factory.mktemp("home")
+    # The exact mode.
+    (home / "config.yaml").write_text("drivers: [{name: edge, dtype: float32}]\n")
+    there = System(home)
     there.llmos("up", "--detach")
     try:
         deadline = time.monotonic() + 30
@@ -132,3 +136,29 @@ def test_does_an_answer_go_on_after_the_death_of_its_driver(system: System) -> N
         rest = running.stdout.read()
         assert running.wait(10) == 0
     assert first + rest == undisturbed
+
+
+def test_is_what_a_stopped_agent_has_read_found_again_after_the_death_of_its_driver(
+    system: System,
+) -> None:
+    undisturbed = system.llmos(*system.story(24))
+    with connect(home=system.environment["LLMOS_HOME"], user=True) as user:
+        agent = user.spawn("dialogue", "Tell me a story about a fox.", sampling={"max_tokens": 24})
+        while user.info(agent.pid).process.usage.completion_tokens < 8:
+            time.sleep(0.01)
+        agent.kill("STOP")
+        folder = Path(system.environment["LLMOS_HOME"]) / "kv" / "edge"
+        while not list(folder.glob("*.safetensors")):
+            time.sleep(0.01)
+        os.kill(system.driver()["os_pid"], signal.SIGKILL)
+        while system.driver()["state"] == "ready":
+            time.sleep(0.05)
+        system.until_ready()
+        known = user.info(agent.pid).process.usage
+        agent.kill("CONT")
+        record = agent.wait(60)
+        events = user.call("sys.events", pid=agent.pid)["events"]
+    assert record.answer + "\n" == undisturbed
+    told = [event["data"]["recalled_tokens"] for event in events if event["type"] == "burst.done"]
+    read = known.prompt_tokens + known.completion_tokens - 1
+    assert read <= sum(told) < 2 * read + 16, "all but the newest token, and at first the prompt"
