@@ -46,13 +46,24 @@ class _Common:
 
 @dataclass(slots=True)
 class _Own:
-    """Sequences of about the same length, beyond what they have in common with others.
+    """``count`` sequences of about the same length, beyond what they have in common with others.
     ``mask``: [members, 1, 1, tokens], added to the scores."""
 
     members: _Places
+    count: int
     rows: torch.Tensor
     mask: torch.Tensor
     shared: bool
+
+
+@dataclass(slots=True)
+class _Past:
+    """All that a sequence has, of which the last ``count`` tokens are new. ``mask``: [new tokens,
+    all tokens]."""
+
+    count: int
+    rows: torch.Tensor
+    mask: torch.Tensor
 
 
 class Step:
@@ -72,56 +83,59 @@ class Step:
         self._common: list[_Common] = []
         self._own: list[_Own] = []
         self._group(decoding)
-        self._reading = [(span.count, *self._past(span)) for span in reading]
+        self._reading = [self._past(span) for span in reading]
 
-    def attend(
-        self,
-        layer: int,
-        queries: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        scale: float,
-    ) -> torch.Tensor:
-        """Write the new tokens' ``keys`` and ``values`` [tokens, kv heads, size], and let their
-        ``queries`` [tokens, heads, size] attend: [tokens, heads × size]."""
-        self._pool.write(layer, self._slots, keys, values)
+    def attend(self, layer: int, queries: torch.Tensor, both: torch.Tensor) -> torch.Tensor:
+        """Write the new tokens' keys and values (``both``: [tokens, 2 × kv heads, size]), and let
+        their ``queries`` [tokens, heads, size], which are scaled, attend: [tokens, heads × size].
+        """
+        self._pool.write(layer, self._slots, both)
         tokens, heads, size = queries.shape
-        kv_heads = keys.shape[1]
+        kv_heads = both.shape[1] // 2
         grouped = queries.view(tokens, kv_heads, heads // kv_heads, size)
-        out = torch.empty_like(grouped)
+        if self._alone:
+            part = self._own[0]
+            keys, values = self._pool.read(layer, part.rows, part.count)
+            return _read(grouped, keys, values, part.mask).reshape(tokens, -1)
+        out = torch.empty(grouped.shape, dtype=queries.dtype, device=queries.device)
         if self._decoding:
-            self._decode(layer, grouped, out, scale)
+            self._decode(layer, grouped, out)
         first = self._decoding
-        for count, rows, mask in self._reading:
-            past_keys, past_values = self._pool.read(layer, rows)
+        for past in self._reading:
+            past_keys, past_values = self._pool.read(layer, past.rows, 1)
+            count = past.count
             # [kv heads, queries of all its heads, size]
             own = grouped[first : first + count].permute(1, 2, 0, 3).flatten(1, 2)
-            scores = _scores(own, past_keys[0], scale).unflatten(1, (-1, count)).add_(mask)
-            weights = scores.softmax(-1).to(queries.dtype).flatten(1, 2)
+            scores = (own @ past_keys[0].transpose(-1, -2)).unflatten(1, (-1, count))
+            weights = scores.add_(past.mask).softmax(-1).flatten(1, 2)
             read = weights @ past_values[0]
             out[first : first + count] = read.unflatten(1, (-1, count)).permute(2, 0, 1, 3)
             first += count
         return out.flatten(1)
 
-    def _decode(self, layer: int, queries: torch.Tensor, out: torch.Tensor, scale: float) -> None:
+    @property
+    def _alone(self) -> bool:
+        """Whether all attend in one piece."""
+        return not self._reading and not self._common and len(self._own) == 1
+
+    def _decode(self, layer: int, queries: torch.Tensor, out: torch.Tensor) -> None:
         """``queries``: [tokens, kv heads, heads of each, size]."""
         total = torch.empty(queries.shape[:3], dtype=torch.float32, device=queries.device)
         for group in self._common:
-            keys, values = self._pool.read(layer, group.rows)
+            keys, values = self._pool.read(layer, group.rows, 1)
             own = queries[group.members]
             flat = own.transpose(0, 1).flatten(1, 2)
-            read, sums = _attend(flat, keys[0], values[0], scale)
+            read, sums = _attend(flat, keys[0], values[0])
             shape = (own.shape[1], own.shape[0], own.shape[2])
             out[group.members] = read.view(*shape, -1).transpose(0, 1)
             total[group.members] = sums.view(shape).transpose(0, 1)
         for part in self._own:
-            keys, values = self._pool.read(layer, part.rows)
+            keys, values = self._pool.read(layer, part.rows, part.count)
             if not part.shared:
-                scores = _scores(queries[part.members], keys, scale).add_(part.mask)
-                out[part.members] = scores.softmax(-1).to(values.dtype) @ values
+                out[part.members] = _read(queries[part.members], keys, values, part.mask)
                 continue
-            read, sums = _attend(queries[part.members], keys, values, scale, part.mask)
-            share = torch.sigmoid(sums - total[part.members])[..., None]
+            read, sums = _attend(queries[part.members], keys, values, part.mask)
+            share = torch.sigmoid(sums.sub_(total[part.members]))[..., None]
             before = out[part.members].float()
             out[part.members] = torch.lerp(before, read.float(), share).to(out.dtype)
 
@@ -142,6 +156,7 @@ class Step:
                 width = 1 << (blocks - 1).bit_length()
                 lengths[common > 0, width].append((place, common))
         for (shared, _), members in sorted(lengths.items()):
+            members.sort()
             self._own.append(self._part([place for place, _ in members], members, decoding, shared))
 
     def _part(
@@ -157,20 +172,21 @@ class Step:
         padded = [[*table[:width], *[table[0]] * (width - len(table))] for table in tables]
         columns = torch.arange(width * BLOCK, device=self._pool.device)
         beyond = columns[None] >= torch.tensor(ends, device=self._pool.device)[:, None]
-        mask = torch.zeros(beyond.shape, device=self._pool.device)
-        mask.masked_fill_(beyond, float("-inf"))
-        return _Own(self._index(places), self._pool.rows(padded), mask[:, None, None], shared)
+        mask = torch.zeros(beyond.shape, dtype=self._pool.dtype, device=self._pool.device)
+        mask = mask.masked_fill_(beyond, float("-inf"))[:, None, None]
+        rows = self._pool.rows(padded)
+        return _Own(self._index(places), len(places), rows, mask, shared)
 
-    def _past(self, span: Span) -> tuple[torch.Tensor, torch.Tensor]:
-        """The rows of its blocks, and the mask, [new tokens, all tokens]: nobody sees what comes
-        after him."""
+    def _past(self, span: Span) -> _Past:
+        """Nobody sees what comes after him."""
         end = span.start + span.count
         used = -(-end // BLOCK)
         columns = torch.arange(used * BLOCK, device=self._pool.device)
         own = torch.arange(span.start, end, device=self._pool.device)
-        mask = torch.zeros(len(own), len(columns), device=self._pool.device)
+        shape = (len(own), len(columns))
+        mask = torch.zeros(shape, dtype=self._pool.dtype, device=self._pool.device)
         mask.masked_fill_(columns[None] > own[:, None], float("-inf"))
-        return self._pool.rows([span.blocks[:used]]), mask
+        return _Past(span.count, self._pool.rows([span.blocks[:used]]), mask)
 
     def _index(self, places: list[int]) -> _Places:
         if places == list(range(places[0], places[0] + len(places))):
@@ -190,24 +206,23 @@ def _in_common(tables: list[Sequence[int]]) -> int:
     return common if common >= _SHARED_AT_LEAST else 0
 
 
-def _scores(queries: torch.Tensor, keys: torch.Tensor, scale: float) -> torch.Tensor:
-    """fp32, since exponentials follow."""
-    return (queries @ keys.transpose(-1, -2)).float().mul_(scale)
+def _read(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """[sequences, kv heads, queries, size]. A softmax sums in fp32, whatever it is given."""
+    scores = (queries @ keys.transpose(-1, -2)).add_(mask)
+    return scores.softmax(-1) @ values
 
 
 def _attend(
     queries: torch.Tensor,
     keys: torch.Tensor,
     values: torch.Tensor,
-    scale: float,
     mask: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What is read, [..., queries, size], and the logarithm of the sum of the exponentials."""
-    scores = _scores(queries, keys, scale)
+    scores = queries @ keys.transpose(-1, -2)
     if mask is not None:
         scores.add_(mask)
-    top = scores.amax(-1, keepdim=True)
-    weights = scores.sub_(top).exp_()
-    total = weights.sum(-1, keepdim=True)
-    read = weights.div_(total).to(values.dtype) @ values
-    return read, total.log_().add_(top).squeeze(-1)
+    total = torch.logsumexp(scores.float(), dim=-1)
+    return scores.softmax(-1) @ values, total

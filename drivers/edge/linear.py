@@ -30,14 +30,18 @@ class Linear:
             weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
         self._weight = weight
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """[rows, in] to [rows, out]."""
-        if self._packed:
-            result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-                x, self._weight, self._bias, "none", [], ""
-            )
-            return result
-        return linear(x, self._weight, self._bias)
+    def __call__(self, x: torch.Tensor, add: torch.Tensor | None = None) -> torch.Tensor:
+        """[rows, in] to [rows, out], with ``add`` [rows, out] added."""
+        if not self._packed:
+            result = linear(x, self._weight, self._bias)
+            return result if add is None else result.add_(add)
+        product = torch.ops.mkldnn._linear_pointwise
+        packed: torch.Tensor
+        if add is not None:
+            packed = product.binary(x, add, self._weight, self._bias, "add")
+        else:
+            packed = product(x, self._weight, self._bias, "none", [], "")
+        return packed
 
 
 def _can_pack(weight: torch.Tensor) -> bool:

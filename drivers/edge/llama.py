@@ -9,7 +9,6 @@ nothing about sequences, nor about how a token is chosen.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -50,13 +49,11 @@ class Llama:
         self._embedding = base.embed_tokens.weight.detach()
         self._layers = [_Layer(layer) for layer in base.layers]
         self._norm = _Norm(base.norm)
-        self._head = Linear([model.lm_head.weight])
+        self._head = Linear([_folded(model.lm_head.weight, base.norm)])
         self._rotary = base.rotary_emb
-        attention = base.layers[0].self_attn
-        self._size = int(attention.head_dim)
+        self._size = int(base.layers[0].self_attn.head_dim)
         self._heads = int(config.num_attention_heads)
         self._kv_heads = int(config.num_key_value_heads)
-        self._scale = float(attention.scaling)
 
     @property
     def shape(self) -> Shape:
@@ -74,8 +71,7 @@ class Llama:
     def fingerprint(self) -> str:
         """The same for two models only if they compute the same keys and values."""
         digest = hashlib.blake2b(f"{self.shape} {self.dtype} {BLOCK}".encode(), digest_size=16)
-        norms = [layer.before_attention.weight for layer in self._layers]
-        for part in (self._embedding[::97], *norms):
+        for part in (self._embedding[::97], *(layer.mark for layer in self._layers)):
             digest.update(part.contiguous().cpu().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
@@ -87,59 +83,76 @@ class Llama:
         after those in the places ``wanted``: [wanted, vocabulary]."""
         hidden = self._embedding[tokens]
         cosines, sines = self._rotary(hidden[None], positions[None])
-        cosines, sines = cosines[0][:, None], sines[0][:, None]
-        both = self._heads + self._kv_heads
+        cosines, half = cosines[0][:, None], self._size // 2
+        # Of a number and the one half a head further on, the first is turned the other way.
+        sines = torch.cat([-sines[0][:, None, :half], sines[0][:, None, half:]], dim=-1)
+        heads, both = self._heads, self._heads + self._kv_heads
         for number, layer in enumerate(self._layers):
             parts = layer.qkv(layer.before_attention(hidden))
             parts = parts.view(len(tokens), both + self._kv_heads, self._size)
-            turned, values = parts[:, :both], parts[:, both:]
             if layer.query_norm is not None and layer.key_norm is not None:
-                queries = layer.query_norm(turned[:, : self._heads])
-                keys = layer.key_norm(turned[:, self._heads :])
-                turned = torch.cat([queries, keys], dim=1)
-            turned = turned * cosines + _half_turned(turned) * sines
-            queries, keys = turned[:, : self._heads], turned[:, self._heads :]
-            read = step.attend(number, queries, keys, values, self._scale)
-            hidden = hidden + layer.out(read)
+                parts[:, :heads] = layer.query_norm(parts[:, :heads])
+                parts[:, heads:both] = layer.key_norm(parts[:, heads:both])
+            turned = parts[:, :both]
+            other = turned.roll(half, dims=-1)
+            turned.mul_(cosines).addcmul_(other, sines)
+            read = step.attend(number, parts[:, :heads], parts[:, heads:])
+            hidden = layer.out(read, add=hidden)
             gate, up = layer.gate_up(layer.before_mlp(hidden)).chunk(2, dim=-1)
-            hidden = hidden + layer.down(silu(gate) * up)
+            hidden = layer.down(silu(gate).mul_(up), add=hidden)
         return self._head(self._norm(hidden[wanted]))
 
 
-@dataclass(slots=True)
 class _Norm:
-    weight: torch.Tensor
-    epsilon: float
+    """Without a ``weight``, where that is in the product that follows."""
 
-    def __init__(self, module: Any) -> None:
-        self.weight = module.weight.detach()
-        self.epsilon = float(module.variance_epsilon)
+    def __init__(self, module: Any, weight: torch.Tensor | None = None) -> None:
+        self.weight = weight.detach() if weight is not None else None
+        epsilon = float(module.variance_epsilon)
+        self.epsilon = torch.tensor(epsilon, device=module.weight.device)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        # By hand, since torch's own takes three times as long for a few rows on a CPU.
+        # By hand, since torch's own takes longer for a few rows on a CPU.
         wide = x.float()
-        scale = wide.square().mean(-1, keepdim=True).add_(self.epsilon).rsqrt_()
-        return self.weight * (wide * scale).to(x.dtype)
+        length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+        scale = torch.addcmul(self.epsilon, length, length, value=1 / x.shape[-1]).rsqrt_()
+        normed = (wide * scale).to(x.dtype)
+        return normed if self.weight is None else self.weight * normed
 
 
 class _Layer:
+    """``mark``: a few weights that tell it from another one."""
+
     def __init__(self, layer: Any) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        self.before_attention = _Norm(layer.input_layernorm)
-        self.before_mlp = _Norm(layer.post_attention_layernorm)
-        self.query_norm = _Norm(attention.q_norm) if hasattr(attention, "q_norm") else None
-        self.key_norm = _Norm(attention.k_norm) if hasattr(attention, "k_norm") else None
-        self.qkv = _together(attention.q_proj, attention.k_proj, attention.v_proj)
-        self.out = _together(attention.o_proj)
-        self.gate_up = _together(mlp.gate_proj, mlp.up_proj)
-        self.down = _together(mlp.down_proj)
+        before, after = layer.input_layernorm, layer.post_attention_layernorm
+        self.mark = before.weight.detach()
+        self.before_attention = _Norm(before)
+        self.before_mlp = _Norm(after)
+        scale = float(attention.scaling)
+        self.query_norm = self.key_norm = None
+        if hasattr(attention, "q_norm"):
+            self.query_norm = _Norm(attention.q_norm, attention.q_norm.weight * scale)
+            self.key_norm = _Norm(attention.k_norm, attention.k_norm.weight)
+            scale = 1.0
+        # Queries are scaled here, for all products with keys to come.
+        queries = (attention.q_proj, scale)
+        self.qkv = _together(before, queries, (attention.k_proj, 1.0), (attention.v_proj, 1.0))
+        self.out = _together(None, (attention.o_proj, 1.0))
+        self.gate_up = _together(after, (mlp.gate_proj, 1.0), (mlp.up_proj, 1.0))
+        self.down = _together(None, (mlp.down_proj, 1.0))
 
 
-def _together(*modules: Any) -> Linear:
-    biases = [module.bias for module in modules if module.bias is not None]
-    return Linear([module.weight for module in modules], biases or None)
+def _together(norm: Any, *modules: tuple[Any, float]) -> Linear:
+    """One product for all of these, each times a number; the weight of the ``norm`` before them is
+    in it."""
+    weights = [_folded(module.weight, norm) * scale for module, scale in modules]
+    biases = [module.bias * scale for module, scale in modules if module.bias is not None]
+    return Linear(weights, biases or None)
 
 
-def _half_turned(x: torch.Tensor) -> torch.Tensor:
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([-second, first], dim=-1)
+def _folded(weight: torch.Tensor, norm: Any) -> torch.Tensor:
+    """A matrix that has the weight of the norm before it in itself."""
+    if norm is None:
+        return weight.detach()
+    return (weight.detach().float() * norm.weight.detach().float()).to(weight.dtype)

@@ -1,9 +1,10 @@
 """The pool: keys and values of all sequences, in blocks.
 
-For each layer there are two tensors, [heads × blocks, BLOCK × size]: row ``head · blocks + block``
-has a block's keys (or values) of one head. So a sequence's blocks can be picked in any order with
-one index, and come out as one piece of memory that a product reads as it is. It knows nothing
-about which sequence has which blocks.
+For each layer there is one tensor, [2 × heads × blocks, BLOCK × size]: row ``part·blocks + block``
+has what one part (a head's keys, or after those of all heads a head's values) has in a block. So a
+sequence's blocks can be picked in any order with one index, keys and values at once, and come out
+as pieces of memory that a product reads as they are. It knows nothing about which sequence has
+which blocks.
 """
 
 from __future__ import annotations
@@ -37,63 +38,56 @@ class Pool:
         self.dtype = dtype
         self.device = device
         self.block_bytes = shape.block_bytes(dtype)
-        size = (shape.heads * blocks, BLOCK * shape.size)
-        self._keys, self._values = (
-            [_zeros(size, dtype, device) for _ in range(shape.layers)] for _ in range(2)
-        )
-        self._firsts = torch.arange(shape.heads, device=device)[:, None] * blocks
+        self._parts = 2 * shape.heads
+        size = (self._parts * blocks, BLOCK * shape.size)
+        self._layers = [_zeros(size, dtype, device) for _ in range(shape.layers)]
+        self._firsts = torch.arange(self._parts, device=device) * blocks
 
     def rows(self, blocks: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Where the blocks of some sequences, as many of each, are: [sequences, heads, blocks]."""
+        """Where the blocks of some sequences, as many of each, are: [parts, sequences, blocks] for
+        the keys of each head, and then for the values."""
         numbers = torch.tensor(blocks, dtype=torch.long, device=self.device)
-        return self._firsts + numbers[:, None, :]
+        heads = self.shape.heads
+        rows = self._firsts.view(2, 1, heads, 1) + numbers[None, :, None, :]
+        return rows.flatten()
 
     def slots(self, blocks: Sequence[int], places: Sequence[int]) -> torch.Tensor:
-        """Where tokens go, each to a place in a block: [heads × tokens]."""
+        """Where tokens go, each to a place in a block: [tokens × parts]."""
         numbers = torch.tensor(blocks, dtype=torch.long, device=self.device)
         within = torch.tensor(places, dtype=torch.long, device=self.device)
-        return ((self._firsts + numbers) * BLOCK + within).flatten()
+        return ((self._firsts[None] + numbers[:, None]) * BLOCK + within[:, None]).flatten()
 
-    def write(
-        self, layer: int, slots: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
-    ) -> None:
-        """``keys`` and ``values``: [tokens, heads, size]."""
+    def write(self, layer: int, slots: torch.Tensor, both: torch.Tensor) -> None:
+        """``both``: [tokens, parts, size], the keys of each head and after them the values."""
         size = self.shape.size
-        for pool, fresh in ((self._keys[layer], keys), (self._values[layer], values)):
-            rows = fresh.transpose(0, 1).reshape(-1, size)
-            pool.view(-1, size).index_put_((slots,), rows)
+        self._layers[layer].view(-1, size).index_put_((slots,), both.reshape(-1, size))
 
-    def read(self, layer: int, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values of ``rows``: [sequences, heads, tokens, size] each, a copy."""
-        sequences, heads, blocks = rows.shape
-        flat = rows.flatten()
-        shape = (sequences, heads, blocks * BLOCK, self.shape.size)
-        keys = self._keys[layer].index_select(0, flat).view(shape)
-        return keys, self._values[layer].index_select(0, flat).view(shape)
+    def read(
+        self, layer: int, rows: torch.Tensor, sequences: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of the ``rows`` of so many sequences: [sequences, heads, tokens, size]
+        each, a copy."""
+        heads, size = self.shape.heads, self.shape.size
+        both = self._layers[layer].index_select(0, rows).view(2, sequences, heads, -1, size)
+        return both[0], both[1]
 
     def clear(self, blocks: Sequence[int]) -> None:
         """Zeros in these."""
-        rows = self.rows([blocks]).flatten()
-        for pool in (*self._keys, *self._values):
-            pool.index_fill_(0, rows, 0)
+        rows = self.rows([blocks])
+        for layer in self._layers:
+            layer.index_fill_(0, rows, 0)
 
     def copy_out(self, blocks: Sequence[int]) -> torch.Tensor:
-        """All that is in these blocks: [layers, 2, blocks, heads, BLOCK × size], on the CPU."""
-        rows = self.rows([blocks])[0].T.flatten()
-        layers = [
-            torch.stack([pool.index_select(0, rows) for pool in (keys, values)])
-            for keys, values in zip(self._keys, self._values, strict=True)
-        ]
-        shape = (len(layers), 2, len(blocks), self.shape.heads, -1)
-        return torch.stack(layers).view(shape).cpu()
+        """All that is in these blocks: [layers, parts, blocks, BLOCK × size], on the CPU."""
+        rows = self.rows([blocks])
+        layers = torch.stack([layer.index_select(0, rows) for layer in self._layers])
+        return layers.view(len(self._layers), self._parts, len(blocks), -1).cpu()
 
     def copy_in(self, blocks: Sequence[int], content: torch.Tensor) -> None:
         """The reverse of ``copy_out``."""
-        rows = self.rows([blocks])[0].T.flatten()
-        flat = content.to(self.device).flatten(2, 3)
-        for layer, (keys, values) in enumerate(zip(self._keys, self._values, strict=True)):
-            keys.index_copy_(0, rows, flat[layer, 0])
-            values.index_copy_(0, rows, flat[layer, 1])
+        rows = self.rows([blocks])
+        for layer, part in zip(self._layers, content.to(self.device), strict=True):
+            layer.index_copy_(0, rows, part.flatten(0, 1))
 
 
 def _zeros(size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:

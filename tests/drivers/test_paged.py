@@ -218,4 +218,4 @@ def test_does_what_one_sequence_spoils_hurt_no_other(
         assert Collected().run(engine).tokens[burst] == reference(tiny_model, text, 8)
     engine.start(order(9, "spoiled by nan", max_tokens=4))
     assert Collected().run(engine).finish[9] == "length"
-    assert not any(torch.isnan(keys).any() for keys in runner._pool._keys)
+    assert not any(torch.isnan(keys).any() for keys in runner._pool._layers)
