@@ -1,29 +1,34 @@
-"""The edge engine beside transformers' own ``generate``, on the same prompts in the same run.
+"""The edge engine beside others, on the same prompts in the same run.
 
-    python benchmarks/engine.py [--rounds N] [--json]
+    python benchmarks/engine.py [--rounds N] [--shared N] [--batches 1,4,16,64] [--json]
 
-Prompts of about 200 tokens, of which 150 are the same in all of them, and 64 tokens of answer,
-greedy. Decode is tokens a second over all sequences once all prompts are read; prefill is tokens of
-prompts a second. Machines are shared and noisy: only the ratios mean anything, and of several
-rounds the median.
+The others: transformers' own ``generate``, and OpenVINO GenAI where it is installed. Prompts of
+about 200 tokens, of which 150 are the same in all of them, and 64 tokens of answer, greedy. Decode
+is tokens a second over all sequences once all prompts are read; prefill is tokens of prompts a
+second. Machines are shared and noisy: only the ratios mean anything, and of several rounds the
+median.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from drivers.edge.__main__ import ENVIRONMENT
+
+os.environ.update({**ENVIRONMENT, **os.environ})
 import torch
 from tabulate import tabulate
 
@@ -32,9 +37,12 @@ from drivers.edge.loader import LoadedModel, load_model
 from drivers.edge.prompt import prompt_tokens
 from drivers.edge.runner import Runner
 from drivers.edge.runners import make_runner
-from drivers.models import ensure
+from drivers.models import Store, ensure
 from llmagentos.abi.driver import ChatMessage, Start
 from llmagentos.abi.manifest import Sampling
+
+if TYPE_CHECKING:
+    from drivers.openvino.engine import OpenVINOEngine
 
 MODEL = "smollm2-135m-instruct"
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "runs"]
@@ -101,6 +109,37 @@ def theirs(loaded: LoadedModel, batch: list[Start]) -> tuple[float, float]:
     return sum(map(len, prompts)) / first, len(batch) * (ANSWER - 1) / (whole - first)
 
 
+def openvino(engine: OpenVINOEngine, batch: list[Start]) -> tuple[float, float]:
+    """The same by OpenVINO GenAI."""
+    read = made = 0
+    for order in batch:
+        engine.start(order)
+    waiting = {order.burst for order in batch}
+    begun = time.perf_counter()
+    while waiting:
+        for report in engine.step():
+            read += report.prompt_tokens or 0
+            if report.tokens:
+                waiting.discard(report.burst)
+    middle = time.perf_counter()
+    while engine.busy:
+        made += sum(len(report.tokens) for report in engine.step())
+    return read / (middle - begun), made / (time.perf_counter() - middle)
+
+
+def openvino_engine(activations: str) -> OpenVINOEngine:
+    from drivers.openvino.conversion import converted
+    from drivers.openvino.engine import OpenVINOEngine
+    from drivers.openvino.loader import load_model as load
+    from drivers.openvino.pipeline import Pipeline
+
+    loaded, slots = load(MODEL, ensure(MODEL)), max(BATCHES)
+    file = converted(MODEL, Store.default(), lambda note, progress=None: None)
+    width = loaded.card.kv_bytes_per_token
+    pipeline = Pipeline(file, width, slots, activations=activations)  # type: ignore[arg-type]
+    return OpenVINOEngine(loaded, slots, pipeline)
+
+
 def engines() -> dict[str, Callable[[list[Start]], tuple[float, float]]]:
     folder = ensure(MODEL)
     found: dict[str, Callable[[list[Start]], tuple[float, float]]] = {}
@@ -111,6 +150,10 @@ def engines() -> dict[str, Callable[[list[Start]], tuple[float, float]]]:
         found[f"edge {dtype}"] = lambda batch, loaded=loaded, runner=runner: ours(  # type: ignore[misc]
             loaded, runner, batch
         )
+    if importlib.util.find_spec("openvino_genai"):
+        for activations in ("float32", "int8"):
+            engine = openvino_engine(activations)
+            found[f"OpenVINO int8, activations {activations}"] = partial(openvino, engine)
     return found
 
 
@@ -120,27 +163,28 @@ def main() -> int:
     parser.add_argument(
         "--shared", type=int, default=150, help="tokens that all prompts begin with"
     )
+    parser.add_argument("--batches", type=_numbers, default=BATCHES, help="sequences at once")
+    parser.add_argument("--engines", default="", help="only those with this in their names")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     taken: dict[tuple[str, int], list[tuple[float, float]]] = {}
-    all_engines = engines()
+    all_engines = {name: run for name, run in engines().items() if options.engines in name}
     for run in all_engines.values():
         run(orders(2, options.shared, 50))  # what is made once, when it is first needed
     for number in range(options.rounds):
         print(f"round {number + 1} of {options.rounds} …", file=sys.stderr)
-        for sequences in BATCHES:
+        for sequences in options.batches:
             for name, run in all_engines.items():
                 batch = orders(sequences, options.shared, 50)
                 taken.setdefault((name, sequences), []).append(run(batch))
     rows: list[dict[str, Any]] = []
-    for sequences in BATCHES:
+    for sequences in options.batches:
         medians = {
             name: tuple(statistics.median(one) for one in zip(*taken[name, sequences], strict=True))
             for name in all_engines
         }
-        best = [
-            max(medians[f"transformers {d}"][n] for d in ("float32", "bfloat16")) for n in (0, 1)
-        ]
+        theirs = [of for name, of in medians.items() if name.startswith("transformers")]
+        best = [max((of[n] for of in theirs), default=float("nan")) for n in (0, 1)]
         rows += [
             {
                 "sequences": sequences, "engine": name,
@@ -158,8 +202,14 @@ def main() -> int:
         headers=["sequences", "engine", "prefill/s", "decode/s", "prefill / best of transformers",
                  "decode / best"],
     ))  # fmt: skip
-    print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    print(
+        f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; {platform.machine()}"
+    )
     return 0
+
+
+def _numbers(text: str) -> Sequence[int]:
+    return [int(part) for part in text.split(",")]
 
 
 if __name__ == "__main__":

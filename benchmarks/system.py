@@ -23,7 +23,7 @@ def system(policy: str, slots: int, model: str, hosts: int = 0) -> Iterator[Home
     """In a home of its own, with the driver ready; all of it ends with the context."""
     with tempfile.TemporaryDirectory(prefix="llmos-bench-") as folder:
         home = Home(Path(folder))
-        environment = {**os.environ, "LLMOS_HOME": folder, "OMP_WAIT_POLICY": "PASSIVE"}
+        environment = {**os.environ, "LLMOS_HOME": folder}
         log = Path(folder) / "log"
         programs: list[subprocess.Popen[bytes]] = []
 

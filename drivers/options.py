@@ -42,6 +42,14 @@ def common_options(
     return parser
 
 
+def positive(text: str) -> int:
+    """The type of an option that is a number above 0."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def run_driver(
     options: argparse.Namespace,
     *,

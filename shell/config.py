@@ -27,7 +27,7 @@ class DriverConfig(Model):
     """One driver. ``model`` defaults to the system's default model; a clock has none."""
 
     name: Name
-    kind: Literal["edge", "scripted", "clock"] = "edge"
+    kind: Literal["edge", "openvino", "scripted", "clock"] = "edge"
     model: ModelName | None = None
     slots: int | None = Field(None, ge=1, le=4096)
     dtype: Literal["auto", "float32", "bfloat16"] | None = None
@@ -38,15 +38,17 @@ class DriverConfig(Model):
 
     @model_validator(mode="after")
     def _only_engines_compute(self) -> DriverConfig:
-        if self.kind != "edge" and (self.dtype or self.threads):
-            raise ValueError(f"a {self.kind} driver has neither dtype nor threads")
+        if self.kind != "edge" and self.dtype:
+            raise ValueError(f"a {self.kind} driver has no dtype")
+        if not self.is_edge and self.threads:
+            raise ValueError(f"a {self.kind} driver has no threads")
         if self.kind == "clock" and self.model:
             raise ValueError("a clock driver has no model")
         return self
 
     @property
     def is_edge(self) -> bool:
-        return self.kind == "edge"
+        return self.kind in ("edge", "openvino")
 
     def program(self, default_model: str) -> Program:
         options = {

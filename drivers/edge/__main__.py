@@ -6,18 +6,27 @@ beats. torch and transformers are imported only then. It knows nothing about how
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from drivers.engine import Announce, Engine
-from drivers.models import Store, ensure
-from drivers.models.known import KNOWN
-from drivers.options import common_options, run_driver
-from llmagentos.abi.driver import FREE, ModelCard
-from llmagentos.abi.errors import ENOSYS, LLMOSError
+from drivers.models import ensure
+from drivers.models.cards import guessed
+from drivers.options import common_options, positive, run_driver
+from llmagentos.abi.errors import ENOSYS
 from llmagentos.home import Home
+
+ENVIRONMENT: Final = {
+    # Threads spin while they wait for each other, but not for longer than from one product to the
+    # next: to be woken takes longer still.
+    "OMP_WAIT_POLICY": "ACTIVE",
+    "GOMP_SPINCOUNT": "20000",
+    # Weights lie in few large pages.
+    "THP_MEM_ALLOC_ENABLE": "1",
+}
+"""What torch reads when it is loaded."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,12 +35,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--threads", type=int, help="CPU threads; without it, all cores")
     parser.add_argument(
-        "--kv-bytes", type=_positive, metavar="BYTES",
+        "--kv-bytes", type=positive, metavar="BYTES",
         help="the most that the KV of all sequences may take; without it, a quarter of the memory",
     )  # fmt: skip
     parser.add_argument(
-        "--swap-bytes", type=_positive, metavar="BYTES",
+        "--swap-bytes", type=positive, metavar="BYTES",
         help="the most that KV may take on the disk; without it, four times --kv-bytes or 4 GiB",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-int8", action="store_true",
+        help="in bfloat16, don't keep a copy of the weights in 8 bits for one or two sequences",
     )  # fmt: skip
     options = parser.parse_args(argv)
 
@@ -57,13 +70,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             torch.set_num_threads(options.threads)
         loaded = load_model(options.model, folder, options.dtype, options.device)
         archive = Home.default().root / "kv" / options.name
-        runner = make_runner(loaded, options.slots, options.kv_bytes, archive, options.swap_bytes)
+        runner = make_runner(
+            loaded, options.slots, options.kv_bytes, archive, options.swap_bytes,
+            int8=not options.no_int8,
+        )  # fmt: skip
         return EdgeEngine(loaded, options.slots, runner=runner)
 
     return run_driver(
         options,
         kind="edge",
-        models=_guess(options.model),
+        models=guessed(options.model),
         features=[
             "preempt",
             "resume_tokens",
@@ -77,32 +93,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def _guess(name: str) -> list[ModelCard]:
-    """What can be said of a model before it is loaded, so that bursts for it wait for us.
-
-    Nothing, if it is not known yet or its folder is broken: loading it will say so better.
-    """
-    try:
-        folder = Store.default().path(name)
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        length = config["max_position_embeddings"]
-        return [ModelCard(name=name, context_length=length, price=FREE)]
-    except (LLMOSError, OSError, ValueError, LookupError, TypeError):
-        known = KNOWN.get(name)
-        if known is None:
-            return []
-        return [ModelCard(name=name, context_length=known.context_length, price=FREE)]
-
-
 if __name__ == "__main__":
-    # Read when torch is loaded. Its threads would else spin while they wait for each other, and
-    # beside one busy program on the same cores that makes a token cost 4 to 15 times as much.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.update({**ENVIRONMENT, **os.environ})
     sys.exit(main())

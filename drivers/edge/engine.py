@@ -13,6 +13,8 @@ import logging
 import time
 from typing import Final
 
+import torch
+
 from drivers.edge.costs import Costs
 from drivers.edge.grammar import Grammars
 from drivers.edge.loader import LoadedModel
@@ -21,6 +23,7 @@ from drivers.edge.runner import Logits, Reading, Runner
 from drivers.edge.runners import make_runner
 from drivers.edge.sampler import check_finite, choose, is_plain, logprobs
 from drivers.edge.sequence import Sequence
+from drivers.edge.threads import Threads
 from drivers.engine import EngineStats
 from llmagentos.abi.driver import ChosenLogprob, ModelCard, Start, StepReport, TokenLogprob
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EDRIVER, ENOENT, LLMOSError
@@ -49,6 +52,8 @@ class EdgeEngine:
             loaded.vocabulary.eos,
         )
         self._costs = Costs()
+        on_cpu = str(loaded.model.device) == "cpu"
+        self._threads = Threads(torch.get_num_threads() if on_cpu else 1, torch.set_num_threads)
         self._waiting: dict[int, Sequence] = {}
         """In the order of their coming: their prompts are to be read, or they were held."""
         self._decoding: dict[int, Sequence] = {}
@@ -138,8 +143,10 @@ class EdgeEngine:
         decoding = list(self._decoding.values())
         reading, lost = self._runner.plan(self._waiting.values(), self._chunk)
         reports = [sequence.failure(error) for sequence, error in lost]
+        self._threads.begin(None if reading else len(decoding))
         logits = self._forward(decoding, reading) if decoding or reading else []
         seconds = time.perf_counter() - started
+        self._threads.end(seconds)
         read = sum(count for _, count in reading)
         self._costs.note(len(decoding), read, seconds)
         self._runner.spent(len(decoding), read, seconds)

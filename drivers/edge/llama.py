@@ -42,14 +42,15 @@ def fits(model: Any) -> bool:
 
 
 class Llama:
-    """``model``: a transformers model that ``fits``; it is not needed any more afterwards."""
+    """``model``: a transformers model that ``fits``; it is not needed any more afterwards.
+    ``int8``: in bf16, a row or two are multiplied with weights of 8 bits."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, int8: bool = True) -> None:
         config, base = model.config, model.model
         self._embedding = base.embed_tokens.weight.detach()
-        self._layers = [_Layer(layer) for layer in base.layers]
+        self._layers = [_Layer(layer, int8=int8) for layer in base.layers]
         self._norm = _Norm(base.norm)
-        self._head = Linear([_folded(model.lm_head.weight, base.norm)])
+        self._head = Linear([_folded(model.lm_head.weight, base.norm)], int8=int8)
         self._rotary = base.rotary_emb
         self._size = int(base.layers[0].self_attn.head_dim)
         self._heads = int(config.num_attention_heads)
@@ -123,7 +124,7 @@ class _Norm:
 class _Layer:
     """``mark``: a few weights that tell it from another one."""
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, *, int8: bool) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         before, after = layer.input_layernorm, layer.post_attention_layernorm
         self.mark = before.weight.detach()
@@ -137,18 +138,19 @@ class _Layer:
             scale = 1.0
         # Queries are scaled here, for all products with keys to come.
         queries = (attention.q_proj, scale)
-        self.qkv = _together(before, queries, (attention.k_proj, 1.0), (attention.v_proj, 1.0))
-        self.out = _together(None, (attention.o_proj, 1.0))
-        self.gate_up = _together(after, (mlp.gate_proj, 1.0), (mlp.up_proj, 1.0))
-        self.down = _together(None, (mlp.down_proj, 1.0))
+        keys, values = (attention.k_proj, 1.0), (attention.v_proj, 1.0)
+        self.qkv = _together(before, queries, keys, values, int8=int8)
+        self.out = _together(None, (attention.o_proj, 1.0), int8=int8)
+        self.gate_up = _together(after, (mlp.gate_proj, 1.0), (mlp.up_proj, 1.0), int8=int8)
+        self.down = _together(None, (mlp.down_proj, 1.0), int8=int8)
 
 
-def _together(norm: Any, *modules: tuple[Any, float]) -> Linear:
+def _together(norm: Any, *modules: tuple[Any, float], int8: bool) -> Linear:
     """One product for all of these, each times a number; the weight of the ``norm`` before them is
     in it."""
     weights = [_folded(module.weight, norm) * scale for module, scale in modules]
     biases = [module.bias * scale for module, scale in modules if module.bias is not None]
-    return Linear(weights, biases or None)
+    return Linear(weights, biases or None, int8=int8)
 
 
 def _folded(weight: torch.Tensor, norm: Any) -> torch.Tensor:

@@ -16,9 +16,15 @@ import torch
 
 from drivers.edge.cache import fits
 from drivers.edge.sequence import Vocabulary
-from drivers.huggingface import local_transformers
+from drivers.huggingface import (
+    check_chat_template,
+    decoder,
+    end_tokens,
+    kv_bytes,
+    local_transformers,
+)
 from llmagentos.abi.driver import FREE, ModelCard
-from llmagentos.abi.errors import EINVAL, EIO, ENOSYS
+from llmagentos.abi.errors import EIO, ENOSYS
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -61,26 +67,18 @@ def prepare(name: str, model: Any, tokenizer: Any) -> LoadedModel:
             f"{name!r} has layers that don't attend to all of the past (sliding or linear)",
             hint="use a model with full attention, such as Llama, Qwen or SmolLM",
         )
-    if tokenizer.chat_template is None:
-        raise EINVAL(
-            f"{name!r} has no chat template, so it can't read a conversation",
-            hint="use an instruction-tuned model; base models have none",
-        )
+    check_chat_template(name, tokenizer)
     card = ModelCard(
         name=name,
         context_length=int(config.max_position_embeddings),
         dtype=str(model.dtype).removeprefix("torch."),
         parameters=sum(p.numel() for p in model.parameters()),
         price=FREE,
-        kv_bytes_per_token=_kv_bytes(config, model.dtype),
+        kv_bytes_per_token=kv_bytes(config, model.dtype.itemsize),
     )
-
-    def decode(tokens: list[int]) -> str:
-        return str(
-            tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        )
-
-    return LoadedModel(model, tokenizer, card, Vocabulary(decode, _eos(model, config, tokenizer)))
+    generation = getattr(model, "generation_config", None)
+    vocabulary = Vocabulary(decoder(tokenizer), end_tokens(generation, config, tokenizer))
+    return LoadedModel(model, tokenizer, card, vocabulary)
 
 
 def _cpu_has_bf16() -> bool:
@@ -90,20 +88,3 @@ def _cpu_has_bf16() -> bool:
     except OSError:
         return False
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
-
-
-def _kv_bytes(config: Any, dtype: torch.dtype) -> int:
-    """A key and a value for each layer and each head that has its own."""
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * int(config.num_hidden_layers) * int(heads) * int(size) * dtype.itemsize
-
-
-def _eos(model: Any, config: Any, tokenizer: Any) -> frozenset[int]:
-    """All tokens that any of the three calls an end."""
-    found: set[int] = set()
-    generation = getattr(model, "generation_config", None)
-    for source in (generation, config, tokenizer):
-        ids = getattr(source, "eos_token_id", None)
-        found.update([ids] if isinstance(ids, int) else ids or [])
-    return frozenset(found)

@@ -27,14 +27,16 @@ def make_runner(
     kv_bytes: int | None = None,
     folder: Path | None = None,
     swap_bytes: int | None = None,
+    *,
+    int8: bool = True,
 ) -> Runner:
     """``kv_bytes``: the most that the KV of all sequences may take; by default a quarter of the
     machine's memory, or 4 GiB if that is less. ``folder``: of the archive, for KV that must make
     room or outlive us; ``swap_bytes``: the most that it may take, by default four times as much, or
-    4 GiB if that is more."""
+    4 GiB if that is more. ``int8``: as in ``Llama``."""
     if not llama.fits(loaded.model):
         return PlainRunner(loaded.model, slots, loaded.card.context_length)
-    model = llama.Llama(loaded.model)
+    model = llama.Llama(loaded.model, int8=int8)
     room = kv_bytes or _room()
     archive = Archive(folder, model.fingerprint, swap_bytes or max(_MOST, _DISK * room))
     return PagedRunner(model, room, archive)

@@ -7,25 +7,23 @@ about how any of it is done.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 
 from drivers.engine import Announce, Engine
 from drivers.models import Store, ensure
-from drivers.models.known import KNOWN
-from drivers.options import common_options, run_driver
-from llmagentos.abi.driver import FREE, ModelCard
-from llmagentos.abi.errors import ENOSYS, LLMOSError
+from drivers.models.cards import guessed
+from drivers.options import common_options, positive, run_driver
+from llmagentos.abi.errors import ENOSYS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = common_options(
         "drivers.openvino", "Serve a local model by OpenVINO.", name="openvino", slots=16
     )
-    parser.add_argument("--threads", type=_positive, help="CPU threads; without it, all cores")
+    parser.add_argument("--threads", type=positive, help="CPU threads; without it, all cores")
     parser.add_argument(
-        "--kv-bytes", type=_positive, metavar="BYTES",
+        "--kv-bytes", type=positive, metavar="BYTES",
         help="the most that the KV of all sequences may take; without it, a quarter of the memory",
     )  # fmt: skip
     parser.add_argument(
@@ -73,34 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_driver(
         options,
         kind="edge",
-        models=_guess(options.model),
+        models=guessed(options.model),
         features=["resume_tokens", "count"],
         load=load,
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def _guess(name: str) -> list[ModelCard]:
-    """What can be said of a model before it is loaded, so that bursts for it wait for us.
-
-    Nothing, if it is not known yet or its folder is broken: loading it will say so better.
-    """
-    try:
-        folder = Store.default().path(name)
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        length = config["max_position_embeddings"]
-        return [ModelCard(name=name, context_length=length, price=FREE)]
-    except (LLMOSError, OSError, ValueError, LookupError, TypeError):
-        known = KNOWN.get(name)
-        if known is None:
-            return []
-        return [ModelCard(name=name, context_length=known.context_length, price=FREE)]
 
 
 if __name__ == "__main__":

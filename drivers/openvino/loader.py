@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from drivers.edge.sequence import Vocabulary
-from drivers.huggingface import local_transformers
+from drivers.huggingface import (
+    check_chat_template,
+    decoder,
+    end_tokens,
+    kv_bytes,
+    local_transformers,
+)
 from llmagentos.abi.driver import FREE, ModelCard
-from llmagentos.abi.errors import EINVAL, EIO
+from llmagentos.abi.errors import EIO
 
 _KV_BYTES: Final = 2
 """Of a number in the KV cache, which the pipeline keeps in f16."""
@@ -40,27 +46,20 @@ def load_model(name: str, folder: Path) -> LoadedModel:
             f"the model in {folder} can't be loaded: {str(error).splitlines()[0]}",
             hint=f"check its files: llmos models verify {name}",
         ) from error
-    if tokenizer.chat_template is None:
-        raise EINVAL(
-            f"{name!r} has no chat template, so it can't read a conversation",
-            hint="use an instruction-tuned model; base models have none",
-        )
+    check_chat_template(name, tokenizer)
     card = ModelCard(
         name=name,
         context_length=int(config.max_position_embeddings),
         dtype="int8",
         parameters=parameters,
         price=FREE,
-        kv_bytes_per_token=_kv_bytes(config),
+        kv_bytes_per_token=kv_bytes(config, _KV_BYTES),
     )
-
-    def decode(tokens: list[int]) -> str:
-        return str(
-            tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        )
-
-    eos = _eos(transformers, folder, config, tokenizer)
-    return LoadedModel(tokenizer, card, Vocabulary(decode, eos))
+    sources = [config, tokenizer]
+    if (folder / "generation_config.json").is_file():
+        sources.append(transformers.GenerationConfig.from_pretrained(folder, local_files_only=True))
+    vocabulary = Vocabulary(decoder(tokenizer), end_tokens(*sources))
+    return LoadedModel(tokenizer, card, vocabulary)
 
 
 def _parameters(folder: Path) -> int:
@@ -72,22 +71,3 @@ def _parameters(folder: Path) -> int:
             names = list(tensors.keys())
             total += sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
     return total
-
-
-def _kv_bytes(config: Any) -> int:
-    """A key and a value for each layer and each head that has its own."""
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * int(config.num_hidden_layers) * int(heads) * int(size) * _KV_BYTES
-
-
-def _eos(transformers: Any, folder: Path, config: Any, tokenizer: Any) -> frozenset[int]:
-    """All tokens that any of the three calls an end."""
-    sources = [config, tokenizer]
-    if (folder / "generation_config.json").is_file():
-        sources.append(transformers.GenerationConfig.from_pretrained(folder, local_files_only=True))
-    found: set[int] = set()
-    for source in sources:
-        ids = getattr(source, "eos_token_id", None)
-        found.update([ids] if isinstance(ids, int) else ids or [])
-    return frozenset(found)

@@ -279,11 +279,12 @@ def test_is_it_known_before_it_is_loaded_what_it_costs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: int | None, length: int
 ) -> None:
     from drivers.edge import __main__ as program
+    from drivers.models import cards
 
     if config is not None:
         (tmp_path / "config.json").write_text(f'{{"max_position_embeddings": {config}}}')
     store = SimpleNamespace(path=lambda name: tmp_path)
-    monkeypatch.setattr(program, "Store", SimpleNamespace(default=lambda: store))
+    monkeypatch.setattr(cards, "Store", SimpleNamespace(default=lambda: store))
     told: dict[str, Any] = {}
     monkeypatch.setattr(program, "run_driver", lambda options, **more: told.update(more) or 0)
     assert program.main(["--model", "smollm2-135m-instruct"]) == 0

@@ -87,7 +87,7 @@ def test_do_settings_become_programs(home: Home) -> None:
             "drivers[1].name: the name a is taken",
             "choose another",
         ),
-        ("drivers:\n- {name: a, kind: scripted, threads: 2}\n", 2, "neither dtype", "mend"),
+        ("drivers:\n- {name: a, kind: scripted, threads: 2}\n", 2, "has no threads", "mend"),
         ("- a list\n", 1, "it must be a map", "default_model"),
         ("hosts: [1\nx: 2", 2, "is not YAML", "mend it"),
         (b"hosts: 1 # \xff", None, "is not UTF-8 text (byte 11)", "UTF-8"),
