@@ -202,9 +202,7 @@ def main() -> int:
         headers=["sequences", "engine", "prefill/s", "decode/s", "prefill / best of transformers",
                  "decode / best"],
     ))  # fmt: skip
-    print(
-        f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; {platform.machine()}"
-    )
+    print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     return 0
 
 
