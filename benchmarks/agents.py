@@ -117,7 +117,7 @@ class Load:
         page = " ".join(f"Page {n} of book {number} is about {topic}." for n in range(12)
                         for topic in TOPICS)  # fmt: skip
         said = f"{page} Write a very long story with all of this. Take {more} chapters."
-        await self._step(process, said, 500 + 10 * more)
+        await self._step(process, said, 300 + 5 * more)
 
     async def _tool_agent(self, number: int, more: int) -> None:
         process = await self._process()
@@ -134,9 +134,10 @@ class Load:
         async def child(number: int) -> None:
             for step in range(3):
                 said = f"Child {number}, step {step}: write a long text about {TOPICS[step]}."
-                sampling = {"max_tokens": 120 + more}
+                sampling = {"max_tokens": 80 + more}
                 agent = await parent.spawn(CHILD, said, sampling=sampling)
-                self.taken.tokens += (await agent.wait()).usage.completion_tokens
+                record = await agent.wait()
+                self.taken.tokens += record.usage.completion_tokens
 
         await asyncio.gather(*(child(number) for number in range(20)))
 

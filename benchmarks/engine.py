@@ -164,11 +164,15 @@ def main() -> int:
         "--shared", type=int, default=150, help="tokens that all prompts begin with"
     )
     parser.add_argument("--batches", type=_numbers, default=BATCHES, help="sequences at once")
-    parser.add_argument("--engines", default="", help="only those with this in their names")
+    parser.add_argument("--engines", default="", help="only those with one of these in their names")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     taken: dict[tuple[str, int], list[tuple[float, float]]] = {}
-    all_engines = {name: run for name, run in engines().items() if options.engines in name}
+    all_engines = {
+        name: run
+        for name, run in engines().items()
+        if any(part in name for part in options.engines.split(","))
+    }
     for run in all_engines.values():
         run(orders(2, options.shared, 50))  # what is made once, when it is first needed
     for number in range(options.rounds):
