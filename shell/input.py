@@ -1,13 +1,16 @@
-"""The text that a command was given: as an argument, or piped in. Checked before it is sent.
+"""What a command was given: a text, as an argument or piped in, or a schema in a file. Checked
+before it is sent.
 
 It knows nothing about what it is for.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from llmagentos.abi.errors import EINVAL, EQUOTA
 
@@ -24,6 +27,20 @@ def text_from(argument: str | None) -> str | None:
     if argument is None and (sys.stdin is None or sys.stdin.isatty()):
         return None
     return _checked(_piped_in(), "the input")
+
+
+def schema_from(path: str) -> dict[str, Any]:
+    """The JSON Schema in this file. Raises ``EINVAL``."""
+    hint = 'a schema is a file like {"type": "object", "properties": {"name": {"type": "string"}}}'
+    try:
+        schema = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EINVAL(f"{path} can't be read: {error.strerror}", hint=hint) from None
+    except (ValueError, RecursionError) as error:
+        raise EINVAL(f"{path} is not JSON: {error}", hint=hint) from None
+    if not isinstance(schema, dict):
+        raise EINVAL(f"{path} is no JSON Schema: it is not an object", hint=hint)
+    return schema
 
 
 def _piped_in() -> bytes:

@@ -10,7 +10,7 @@ import click
 from llmagentos.abi.errors import ESRCH, ETIMEOUT
 from shell.commands.process import ended_with
 from shell.failure import Terminated
-from shell.input import text_from
+from shell.input import schema_from, text_from
 from shell.session import limits_from, open_system, terminable
 from shell.terminal import print_json, printable
 
@@ -28,6 +28,7 @@ _LAST_WORDS = 2.0
 @click.option("--model", help="Instead of the manifest's model.")
 @click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="The longest answer.")
 @click.option("--temperature", type=click.FloatRange(0, 10), help="0: always the likeliest token.")
+@click.option("--schema", metavar="FILE", help="The answer is JSON that matches this JSON Schema.")
 @click.option("--limit", "limit", multiple=True, metavar="NAME=VALUE", help="Lower a limit.")
 @click.option("--name", help="The process's name; default: the manifest's.")
 def run(
@@ -37,6 +38,7 @@ def run(
     model: str | None,
     max_tokens: int | None,
     temperature: float | None,
+    schema: str | None,
     limit: tuple[str, ...],
     name: str | None,
 ) -> int:
@@ -52,10 +54,12 @@ def run(
     llmos run summarise < letter.txt
     llmos run ./my-agent.yaml - --limit tokens=2000 --limit wall=1m
     llmos run translate "Guten Morgen" --json | jq -r .answer
+    llmos run dialogue "Name a river." --schema river.json | jq .name
     """
     given = text_from(text)
     limits = limits_from(limit)
-    wanted = {"max_tokens": max_tokens, "temperature": temperature}
+    grammar = {"json_schema": schema_from(schema)} if schema else None
+    wanted = {"max_tokens": max_tokens, "temperature": temperature, "grammar": grammar}
     sampling = {key: value for key, value in wanted.items() if value is not None}
     with terminable(), open_system() as system:
         agent = system.spawn(

@@ -71,6 +71,7 @@ def test_does_it_know_its_version(llmos: Main) -> None:
         ("send", "1", "\udcff"),
         ("wait", "1", "2"), ("run",), ("limits", "1", "tokens"),
         ("limits", "1", "colour=red"), ("limits", "1", "tokens=-1"), ("limits", "1", "wall=soon"),
+        ("run", "x", "y", "--schema", "/none/at/all"), ("run", "x", "y", "--schema", "/dev/null"),
         ("run", "x", "y", "--limit", "tokens=1.5"), ("run", "x", "y", "--max-tokens", "0"),
         ("run", "x", ""), ("run", "x", " \n\t"), ("run", "x", "\udcff"),
         ("run", "x", "y", "--temperature", "-1"), ("send", "1", " "), ("models", "rm"),

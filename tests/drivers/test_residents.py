@@ -1,0 +1,213 @@
+"""Does KV that nobody uses now stay, go, and come back as it should?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from drivers.edge.archive import Archive
+from drivers.edge.blocks import BLOCK, Blocks
+from drivers.edge.engine import EdgeEngine
+from drivers.edge.paged import PagedRunner
+from drivers.edge.pool import Pool, Shape
+from drivers.edge.residents import Resident, Residents, Worth
+from drivers.edge.runners import make_runner
+from llmagentos.abi.errors import EIO, ENOSPC
+from tests.drivers.orders import Collected, order, reference
+
+SHAPE = Shape(2, 2, 4)
+MB = 1 << 20
+
+
+class Rig:
+    """A pool of ten blocks, with an archive, and a clock that stands still."""
+
+    def __init__(self, folder: Path, most: int = MB) -> None:
+        self.now = 0.0
+        self.blocks = Blocks(10)
+        self.pool = Pool(SHAPE, 10, torch.float32, torch.device("cpu"))
+        self.archive = Archive(folder, "x", most)
+        self.residents = Residents(self.blocks, self.pool, self.archive, lambda: self.now)
+
+    def add(self, pid: int, count: int, back: float | None = None) -> list[int]:
+        blocks = [self.blocks.take() for _ in range(count)]
+        names = [f"{pid}-{n}".encode().ljust(16) for n in range(count)]
+        self.residents.add(Resident(("process", pid), blocks, names, count * BLOCK))
+        self.residents.expect(("process", pid), back)
+        return blocks
+
+    @property
+    def here(self) -> set[int]:
+        return {resident.owner[1] for resident in self.residents}
+
+
+def test_go_those_first_who_come_back_last(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    for pid, back in ((1, 5.0), (2, None), (3, 50.0)):
+        rig.add(pid, 3, back)
+    assert rig.residents.make_room(4)
+    assert rig.here == {1, 3}, "nobody knows when 2 comes back"
+    assert rig.residents.make_room(7)
+    assert rig.here == {1}
+    assert len(list(tmp_path.glob("*"))) == 2
+
+
+def test_is_nothing_put_away_in_vain(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.add(1, 3)
+    taken = [rig.blocks.take() for _ in range(4)]
+    assert not rig.residents.make_room(7)
+    assert rig.here == {1}
+    assert len(taken) == 4
+
+
+def test_costs_a_fork_nothing_and_outlives_it_its_parent(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    blocks = rig.add(1, 4)
+    held = rig.blocks.held
+    for child in range(2, 18):
+        rig.residents.fork(("process", 1), ("process", child))
+    assert rig.blocks.held == held
+    rig.residents.remove(("process", 1))
+    assert rig.blocks.held == held
+    for child in range(2, 18):
+        rig.residents.remove(("process", child))
+    assert rig.blocks.held == 0
+    assert len(blocks) == 4
+
+
+def test_is_what_is_cheaper_to_compute_than_to_read_dropped(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.residents.worth.computed(1000, 0.001)
+    rig.residents.worth.transferred(1, 10.0)
+    rig.add(1, 4)
+    assert rig.residents.make_room(10)
+    assert not list(tmp_path.glob("*"))
+
+
+def test_is_a_burst_never_dropped() -> None:
+    worth = Worth()
+    worth.computed(1000, 0.001)
+    worth.transferred(1, 10.0)
+    assert worth.keeps(Resident(("burst", 1), [1], [b""], BLOCK))
+    assert not worth.keeps(Resident(("process", 1), [1], [b""], BLOCK))
+
+
+def test_comes_what_was_written_back_as_it_was(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    blocks = rig.add(1, 4)
+    for layer in rig.pool._layers:
+        layer.copy_(torch.randn_like(layer))
+    before = rig.pool.copy_out(blocks)
+    names = next(iter(rig.residents)).names
+    rig.residents.snapshot(("process", 1))
+    rig.pool.clear(blocks)
+    again = Archive(tmp_path, "x", MB)
+    rig.pool.copy_in(blocks, again.read(names))
+    assert torch.equal(rig.pool.copy_out(blocks), before)
+    assert torch.equal(again.read(names[1:3]), before[:, :, 1:3])
+    assert torch.equal(again.read([names[3], names[0]]), before[:, :, [3, 0]])
+    assert not Archive(tmp_path, "another model", MB)._places
+    assert not list(tmp_path.glob("*")), "nobody could read them any more"
+
+
+def test_is_what_several_claim_kept_for_the_last_of_them(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, "x", MB)
+    name = b"a" * 16
+    archive.put([name], torch.zeros(2, 4, 1, 64))
+    archive.claim("one", [name])
+    archive.claim("two", [name, b"unknown"])
+    archive.release("one")
+    assert name in archive
+    archive.release("two")
+    assert name not in archive
+    assert archive.bytes == 0
+    assert not list(tmp_path.glob("*"))
+
+
+def test_is_the_disk_bounded_and_the_oldest_that_nobody_claims_given_up(tmp_path: Path) -> None:
+    size = 2 * 4 * 64 * 4
+    archive = Archive(tmp_path, "x", 2 * size)
+    names = [bytes([n]) * 16 for n in range(4)]
+    for name in names[:3]:
+        archive.put([name], torch.zeros(2, 4, 1, 64))
+    assert [name in archive for name in names] == [False, True, True, False]
+    archive.claim("me", names[:3])
+    with pytest.raises(ENOSPC):
+        archive.put([names[3]], torch.zeros(2, 4, 1, 64))
+    assert archive.bytes == 2 * size
+
+
+def test_is_a_file_that_somebody_has_spoiled_said_once_and_given_up(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, "x", MB)
+    name = b"a" * 16
+    archive.put([name], torch.zeros(2, 4, 1, 64))
+    (file,) = tmp_path.glob("*")
+    file.unlink()
+    with pytest.raises(EIO):
+        archive.read([name])
+    assert name not in archive
+    (tmp_path / "junk.safetensors").write_bytes(b"junk")
+    (tmp_path / "half.part").write_bytes(b"half")
+    assert not Archive(tmp_path, "x", MB)._places
+    assert not list(tmp_path.glob("*"))
+
+
+def paged(model: Any, folder: Path, blocks: int) -> PagedRunner:
+    size = BLOCK * model.card.kv_bytes_per_token
+    runner = make_runner(model, 8, blocks * size, folder)
+    assert isinstance(runner, PagedRunner)
+    return runner
+
+
+def test_is_what_a_process_has_read_found_again_after_it_had_to_make_room(
+    tiny_model: Any, tmp_path: Path
+) -> None:
+    engine = EdgeEngine(tiny_model, 4, runner=paged(tiny_model, tmp_path, 20))
+    text = "the quick brown fox " * 8
+    engine.start(order(1, text, max_tokens=4))
+    Collected().run(engine)
+    other = order(2, "a " * 60, max_tokens=150).model_copy(update={"pid": 9})
+    engine.start(other)
+    assert Collected().run(engine).tokens[2] == reference(tiny_model, "a " * 60, 150)
+    assert list(tmp_path.glob("*.safetensors"))
+    engine.start(order(3, text, max_tokens=24))
+    (report,) = engine.step()
+    assert report.cached_tokens >= 2 * BLOCK
+    again = Collected()
+    again.add([report])
+    assert again.run(engine).tokens[3] == reference(tiny_model, text)
+
+
+def test_finds_nobody_on_the_disk_what_others_may_not_see(tiny_model: Any, tmp_path: Path) -> None:
+    text = "the quick brown fox " * 8
+    for labels in (["private"], []):
+        engine = EdgeEngine(tiny_model, 4, runner=paged(tiny_model, tmp_path, 40))
+        engine.start(order(1, text).model_copy(update={"labels": labels}))
+        (report,) = engine.step()
+        assert report.cached_tokens == 0
+        engine.preempt(1)
+        engine.snapshot(1)
+        while engine.busy:
+            engine.step()
+        assert list(tmp_path.glob("*.safetensors"))
+
+
+def test_are_commands_for_processes_that_nobody_knows_ignored(
+    tiny_model: Any, tmp_path: Path
+) -> None:
+    engine = EdgeEngine(tiny_model, 1, runner=paged(tiny_model, tmp_path, 40))
+    engine.expect(7, 3.0)
+    engine.fork(7, 8)
+    engine.fork(7, 7)
+    engine.drop(7)
+    engine.snapshot(5)
+    engine.start(order(1, "x", max_tokens=2))
+    Collected().run(engine)
+    engine.fork(2, 2)
+    assert engine.stats.kv == {2: engine.stats.kv_bytes}
+    engine.drop(2)
+    assert engine.stats[:3] == (0, 0, {})
