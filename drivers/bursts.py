@@ -90,15 +90,18 @@ class Bursts:
 
     def expect(self, expected: Expected) -> None:
         if (keeper := self._keeper) is not None:
-            keeper.expect(expected.pid, expected.seconds)
+            with _harmless("expect"):
+                keeper.expect(expected.pid, expected.seconds)
 
     def fork(self, forked: Forked) -> None:
         if (keeper := self._keeper) is not None:
-            keeper.fork(forked.pid, forked.child)
+            with _harmless("fork"):
+                keeper.fork(forked.pid, forked.child)
 
     def drop(self, gone: ProcessRef) -> None:
         if (keeper := self._keeper) is not None:
-            keeper.drop(gone.pid)
+            with _harmless("drop"):
+                keeper.drop(gone.pid)
 
     def step(self) -> None:
         """One step of the engine. If all of it fails, all bursts do, and the driver goes on."""
@@ -154,6 +157,15 @@ class Bursts:
             live = self._live[burst]
             self._forget(burst)
             self._put(_failure(burst, live.attempt, live.index, error))
+
+
+@contextlib.contextmanager
+def _harmless(command: str) -> Iterator[None]:
+    """What is raised while it is seen to what is worth keeping is logged, and changes no answer."""
+    try:
+        yield
+    except Exception:
+        log.exception("the engine failed in %s", command)
 
 
 def _failure(burst: int, attempt: int, index: int, error: Exception) -> StepReport:

@@ -1,14 +1,16 @@
 """The archive: blocks of KV on the disk, under their names.
 
 Whoever needs the memory puts others' blocks in here, and whoever needs the blocks finds them by
-name; they are read back, never computed again. What is in it outlives the driver. A file holds the
-blocks that were put in together, and goes when nobody claims it any more, or, if its claimants died
-with an earlier driver, when room is needed. It knows nothing about who the claimants are.
+name. What is in it outlives the driver. A file holds the blocks that were put in together, and goes
+when nobody claims it any more. Those of an earlier driver, whose claimants nobody knows, go when
+they are a day old. Where room is needed, files go that nobody claims, and then those that nobody
+claims firmly, oldest first. It knows nothing about who the claimants are.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import shutil
 import tempfile
@@ -18,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from safetensors import safe_open
@@ -29,8 +31,10 @@ from llmagentos.abi.errors import EIO, ENOSPC
 log = logging.getLogger("driver")
 
 _OLD: Final = 86400.0
-"""Seconds after which a file that nobody has claimed is deleted."""
+"""Seconds after which a file of an earlier driver is deleted, if nobody claims it."""
 _KEY: Final = "kv"
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+"""Files are not synced, so after a power cut they might have anything in them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +42,15 @@ class _File:
     path: Path
     names: list[bytes]
     size: int
-    claimants: set[Hashable] = field(default_factory=set)
+    claimants: dict[Hashable, bool] = field(default_factory=dict)
+    """And whether they do so firmly."""
+    written: float = math.inf
+    """Seconds since 1970, if an earlier driver wrote it."""
+
+    @property
+    def rank(self) -> int:
+        """Which go first where room is needed; those of 2 don't."""
+        return 2 if any(self.claimants.values()) else 1 if self.claimants else 0
 
 
 class Archive:
@@ -48,7 +60,8 @@ class Archive:
 
     def __init__(self, folder: Path | None, fingerprint: str, most: int) -> None:
         self._folder = folder
-        self._fingerprint = fingerprint
+        boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
+        self._fingerprint = f"{fingerprint} {boot}"
         self._most = most
         self._files: dict[_File, None] = {}
         """Oldest first."""
@@ -56,8 +69,13 @@ class Archive:
         self._claims: dict[Hashable, set[_File]] = defaultdict(set)
         self.bytes = 0
         if folder is not None and folder.exists():
-            for path in sorted(folder.iterdir(), key=lambda path: path.lstat().st_mtime):
+            for path in sorted(folder.iterdir()):
                 self._take_over(path)
+            self._files = dict.fromkeys(sorted(self._files, key=lambda file: file.written))
+
+    @property
+    def claimants(self) -> list[Any]:
+        return list(self._claims)
 
     def __contains__(self, name: bytes) -> bool:
         return name in self._places
@@ -67,23 +85,28 @@ class Archive:
         ``Pool.copy_out``. Raises ``ENOSPC``."""
         size = content.numel() * content.element_size()
         self._make_room(size)
-        final = self._place() / f"{secrets.token_hex(12)}.safetensors"
-        part = final.with_suffix(".part")
         metadata = {"fingerprint": self._fingerprint, "names": b"".join(names).hex()}
         try:
-            save_file({_KEY: content.contiguous()}, part, metadata)
-            part.rename(final)
+            final = self._place() / f"{secrets.token_hex(12)}.safetensors"
+            part = final.with_suffix(".part")
+            try:
+                save_file({_KEY: content.contiguous()}, part, metadata)
+                part.rename(final)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
         except Exception as error:  # safetensors has errors of its own for a full disk
-            part.unlink(missing_ok=True)
             raise ENOSPC(
-                f"KV can't be put away in {final.parent}: {error}",
+                f"KV can't be put away in {self._folder}: {error}",
                 hint="make room on the disk, or give the driver more --kv-bytes",
             ) from error
         self._add(_File(final, list(names), size))
 
     def read(self, names: Sequence[bytes]) -> torch.Tensor:
-        """As of ``Pool.copy_out``, in the order of ``names``, all of which are here. Raises
-        ``EIO``; the file that can't be read is gone then."""
+        """As of ``Pool.copy_out``, in the order of ``names``. Raises ``EIO``; a file that can't be
+        read is gone then."""
+        if not all(name in self._places for name in names):
+            raise EIO("KV that was put away is not there any more")
         parts: list[torch.Tensor] = []
         at = 0
         while at < len(names):
@@ -98,18 +121,25 @@ class Archive:
             at += count
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
-    def claim(self, who: Hashable, names: Iterable[bytes]) -> None:
-        """Those of these blocks that are here stay until ``who`` releases them."""
+    def claim(self, who: Hashable, names: Iterable[bytes], *, firm: bool) -> None:
+        """Those of these blocks that are here stay until ``who`` releases them; if that is not
+        ``firm``, only as long as the room is not needed."""
         for name in names:
             if (place := self._places.get(name)) is not None:
-                place[0].claimants.add(who)
+                place[0].claimants[who] = firm
                 self._claims[who].add(place[0])
+
+    def share(self, who: Hashable, other: Hashable) -> None:
+        """``other`` claims what ``who`` claims."""
+        for file in self._claims.get(who, ()):
+            file.claimants[other] = file.claimants[who]
+            self._claims[other].add(file)
 
     def release(self, who: Hashable) -> None:
         """Nothing is claimed in this name any more."""
         for file in self._claims.pop(who, ()):
-            file.claimants.discard(who)
-            if not file.claimants:
+            file.claimants.pop(who, None)
+            if not file.claimants and file.written == math.inf:
                 self._delete(file)
 
     # -- files -------------------------------------------------------------------------------
@@ -130,7 +160,7 @@ class Archive:
         names: list[bytes] = []
         try:
             stat = path.lstat()
-            if path.suffix == ".safetensors" and time.time() - stat.st_mtime < _OLD:
+            if path.suffix == ".safetensors" and stat.st_mtime > time.time() - _OLD:
                 with safe_open(path, framework="pt") as opened:
                     metadata = opened.metadata() or {}
                 if metadata.get("fingerprint") == self._fingerprint:
@@ -139,9 +169,9 @@ class Archive:
         except Exception as error:
             log.warning("%s can't be read, and is deleted: %s", path, error)
         if names:
-            self._add(_File(path, names, stat.st_size))
-        elif not path.is_dir():
-            path.unlink(missing_ok=True)
+            self._add(_File(path, names, stat.st_size, written=stat.st_mtime))
+        else:
+            _unlink(path)
 
     def _add(self, file: _File) -> None:
         self._files[file] = None
@@ -159,13 +189,16 @@ class Archive:
                 del self._places[name]
         for who in file.claimants:
             self._claims[who].discard(file)
-        file.path.unlink(missing_ok=True)
+            if not self._claims[who]:
+                del self._claims[who]
+        _unlink(file.path)
 
     def _make_room(self, size: int) -> None:
-        for file in [file for file in self._files if not file.claimants]:
-            if self.bytes + size <= self._most:
-                break
-            self._delete(file)
+        now = time.time()
+        for file in sorted(self._files, key=lambda file: file.rank):
+            aged = not file.claimants and file.written < now - _OLD
+            if aged or (file.rank < 2 and self.bytes + size > self._most):
+                self._delete(file)
         if self.bytes + size > self._most:
             raise ENOSPC(
                 f"KV on the disk takes {self.bytes:,} bytes, and {size:,} more are over the limit "
@@ -179,3 +212,11 @@ class Archive:
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._folder
+
+
+def _unlink(path: Path) -> None:
+    """What can't be deleted stays, and hurts nobody but the disk."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s can't be deleted: %s", path, error.strerror)

@@ -53,7 +53,9 @@ class EdgeEngine:
         )
         self._costs = Costs()
         on_cpu = str(loaded.model.device) == "cpu"
-        self._threads = Threads(torch.get_num_threads() if on_cpu else 1, torch.set_num_threads)
+        most = torch.get_num_threads() if on_cpu else 1
+        self._decoding_threads = Threads(most, torch.set_num_threads)
+        self._reading_threads = Threads(most, torch.set_num_threads)
         self._waiting: dict[int, Sequence] = {}
         """In the order of their coming: their prompts are to be read, or they were held."""
         self._decoding: dict[int, Sequence] = {}
@@ -120,6 +122,7 @@ class EdgeEngine:
     def clear(self) -> None:
         for burst in [*self._held, *self._decoding, *self._waiting]:
             self.cancel(burst)
+        self._runner.clear()
 
     # -- what is worth keeping ---------------------------------------------------------------
 
@@ -139,20 +142,25 @@ class EdgeEngine:
     # -- one step ----------------------------------------------------------------------------
 
     def step(self) -> list[StepReport]:
-        started = time.perf_counter()
         decoding = list(self._decoding.values())
         reading, lost = self._runner.plan(self._waiting.values(), self._chunk)
         reports = [sequence.failure(error) for sequence, error in lost]
-        self._threads.begin(None if reading else len(decoding))
+        for sequence, _ in lost:
+            self._removed(sequence.burst)
+            self._runner.forget(sequence)
+        read = sum(count for _, count in reading)
+        threads = self._reading_threads if read else self._decoding_threads
+        # KV that was written or read back is nobody's computing.
+        started = time.perf_counter()
+        threads.begin((len(decoding), read))
         logits = self._forward(decoding, reading) if decoding or reading else []
         seconds = time.perf_counter() - started
-        self._threads.end(seconds)
-        read = sum(count for _, count in reading)
+        threads.end(seconds)
         self._costs.note(len(decoding), read, seconds)
         self._runner.spent(len(decoding), read, seconds)
         reports += [
             self._take(sequence, row, decode_seconds=seconds)
-            for sequence, row in zip(decoding, logits, strict=False)
+            for sequence, row in zip(decoding, logits[: len(decoding)], strict=True)
         ]
         for (sequence, _), row in zip(reading, logits[len(decoding) :], strict=True):
             if row is None:

@@ -22,6 +22,9 @@ from drivers.edge.pool import Shape
 _KNOWN: Final = frozenset(
     {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
 )
+_FORMAT: Final = 1
+"""Grows when the same weights come to give other keys and values here."""
+_SAMPLE: Final = 4096
 _STATIC_ROPE: Final = frozenset({"default", "linear", "llama3", "yarn"})
 
 
@@ -47,6 +50,7 @@ class Llama:
 
     def __init__(self, model: Any, *, int8: bool = True) -> None:
         config, base = model.config, model.model
+        self._fingerprint = _fingerprint(model, f"{int8} {BLOCK} {_FORMAT}")
         self._embedding = base.embed_tokens.weight.detach()
         self._layers = [_Layer(layer, int8=int8) for layer in base.layers]
         self._norm = _Norm(base.norm)
@@ -71,10 +75,7 @@ class Llama:
     @property
     def fingerprint(self) -> str:
         """The same for two models only if they compute the same keys and values."""
-        digest = hashlib.blake2b(f"{self.shape} {self.dtype} {BLOCK}".encode(), digest_size=16)
-        for part in (self._embedding[::97], *(layer.mark for layer in self._layers)):
-            digest.update(part.contiguous().cpu().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return self._fingerprint
 
     @torch.inference_mode()
     def forward(
@@ -122,12 +123,9 @@ class _Norm:
 
 
 class _Layer:
-    """``mark``: a few weights that tell it from another one."""
-
     def __init__(self, layer: Any, *, int8: bool) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         before, after = layer.input_layernorm, layer.post_attention_layernorm
-        self.mark = before.weight.detach()
         self.before_attention = _Norm(before)
         self.before_mlp = _Norm(after)
         scale = float(attention.scaling)
@@ -143,6 +141,16 @@ class _Layer:
         self.out = _together(None, (attention.o_proj, 1.0), int8=int8)
         self.gate_up = _together(after, (mlp.gate_proj, 1.0), (mlp.up_proj, 1.0), int8=int8)
         self.down = _together(None, (mlp.down_proj, 1.0), int8=int8)
+
+
+def _fingerprint(model: Any, how: str) -> str:
+    """Of its configuration, some of each of its weights, and ``how`` they are used."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{how} {model.dtype} {model.config.to_json_string()}".encode())
+    for name, weight in model.state_dict().items():
+        some = weight.detach().flatten()[:: max(1, weight.numel() // _SAMPLE)]
+        digest.update(name.encode() + some.float().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _together(norm: Any, *modules: tuple[Any, float], int8: bool) -> Linear:

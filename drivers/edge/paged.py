@@ -25,6 +25,7 @@ from drivers.edge.residents import Owner, Resident, Residents
 from drivers.edge.runner import Logits, Plan, Reading, in_rows
 from drivers.edge.sequence import Sequence as Burst
 from drivers.edge.table import Table
+from drivers.edge.worth import Worth
 from llmagentos.abi.errors import ENOSPC, LLMOSError
 
 
@@ -36,11 +37,12 @@ class PagedRunner:
         count = max(1, kv_bytes // llama.shape.block_bytes(llama.dtype))
         self._blocks = Blocks(count)
         self._pool = Pool(llama.shape, count, llama.dtype, llama.device)
-        self._residents = Residents(self._blocks, self._pool, archive)
-        worth = self._residents.worth
-        self._recall = Recall(self._blocks, self._pool, archive, worth)
+        self._archive = archive
+        self._worth = Worth()
+        self._residents = Residents(self._blocks, self._pool, archive, self._worth)
+        self._recall = Recall(self._blocks, self._pool, archive, self._worth)
         self._waiting: dict[int, Table] = {}
-        """Those that have not been let in, and have no blocks."""
+        """Those that are not in: they have no blocks of their own, but may be residents."""
         self._active: dict[int, Table] = {}
         self._pids: dict[int, int] = {}
 
@@ -98,32 +100,39 @@ class PagedRunner:
     def _admit(self, sequence: Burst) -> bool:
         """Whether it has its KV, or the room for it. Raises ``ENOSPC`` if there is nobody whose
         end could make the room."""
-        burst = sequence.burst
+        burst, tokens = sequence.burst, sequence.to_prefill
         resident = self._residents.take(("burst", burst))
         table = self._waiting[burst]
+        found: Found = []
         if resident is not None:
             table.blocks, table.length = resident.blocks, resident.length
-            found: Found = []
         else:
-            found = self._recall.find(table, sequence.to_prefill)
-        table.blocks += [block for block in found if block is not None]
+            found = self._recall.find(table, tokens)
+            table.blocks = [block for block in found if block is not None]
+            # They must not be given up while room is made for others.
+            archived = self._recall.archived(table, found)
+            self._archive.claim(("burst", burst), archived, firm=True)
+        admitted = False
         try:
-            room = self._make_room(table.missing)
+            admitted = self._make_room(table.missing)
+            if admitted and resident is None:
+                self._recall.bring(table, found, tokens)
+                # It may have less than was found, if the disk has failed.
+                admitted = self._make_room(table.missing)
         except ENOSPC:
-            self._turn_away(table, resident)
             if not self._active:
                 raise
-            return False
-        if not room:
-            self._turn_away(table, resident)
-            return False
-        if resident is None:
-            self._recall.bring(table, found, sequence.to_prefill)
-            self._residents.remove(("burst", burst))
-        if not table.begun:
-            sequence.cached, table.begun = table.length, True
-        self._active[burst] = self._waiting.pop(burst)
-        return True
+        finally:
+            if not admitted:
+                self._turn_away(table, resident)
+                if not table.begun:
+                    self._archive.release(("burst", burst))
+        if admitted:
+            self._archive.release(("burst", burst))
+            if not table.begun:
+                sequence.cached, table.begun = table.length, True
+            self._active[burst] = self._waiting.pop(burst)
+        return admitted
 
     def _turn_away(self, table: Table, resident: Resident | None) -> None:
         if resident is not None:
@@ -133,7 +142,8 @@ class PagedRunner:
         table.blocks, table.length = [], 0
 
     def _first_missing(self, sequence: Burst) -> bytes | None:
-        """The first block that it would have to compute, if that is a full one."""
+        """The first block that it would have to compute, if that is a full one. From now on it is
+        known here."""
         tokens = sequence.to_prefill
         table = self._waiting.get(sequence.burst)
         if table is None:
@@ -184,7 +194,7 @@ class PagedRunner:
 
     def spent(self, made: int, read: int, seconds: float) -> None:
         if read:
-            self._residents.worth.computed(made + read, seconds)
+            self._worth.computed(made + read, seconds)
 
     def _grown(self, table: Table, count: int) -> Span:
         """With blocks for so many more tokens."""
@@ -213,6 +223,7 @@ class PagedRunner:
         table = self._active.pop(sequence.burst, None)
         pid = self._pids.pop(sequence.burst, None)
         if table is not None and pid is not None:
+            self._residents.remove(("process", pid))
             self._reside(("process", pid), table, sequence)
 
     def forget(self, sequence: Burst, *, spoiled: bool = False) -> None:
@@ -240,6 +251,9 @@ class PagedRunner:
 
     def drop(self, pid: int) -> None:
         self._residents.remove(("process", pid))
+
+    def clear(self) -> None:
+        self._residents.remove_processes()
 
     def _reside(self, owner: Owner, table: Table, sequence: Burst, **more: float) -> None:
         tokens = sequence.to_prefill

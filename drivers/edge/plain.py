@@ -102,6 +102,9 @@ class PlainRunner:
     def drop(self, pid: int) -> None:
         """Nothing is kept between bursts."""
 
+    def clear(self) -> None:
+        """Nothing is kept between bursts."""
+
     def forget(self, sequence: Burst, *, spoiled: bool = False) -> None:
         if sequence in self._batch.sequences:
             self._batch.leave(sequence)

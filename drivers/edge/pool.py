@@ -44,8 +44,8 @@ class Pool:
         self._firsts = torch.arange(self._parts, device=device) * blocks
 
     def rows(self, blocks: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Where the blocks of some sequences, as many of each, are: [parts, sequences, blocks] for
-        the keys of each head, and then for the values."""
+        """Where the blocks of some sequences, as many of each, are, in one row: [2, sequences,
+        heads, blocks], the keys and then the values."""
         numbers = torch.tensor(blocks, dtype=torch.long, device=self.device)
         heads = self.shape.heads
         rows = self._firsts.view(2, 1, heads, 1) + numbers[None, :, None, :]

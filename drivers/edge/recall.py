@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from drivers.edge.archive import Archive
 from drivers.edge.blocks import BLOCK, Blocks
 from drivers.edge.pool import Pool
-from drivers.edge.residents import Worth
 from drivers.edge.table import Table
+from drivers.edge.worth import Worth
 from llmagentos.abi.errors import EIO
 
 log = logging.getLogger("driver")
@@ -47,11 +47,15 @@ class Recall:
             found.append(block)
         return found
 
+    def archived(self, table: Table, found: Found) -> list[bytes]:
+        """What of it must be read from the archive."""
+        return [table.name(number) for number, block in enumerate(found) if block is None]
+
     def bring(self, table: Table, found: Found, tokens: Sequence[int]) -> None:
         """The table has what was found, those blocks that are in the archive included. There is
         room for them."""
         absent = [number for number, block in enumerate(found) if block is None]
-        names = [table.name(number) for number in absent]
+        names = self.archived(table, found)
         end = len(found) * BLOCK
         if len(found) == (len(tokens) - 1) // BLOCK:
             # What was put away at a token within a block has it under a name of its own.

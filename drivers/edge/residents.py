@@ -18,12 +18,15 @@ from typing import Final, Literal
 from drivers.edge.archive import Archive
 from drivers.edge.blocks import Blocks
 from drivers.edge.pool import Pool
+from drivers.edge.worth import Worth
 from llmagentos.abi.errors import ENOSPC
 
 Owner = tuple[Literal["burst", "process"], int]
 
 _DOUBT: Final = 0.5
 """How likely a process comes back to what it has read, if nobody says when."""
+_LATE: Final = 30.0
+"""Seconds after which one that was expected is not expected any more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,29 +40,10 @@ class Resident:
     length: int
     back: float = math.inf
 
-
-class Worth:
-    """What it takes to compute a token, and to write or read a block, as measured of late.
-    Seconds; nothing is known at first, and then all is worth keeping."""
-
-    def __init__(self) -> None:
-        self.compute = math.inf
-        self.transfer = 0.0
-
-    def computed(self, tokens: int, seconds: float) -> None:
-        self.compute = _blend(self.compute, seconds / tokens)
-
-    def transferred(self, blocks: int, seconds: float) -> None:
-        self.transfer = _blend(self.transfer or math.inf, seconds / blocks)
-
-    def keeps(self, resident: Resident) -> bool:
-        """Whether to write it now and read it later is cheaper than to compute it again, if that
-        is needed at all. A burst that has begun always finds again what it had."""
-        if resident.owner[0] == "burst":
-            return True
-        likely = 1.0 if resident.back < math.inf else _DOUBT
-        there_and_back = (1 + likely) * len(resident.blocks) * self.transfer
-        return there_and_back < likely * resident.length * self.compute
+    @property
+    def is_burst(self) -> bool:
+        """One that has begun: it always finds again what it had."""
+        return self.owner[0] == "burst"
 
 
 class Residents:
@@ -68,12 +52,13 @@ class Residents:
         blocks: Blocks,
         pool: Pool,
         archive: Archive,
+        worth: Worth,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.worth = Worth()
         self._blocks = blocks
         self._pool = pool
         self._archive = archive
+        self._worth = worth
         self._clock = clock
         self._here: dict[Owner, Resident] = {}
         """Longest first."""
@@ -85,8 +70,9 @@ class Residents:
         return owner in self._here
 
     def add(self, resident: Resident) -> None:
-        """Its references are ours from now on; what its owner had here before goes."""
-        self.remove(resident.owner)
+        """Its references are ours from now on; those that its owner had here before are left."""
+        if (before := self._here.pop(resident.owner, None)) is not None:
+            self._leave(before)
         self._here[resident.owner] = resident
 
     def take(self, owner: Owner) -> Resident | None:
@@ -94,10 +80,16 @@ class Residents:
         return self._here.pop(owner, None)
 
     def remove(self, owner: Owner) -> None:
-        """Whatever it has, here and in the archive, is not wanted any more."""
+        """It does not come back to what it has, here and in the archive."""
         if (resident := self._here.pop(owner, None)) is not None:
             self._leave(resident)
         self._archive.release(owner)
+
+    def remove_processes(self) -> None:
+        """Nobody knows any more whether any process comes back."""
+        for owner in {*self._here, *self._archive.claimants}:
+            if owner[0] == "process":
+                self.remove(owner)
 
     def expect(self, owner: Owner, seconds: float | None) -> None:
         if (resident := self._here.get(owner)) is not None:
@@ -105,12 +97,15 @@ class Residents:
 
     def fork(self, owner: Owner, other: Owner) -> None:
         """``other`` has all that ``owner`` has. Nothing is copied."""
-        if (resident := self._here.get(owner)) is None:
+        if owner == other:
             return
-        for block in resident.blocks:
-            self._blocks.hold(block)
-        blocks, names = list(resident.blocks), list(resident.names)
-        self.add(Resident(other, blocks, names, resident.length, resident.back))
+        self.remove(other)
+        self._archive.share(owner, other)
+        if (resident := self._here.get(owner)) is not None:
+            for block in resident.blocks:
+                self._blocks.hold(block)
+            blocks, names = list(resident.blocks), list(resident.names)
+            self._here[other] = Resident(other, blocks, names, resident.length, resident.back)
 
     def snapshot(self, owner: Owner) -> None:
         """What it has is in the archive too, and so its room costs nothing any more: nobody knows
@@ -127,22 +122,40 @@ class Residents:
         freed = self._blocks.freed(held)
         if self._blocks.room + len(freed) < needed:
             return False  # it would be in vain
-        for resident in sorted(self, key=lambda one: -one.back):
+        full: ENOSPC | None = None
+        for resident in sorted(self, key=lambda one: -self._expected(one)):
             if self._blocks.room >= needed:
                 break
             if not freed.isdisjoint(resident.blocks):
-                self._put_away(resident)
-        return self._blocks.room >= needed
+                try:
+                    self._put_away(resident)
+                except ENOSPC as error:
+                    full = error  # the next one may be a process, which can be dropped
+        if self._blocks.room >= needed:
+            return True
+        if full is not None:
+            raise full
+        return False
+
+    def _expected(self, resident: Resident) -> float:
+        return resident.back if resident.back > self._clock() - _LATE else math.inf
 
     def _put_away(self, resident: Resident) -> None:
-        if self.worth.keeps(resident):
+        if resident.is_burst:
+            self._write(resident)
+        else:
+            self._write_if_worth(resident)
+        del self._here[resident.owner]
+        self._leave(resident)
+
+    def _write_if_worth(self, resident: Resident) -> None:
+        write = sum(name not in self._archive for name in resident.names)
+        likely = 1.0 if self._expected(resident) < math.inf else _DOUBT
+        if self._worth.keeps(resident.length, write, len(resident.blocks), likely):
             try:
                 self._write(resident)
             except ENOSPC:
-                if resident.owner[0] == "burst":
-                    raise
-        del self._here[resident.owner]
-        self._leave(resident)
+                return  # it is read again when it is needed
 
     def _write(self, resident: Resident) -> None:
         fresh = [
@@ -150,17 +163,15 @@ class Residents:
             for name, block in zip(resident.names, resident.blocks, strict=True)
             if name not in self._archive
         ]
+        # What is there already must not be given up for what is to come.
+        self._archive.claim(resident.owner, resident.names, firm=resident.is_burst)
         if fresh:
             begun = time.perf_counter()
             names, blocks = zip(*fresh, strict=True)
             self._archive.put(names, self._pool.copy_out(blocks))
-            self.worth.transferred(len(fresh), time.perf_counter() - begun)
-        self._archive.claim(resident.owner, resident.names)
+            self._worth.transferred(len(fresh), time.perf_counter() - begun)
+            self._archive.claim(resident.owner, names, firm=resident.is_burst)
 
     def _leave(self, resident: Resident) -> None:
         for block in reversed(resident.blocks):
             self._blocks.leave(block)
-
-
-def _blend(before: float, now: float) -> float:
-    return now if before == math.inf else 0.8 * before + 0.2 * now

@@ -81,6 +81,9 @@ class Runner(Protocol):
     def drop(self, pid: int) -> None:
         """The process does not come back."""
 
+    def clear(self) -> None:
+        """Nobody knows any more which processes there are."""
+
 
 def in_rows(logits: torch.Tensor) -> list[Logits]:
     """``logits``: [sequences, vocabulary]."""

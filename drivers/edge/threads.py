@@ -9,7 +9,7 @@ knows nothing about what a step computes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 _SOON: Final = 8
@@ -31,27 +31,35 @@ class Threads:
         self._wait = _SOON
         self._left = _SOON
         self._fewer = True
-        self._work: int | None = None
+        self._work: Hashable = None
         """Of the step under way."""
-        self._usual: tuple[int, float] | None = None
+        self._usual: tuple[Hashable, float] | None = None
         """The work of the last steps, and how long they took."""
         self._tried: int | None = None
+        self._promising: int | None = None
+        """It was better once; if it is again, it is taken."""
 
-    def begin(self, work: int | None) -> None:
-        """A step begins. Those of the same ``work`` take equally long; None: none is like it."""
+    def begin(self, work: Hashable) -> None:
+        """A step begins. Those of the same ``work`` take equally long."""
         if self._most == 1:
             return
         self._work = work
         same = self._usual is not None and self._usual[0] == work
-        self._tried = self._other() if self._left <= 0 and same else None
+        self._tried = None
+        if self._left <= 0 and same:
+            self._tried = self._promising or self._other()
         self._use(self._tried or self.count)
 
     def end(self, seconds: float) -> None:
         """It is over, and took so long."""
-        if self._most == 1 or self._work is None:
+        if self._most == 1:
             return
         if self._tried is not None and self._usual is not None:
             better = seconds < _BETTER * self._usual[1]
+            if better and self._promising is None:
+                self._promising = self._tried
+                return
+            self._promising = None
             if better:
                 self.count = self._tried
                 self._usual = self._work, seconds

@@ -13,8 +13,9 @@ from drivers.edge.blocks import BLOCK, Blocks
 from drivers.edge.engine import EdgeEngine
 from drivers.edge.paged import PagedRunner
 from drivers.edge.pool import Pool, Shape
-from drivers.edge.residents import Resident, Residents, Worth
+from drivers.edge.residents import Resident, Residents
 from drivers.edge.runners import make_runner
+from drivers.edge.worth import Worth
 from llmagentos.abi.errors import EIO, ENOSPC
 from tests.drivers.orders import Collected, order, reference
 
@@ -30,7 +31,9 @@ class Rig:
         self.blocks = Blocks(10)
         self.pool = Pool(SHAPE, 10, torch.float32, torch.device("cpu"))
         self.archive = Archive(folder, "x", most)
-        self.residents = Residents(self.blocks, self.pool, self.archive, lambda: self.now)
+        self.worth = Worth()
+        clock = lambda: self.now  # noqa: E731
+        self.residents = Residents(self.blocks, self.pool, self.archive, self.worth, clock)
 
     def add(self, pid: int, count: int, back: float | None = None) -> list[int]:
         blocks = [self.blocks.take() for _ in range(count)]
@@ -81,19 +84,21 @@ def test_costs_a_fork_nothing_and_outlives_it_its_parent(tmp_path: Path) -> None
 
 def test_is_what_is_cheaper_to_compute_than_to_read_dropped(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
-    rig.residents.worth.computed(1000, 0.001)
-    rig.residents.worth.transferred(1, 10.0)
+    rig.worth.computed(1000, 0.001)
+    rig.worth.transferred(1, 10.0)
     rig.add(1, 4)
     assert rig.residents.make_room(10)
     assert not list(tmp_path.glob("*"))
 
 
-def test_is_a_burst_never_dropped() -> None:
-    worth = Worth()
-    worth.computed(1000, 0.001)
-    worth.transferred(1, 10.0)
-    assert worth.keeps(Resident(("burst", 1), [1], [b""], BLOCK))
-    assert not worth.keeps(Resident(("process", 1), [1], [b""], BLOCK))
+def test_is_a_burst_never_dropped(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.worth.computed(1000, 0.001)
+    rig.worth.transferred(1, 10.0)
+    block, name = rig.blocks.take(), b"x" * 16
+    rig.residents.add(Resident(("burst", 1), [block], [name], BLOCK))
+    assert rig.residents.make_room(10)
+    assert name in rig.archive
 
 
 def test_comes_what_was_written_back_as_it_was(tmp_path: Path) -> None:
@@ -118,8 +123,8 @@ def test_is_what_several_claim_kept_for_the_last_of_them(tmp_path: Path) -> None
     archive = Archive(tmp_path, "x", MB)
     name = b"a" * 16
     archive.put([name], torch.zeros(2, 4, 1, 64))
-    archive.claim("one", [name])
-    archive.claim("two", [name, b"unknown"])
+    archive.claim("one", [name], firm=True)
+    archive.claim("two", [name, b"unknown"], firm=False)
     archive.release("one")
     assert name in archive
     archive.release("two")
@@ -135,7 +140,7 @@ def test_is_the_disk_bounded_and_the_oldest_that_nobody_claims_given_up(tmp_path
     for name in names[:3]:
         archive.put([name], torch.zeros(2, 4, 1, 64))
     assert [name in archive for name in names] == [False, True, True, False]
-    archive.claim("me", names[:3])
+    archive.claim("me", names[:3], firm=True)
     with pytest.raises(ENOSPC):
         archive.put([names[3]], torch.zeros(2, 4, 1, 64))
     assert archive.bytes == 2 * size
@@ -154,6 +159,76 @@ def test_is_a_file_that_somebody_has_spoiled_said_once_and_given_up(tmp_path: Pa
     (tmp_path / "half.part").write_bytes(b"half")
     assert not Archive(tmp_path, "x", MB)._places
     assert not list(tmp_path.glob("*"))
+
+
+def test_gives_the_disk_up_what_only_processes_claim_before_it_refuses(tmp_path: Path) -> None:
+    size = 2 * 4 * 64 * 4
+    archive = Archive(tmp_path, "x", 2 * size)
+    names = [bytes([n]) * 16 for n in range(4)]
+    for name, firm in ((names[0], True), (names[1], False)):
+        archive.put([name], torch.zeros(2, 4, 1, 64))
+        archive.claim(name, [name], firm=firm)
+    archive.put([names[2]], torch.zeros(2, 4, 1, 64))
+    assert [name in archive for name in names] == [True, False, True, False]
+
+
+def test_is_a_process_dropped_where_a_burst_can_not_be_written(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, most=1)
+    burst = [rig.blocks.take() for _ in range(3)]
+    rig.residents.add(Resident(("burst", 1), burst, [b"a" * 16] * 3, 3 * BLOCK, back=5.0))
+    rig.add(2, 4, 0.0)
+    assert rig.residents.make_room(7)
+    assert rig.here == {1}
+    with pytest.raises(ENOSPC):
+        rig.residents.make_room(10)
+
+
+def test_is_one_that_should_have_come_long_ago_not_expected_any_more(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.add(1, 3, 0.0)
+    rig.now = 1000.0
+    rig.add(2, 3, 60.0)
+    assert rig.residents.make_room(5)
+    assert rig.here == {2}
+
+
+def test_has_a_fork_of_what_is_on_the_disk_it_too(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.add(1, 4)
+    assert rig.residents.make_room(10)
+    rig.residents.fork(("process", 1), ("process", 2))
+    rig.residents.remove(("process", 1))
+    assert len(list(tmp_path.glob("*"))) == 1
+    rig.residents.remove(("process", 2))
+    assert not list(tmp_path.glob("*"))
+
+
+def test_hurts_a_disk_that_fails_nobody(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    archive = Archive(tmp_path / "file" / "below", "x", MB)
+    with pytest.raises(ENOSPC):
+        archive.put([b"a" * 16], torch.zeros(2, 4, 1, 64))
+    archive = Archive(tmp_path / "kv", "x", MB)
+    archive.put([b"a" * 16], torch.zeros(2, 4, 1, 64))
+    archive.claim("me", [b"a" * 16], firm=True)
+    (path,) = (tmp_path / "kv").glob("*")
+    path.unlink()
+    (path / "x").mkdir(parents=True)
+    archive.release("me")
+    assert archive.bytes == 0
+
+
+def test_go_files_of_an_earlier_driver_when_they_are_old(tmp_path: Path) -> None:
+    for number in range(2):
+        Archive(tmp_path, "x", MB).put([bytes([number]) * 16], torch.zeros(2, 4, 1, 64))
+    archive = Archive(tmp_path, "x", MB)
+    archive.claim("me", [b"\0" * 16], firm=False)
+    archive.release("me")
+    assert b"\0" * 16 in archive, "others may begin like that"
+    for file in archive._files:
+        file.written -= 90000
+    archive.put([b"z" * 16], torch.zeros(2, 4, 1, 64))
+    assert [bytes([n]) * 16 in archive for n in range(2)] == [False, False]
 
 
 def paged(model: Any, folder: Path, blocks: int) -> PagedRunner:
@@ -211,3 +286,61 @@ def test_are_commands_for_processes_that_nobody_knows_ignored(
     assert engine.stats.kv == {2: engine.stats.kv_bytes}
     engine.drop(2)
     assert engine.stats[:3] == (0, 0, {})
+
+
+def test_leaves_a_stopped_burst_nothing_on_the_disk_when_it_is_over(
+    tiny_model: Any, tmp_path: Path
+) -> None:
+    engine, got = EdgeEngine(tiny_model, 1, runner=paged(tiny_model, tmp_path, 40)), Collected()
+    for burst in range(1, 4):
+        engine.start(order(burst, f"{burst} the quick brown fox", max_tokens=8))
+        got.add(engine.step())
+        engine.preempt(burst)
+        engine.snapshot(burst)
+        got.run(engine)
+        assert list(tmp_path.glob("*.safetensors"))
+        engine.resume(burst)
+        got.run(engine)
+        engine.drop(2)
+        assert not list(tmp_path.glob("*"))
+
+
+def test_is_what_is_about_to_be_read_not_given_up_for_others(
+    tiny_model: Any, tmp_path: Path
+) -> None:
+    """After a driver's death, with the disk full: one is brought back while another must go."""
+    text = "the quick brown fox " * 10
+    first = EdgeEngine(tiny_model, 4, runner=paged(tiny_model, tmp_path, 40))
+    first.start(order(1, text))
+    first.step()
+    first.preempt(1)
+    first.snapshot(1)
+    while first.busy:
+        first.step()
+    size = sum(file.stat().st_size for file in tmp_path.glob("*"))
+    runner = paged(tiny_model, tmp_path, 14)
+    runner._archive._most = size + 3 * BLOCK * tiny_model.card.kv_bytes_per_token
+    engine, got = EdgeEngine(tiny_model, 4, runner=runner), Collected()
+    engine.start(order(2, "a " * 60, max_tokens=40))
+    got.add(engine.step())
+    engine.preempt(2)
+    engine.start(order(3, text))
+    for _ in range(300):
+        if engine.busy:
+            got.add(engine.step())
+    engine.resume(2)
+    got.run(engine)
+    assert got.finish[2] == "length"
+    if got.finish[3] != "error":
+        assert got.tokens[3] == reference(tiny_model, text)
+
+
+def test_do_models_that_differ_in_one_weight_share_nothing(tiny_model: Any) -> None:
+    import copy
+
+    from drivers.edge.llama import Llama
+
+    other = copy.deepcopy(tiny_model.model)
+    with torch.no_grad():
+        other.model.layers[1].self_attn.k_proj.weight[0, 0] += 0.5
+    assert Llama(other).fingerprint != Llama(tiny_model.model).fingerprint
