@@ -140,6 +140,12 @@ class Burst:
                 f"burst {self.id} may have {self.sampling.max_tokens} tokens, and the driver "
                 f"made {len(self.tokens) + len(step.tokens)}"
             )
+        asked = self.sampling.logprobs is not None
+        if step.logprobs is not None and not (asked and len(step.logprobs) == len(step.tokens)):
+            raise EPROTO(
+                f"burst {self.id} got {len(step.logprobs)} probabilities for {len(step.tokens)} "
+                f"tokens{'' if asked else ', and wants none'}"
+            )
         self.tokens += step.tokens
         self.text += step.text
         self.logprobs += step.logprobs or ()

@@ -249,10 +249,18 @@ class Jobs:
         for one in chain(job.process):
             kernel.changed(one)
         if job.reason == "tool":
-            kernel.residency.goes_on(job.process, job.name, self._seconds(job))
+            self._tool_ended(job, result)
         driver.jobs.discard(job.id)
         self._left[driver.name] = None
         kernel.scheduler.freed(driver)
+
+    def _tool_ended(self, job: Job, result: JobResult | None) -> None:
+        residency = self._kernel.residency
+        if result is not None and result.error is None:
+            residency.took(job.name, self._seconds(job))
+        others = (call for call in job.process.calls if call is not job.call)
+        if not any(call.waits == job.reason for call in others):
+            residency.goes_on(job.process)
 
     def _event(self, what: str, job: Job, **more: Any) -> None:
         kernel, driver = self._kernel, job.driver.name if job.driver else None

@@ -40,13 +40,15 @@ class Residency:
             expected = Expected(pid=process.pid, seconds=self._seconds.get(tool))
             self._kernel.command(driver, "expect", expected)
 
-    def goes_on(self, process: Process, tool: str, seconds: float) -> None:
-        """It waits no longer, after so long."""
-        before = self._seconds.get(tool, seconds)
-        self._seconds.pop(tool, None)
+    def took(self, tool: str, seconds: float) -> None:
+        """A call of a tool has ended well."""
+        before = self._seconds.pop(tool, seconds)
         self._seconds[tool] = before + _FRESH * (seconds - before)
         if len(self._seconds) > _TOOLS:
             del self._seconds[next(iter(self._seconds))]
+
+    def goes_on(self, process: Process) -> None:
+        """It waits for no tool any longer."""
         for driver in self._of(process):
             self._kernel.command(driver, "expect", Expected(pid=process.pid, seconds=0.0))
 

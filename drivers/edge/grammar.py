@@ -7,9 +7,10 @@ logits, nor about how a token is chosen.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy
 import torch
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
 
+Made = TypeVar("Made")
+
+_STACK: Final = 512 * 1024 * 1024
+"""Bytes; only what is used of it takes memory."""
 _JSON: Final[JsonCompileOptions] = {
     # As Python and most of what models have read write it. Were any white space allowed, a small
     # model might write nothing else.
@@ -47,18 +52,23 @@ class Grammars:
 
     def matcher(self, grammar: Grammar) -> Matcher:
         """At the beginning of an answer. Raises ``EINVAL``."""
-        try:
-            compiled = _compiled(grammar)
-            wrong = LLMatcher.validate_grammar(compiled, self._tokenizer)
-        except ValueError as error:
-            wrong = str(error)
-        if wrong:
+        matcher, wrong = _with_deep_stack(lambda: self._made(grammar))
+        if matcher is None:
             raise EINVAL(
                 f"the grammar can't be used: {' '.join(wrong.split())[:500]}",
                 hint="llguidance's documentation says what of JSON Schema, Lark and regular "
                 "expressions it takes",
             )
-        return Matcher(LLMatcher(self._tokenizer, compiled), self._vocabulary)
+        return Matcher(matcher, self._vocabulary)
+
+    def _made(self, grammar: Grammar) -> tuple[LLMatcher | None, str]:
+        """Or what is wrong with it."""
+        try:
+            compiled = _compiled(grammar)
+            wrong = LLMatcher.validate_grammar(compiled, self._tokenizer)
+            return (None if wrong else LLMatcher(self._tokenizer, compiled)), wrong
+        except (ValueError, RecursionError) as error:
+            return None, str(error)
 
 
 class Matcher:
@@ -84,6 +94,20 @@ class Matcher:
         if self._matcher.is_error():
             said = " ".join(self._matcher.get_error().split())
             raise EDRIVER(f"the grammar failed: {said[:500]}")
+
+
+def _with_deep_stack(make: Callable[[], Made]) -> Made:
+    """What ``make`` gives. llguidance follows rules to rules by recursion, and a stack that is too
+    small for a long chain of them would end the process."""
+    made: list[Made] = []
+    before = threading.stack_size(_STACK)
+    try:
+        thread = threading.Thread(target=lambda: made.append(make()))
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    return made[0]
 
 
 def _compiled(grammar: Grammar) -> str:

@@ -14,7 +14,7 @@ from kernel.table import digest
 from llmagentos.abi.calls.llm import CancelArgs, CancelResult, EmbedArgs, GenerateArgs
 from llmagentos.abi.driver import ChatMessage
 from llmagentos.abi.errors import ECANCELED, ECONTEXT, EINVAL, LLMOSError
-from llmagentos.abi.manifest import Sampling
+from llmagentos.abi.manifest import MAX_LOGPROBS, Sampling
 from llmagentos.abi.wire import MAX_PROMPT
 
 if TYPE_CHECKING:
@@ -26,9 +26,13 @@ def generate(kernel: Machine, call: Call, args: GenerateArgs) -> Deferred:
     kept = args.messages is None or args.append
     size = sum(len(m.content.encode()) + 32 for m in args.messages or ())
     size += context.size(process.head) if kept else 0
-    if size > MAX_PROMPT:
+    sampling = _sampling(process, args)
+    _check(sampling)
+    # A grammar lies beside the prompt in the order to the driver.
+    grammar = len(sampling.grammar.model_dump_json()) if sampling.grammar is not None else 0
+    if size + grammar > MAX_PROMPT:
         raise ECONTEXT(
-            f"the prompt takes {size:,} bytes; the most is {MAX_PROMPT:,}",
+            f"the prompt takes {size + grammar:,} bytes; the most is {MAX_PROMPT:,}",
             hint="shorten or compact the context",
         )
     given = [ChatMessage(role=m.role, content=m.content) for m in args.messages or ()]
@@ -50,7 +54,7 @@ def generate(kernel: Machine, call: Call, args: GenerateArgs) -> Deferred:
         call=call,
         models=_models(kernel, process, args),
         messages=tuple(prompt),
-        sampling=_sampling(kernel, process, number, args),
+        sampling=_seeded(kernel, process, number, sampling),
         append=kept,
         added=len(given) if kept else 0,
         labels=process.labels,
@@ -88,10 +92,24 @@ def _models(kernel: Machine, process: Process, args: GenerateArgs) -> tuple[str,
     return (kernel.config.default_model,)
 
 
-def _sampling(kernel: Machine, process: Process, number: int, args: GenerateArgs) -> Sampling:
+def _sampling(process: Process, args: GenerateArgs) -> Sampling:
     sampling = process.spec.sampling
-    if args.sampling is not None:
-        sampling = args.sampling.over(sampling)
+    return sampling if args.sampling is None else args.sampling.over(sampling)
+
+
+def _check(sampling: Sampling) -> None:
+    """Raises ``EINVAL`` for an answer that would be too large to be sent."""
+    if sampling.logprobs is not None:
+        most = sampling.max_tokens * (1 + sampling.logprobs)
+        if most > MAX_LOGPROBS:
+            raise EINVAL(
+                f"{sampling.max_tokens} tokens with {sampling.logprobs} of the likeliest beside "
+                f"each are {most:,} probabilities; the most is {MAX_LOGPROBS:,}",
+                hint="lower max_tokens or logprobs",
+            )
+
+
+def _seeded(kernel: Machine, process: Process, number: int, sampling: Sampling) -> Sampling:
     if sampling.seed is None and sampling.temperature > 0:
         # Chosen here, and the same for a repeat after a crash, so that another driver, or the
         # same one anew, makes the same draws.

@@ -6,7 +6,8 @@ catalog's work (``kernel/catalog.py``); ``manifests/schema.json`` is made from h
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -30,20 +31,28 @@ class PlacementRule(Model):
     prefer: Place | None = None
 
 
+MAX_GRAMMAR: Final = 20_000
+"""Characters."""
+MAX_LOGPROBS: Final = 20_000
+"""Of one answer: for each token that it may have, its own and those of the likeliest."""
+
+
 class Grammar(Model):
     """What the whole answer has to match: one of these. A driver that can't see to it gets no such
     burst."""
 
     json_schema: dict[str, Json] | None = Field(None, description="a JSON Schema")
-    regex: str | None = Field(None, min_length=1, max_length=20_000)
+    regex: str | None = Field(None, min_length=1, max_length=MAX_GRAMMAR)
     lark: str | None = Field(
-        None, min_length=1, max_length=100_000, description="a context-free grammar, as in Lark"
+        None, min_length=1, max_length=MAX_GRAMMAR, description="a context-free grammar, as in Lark"
     )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Grammar:
         if sum(one is not None for one in (self.json_schema, self.regex, self.lark)) != 1:
             raise ValueError("give exactly one of json_schema, regex and lark")
+        if self.json_schema is not None and len(json.dumps(self.json_schema)) > MAX_GRAMMAR:
+            raise ValueError(f"the schema is longer than {MAX_GRAMMAR:,} characters")
         return self
 
 

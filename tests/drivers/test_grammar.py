@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
@@ -76,6 +77,37 @@ def test_is_a_grammar_that_can_not_be_used_refused(tiny_model: Any, grammar: Any
     with pytest.raises(EINVAL, match="grammar"):
         engine.start(order(2, "x", grammar=grammar))
     assert Collected().run(engine).tokens[1] == reference(tiny_model, "x")
+
+
+def chain(links: int) -> str:
+    rules = [f"a{n}: a{n + 1}" for n in range(links)]
+    return "\n".join(["start: a0", *rules, f'a{links}: "fox"'])
+
+
+@pytest.mark.parametrize("links", [10, 1600])
+def test_does_a_long_chain_of_rules_end_no_process(tiny_model: Any, links: int) -> None:
+    engine = EdgeEngine(tiny_model, slots=1)
+    try:
+        engine.start(order(1, "x", grammar={"lark": chain(links)[:20_000]}))
+    except EINVAL:
+        assert links > 10
+    else:
+        assert Collected().run(engine).text[1] == "fox"
+
+
+def test_does_a_schema_that_leads_on_and_on_end_no_process(tiny_model: Any) -> None:
+    names = [f"d{n}" for n in range(400)]
+    links = itertools.pairwise(names)
+    schema = {"$ref": "#/$defs/d0", "$defs": {
+        **{one: {"allOf": [{"$ref": f"#/$defs/{other}"}]} for one, other in links},
+        names[-1]: {"const": "fox"},
+    }}  # fmt: skip
+    engine = EdgeEngine(tiny_model, slots=1)
+    try:
+        engine.start(order(1, "x", grammar={"json_schema": schema}))
+    except EINVAL:
+        return
+    assert Collected().run(engine).text[1] == '"fox"'
 
 
 def test_does_a_grammar_without_bounds_hold_nobody_up(tiny_model: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kernel.config import Config
-from llmagentos.abi.errors import ENODRIVER
+from llmagentos.abi.errors import EINVAL, ENODRIVER
 from tests.kernel.rig import MODEL, FakeDriver, Program, Rig, agent
 
 FEATURES = ["preempt", "resume_tokens", "count", "fork", "snapshot"]
@@ -40,6 +40,24 @@ def test_is_a_driver_told_how_long_a_tool_takes(rig: Rig, edge: FakeDriver) -> N
         tools.result(tools.orders[-1])
     told = [(one.pid, one.seconds) for one in edge.heard("expect")]
     assert told == [(ann.pid, None), (ann.pid, 0.0), (ann.pid, pytest.approx(10)), (ann.pid, 0.0)]
+
+
+def test_does_a_process_that_waits_for_two_tools_come_back_after_both(
+    rig: Rig, edge: FakeDriver
+) -> None:
+    ann, tools = Program(rig, "ann", "*"), rig.tool()
+    generate(ann)
+    edge.answer()
+    for _ in range(2):
+        ann.start("tool.call", name="echo")
+    first, second = tools.orders
+    tools.result(first)
+    assert [one.seconds for one in edge.heard("expect")] == [None, None]
+    rig.wait(30.0)
+    tools.result(second, error={"code": "EIO", "message": "no"})
+    assert [one.seconds for one in edge.heard("expect")] == [None, None, 0.0]
+    ann.start("tool.call", name="echo")
+    assert edge.heard("expect")[-1].seconds == pytest.approx(0.0), "what failed tells nothing"
 
 
 def test_is_nobody_told_of_processes_that_it_never_ran(rig: Rig, edge: FakeDriver) -> None:
@@ -150,3 +168,26 @@ def test_are_the_probabilities_that_a_driver_tells_in_the_answer(rig: Rig) -> No
         edge._step(start, index=index, tokens=[index], text="x", logprobs=chosen[index : index + 1],
                    finish="stop" if index else None)  # fmt: skip
     assert ann.result(number)["logprobs"] == chosen
+
+
+def test_is_an_answer_that_could_not_be_sent_refused_before_it_is_made(
+    rig: Rig, edge: FakeDriver
+) -> None:
+    ann = Program(rig, "ann", "*")
+    with pytest.raises(EINVAL, match="probabilities"):
+        ann.result(generate(ann, logprobs=20, max_tokens=6000))
+    with pytest.raises(EINVAL, match="20,000"):
+        ann.call(
+            "llm.generate", sampling={"grammar": {"json_schema": {"description": "x" * 30_000}}}
+        )
+    assert edge.started == []
+
+
+def test_are_probabilities_that_nobody_asked_for_refused(rig: Rig) -> None:
+    edge, ann = rig.driver(features=[*FEATURES, "logprobs"]), Program(rig, "ann", "*")
+    number = generate(ann)
+    one = {"token": 1, "text": "x", "logprob": -0.5}
+    edge._step(edge.started[0], index=0, tokens=[1], text="x", logprobs=[one] * 5000)
+    burst = next(iter(rig.machine.table.get(ann.pid).bursts), None)
+    assert burst is None or burst.logprobs == []
+    assert ann.reply(number) is None or not ann.reply(number)["ok"]
