@@ -157,7 +157,7 @@ def _configuration(home: Home) -> tuple[str | None, Finding]:
         return None, Finding("configuration", False, str(error), "install what is missing")
     except LLMOSError as error:
         return None, Finding("configuration", False, error.message, error.hint)
-    edges = [driver.model or config.default_model for driver in config.drivers if driver.is_edge]
+    edges = [driver.model or config.default_model for driver in config.drivers if driver.computes]
     found = str(home.config) if home.config.exists() else "defaults, there is no config.yaml"
     return next(iter(edges), None), Finding("configuration", True, found)
 

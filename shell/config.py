@@ -40,14 +40,14 @@ class DriverConfig(Model):
     def _only_engines_compute(self) -> DriverConfig:
         if self.kind != "edge" and self.dtype:
             raise ValueError(f"a {self.kind} driver has no dtype")
-        if not self.is_edge and self.threads:
+        if not self.computes and self.threads:
             raise ValueError(f"a {self.kind} driver has no threads")
         if self.kind == "clock" and self.model:
             raise ValueError("a clock driver has no model")
         return self
 
     @property
-    def is_edge(self) -> bool:
+    def computes(self) -> bool:
         return self.kind in ("edge", "openvino")
 
     def program(self, default_model: str) -> Program:

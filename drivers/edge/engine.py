@@ -15,6 +15,7 @@ from typing import Final
 
 import torch
 
+from drivers.checks import check_room, check_slot, failed
 from drivers.edge.costs import Costs
 from drivers.edge.grammar import Grammars
 from drivers.edge.loader import LoadedModel
@@ -26,7 +27,7 @@ from drivers.edge.sequence import Sequence
 from drivers.edge.threads import Threads
 from drivers.engine import EngineStats
 from llmagentos.abi.driver import ChosenLogprob, ModelCard, Start, StepReport, TokenLogprob
-from llmagentos.abi.errors import EBUSY, ECONTEXT, EDRIVER, ENOENT, LLMOSError
+from llmagentos.abi.errors import ENOENT, LLMOSError
 
 log = logging.getLogger("driver")
 
@@ -83,9 +84,9 @@ class EdgeEngine:
                 f"this driver has no model {order.model!r}", hint=f"it has {self._card.name!r}"
             )
         if not order.hold:
-            self._check_slot()
+            check_slot(len(self._waiting) + len(self._decoding), self._slots)
         prompt = prompt_tokens(self._tokenizer, order, self._card.context_length)
-        self._check_room(len(prompt) + order.sampling.max_tokens)
+        check_room(len(prompt) + order.sampling.max_tokens, self._runner.most)
         grammar = order.sampling.grammar
         matcher = self._grammars.matcher(grammar) if grammar is not None else None
         sequence = Sequence(order, prompt, self._vocabulary, matcher)
@@ -106,7 +107,7 @@ class EdgeEngine:
 
     def resume(self, burst: int) -> None:
         if burst in self._held:
-            self._check_slot()
+            check_slot(len(self._waiting) + len(self._decoding), self._slots)
             self._waiting[burst] = self._held.pop(burst)
 
     def cancel(self, burst: int) -> None:
@@ -213,7 +214,7 @@ class EdgeEngine:
     ) -> StepReport:
         """Choose the sequence's next token."""
         if isinstance(logits, Exception):
-            return sequence.failure(_failed(logits))
+            return sequence.failure(failed(logits))
         assert logits is not None, "it was fed a token"
         try:
             token = self._next(sequence, logits)
@@ -221,7 +222,7 @@ class EdgeEngine:
             return sequence.report([token], sequence.accept(token), logprobs=chances, **seconds)
         except Exception as error:
             log.exception("choosing a token for burst %d failed", sequence.burst)
-            return sequence.failure(_failed(error))
+            return sequence.failure(failed(error))
 
     @staticmethod
     def _next(sequence: Sequence, logits: Logits) -> int:
@@ -251,27 +252,3 @@ class EdgeEngine:
         text = self._vocabulary.decode([token])
         likeliest = [one for one, _ in top]
         return [ChosenLogprob(token=token, text=text, logprob=chosen, top=likeliest)]
-
-    def _check_slot(self) -> None:
-        if len(self._waiting) + len(self._decoding) >= self._slots:
-            raise EBUSY(
-                f"all {self._slots} slots are taken", hint="preempt or cancel a burst first"
-            )
-
-    def _check_room(self, tokens: int) -> None:
-        if tokens > self._runner.most:
-            raise ECONTEXT(
-                f"{tokens} tokens of context and answer are more than the {self._runner.most} that "
-                f"the driver's KV cache can hold",
-                hint="give the driver more --kv-bytes, or lower max_tokens",
-            )
-
-
-def _failed(error: Exception) -> LLMOSError:
-    if isinstance(error, LLMOSError):
-        return error
-    lines = str(error).splitlines() or [""]
-    return EDRIVER(
-        f"the engine failed: {type(error).__name__}: {lines[0]}",
-        hint="see the driver's log; out of memory: fewer --slots or shorter contexts",
-    )

@@ -5,10 +5,10 @@ It knows nothing about what either does.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
+from drivers.checks import MOST_KV, kv_room
 from drivers.edge import llama
 from drivers.edge.archive import Archive
 from drivers.edge.loader import LoadedModel
@@ -16,8 +16,6 @@ from drivers.edge.paged import PagedRunner
 from drivers.edge.plain import PlainRunner
 from drivers.edge.runner import Runner
 
-_MOST: Final = 4 * 1024**3
-_SHARE: Final = 4
 _DISK: Final = 4
 
 
@@ -37,11 +35,6 @@ def make_runner(
     if not llama.fits(loaded.model):
         return PlainRunner(loaded.model, slots, loaded.card.context_length)
     model = llama.Llama(loaded.model, int8=int8)
-    room = kv_bytes or _room()
-    archive = Archive(folder, model.fingerprint, swap_bytes or max(_MOST, _DISK * room))
+    room = kv_bytes or kv_room()
+    archive = Archive(folder, model.fingerprint, swap_bytes or max(MOST_KV, _DISK * room))
     return PagedRunner(model, room, archive)
-
-
-def _room() -> int:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(_MOST, memory // _SHARE)

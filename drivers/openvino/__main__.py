@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 
 from drivers.engine import Announce, Engine
-from drivers.models import Store, ensure
-from drivers.models.cards import guessed
+from drivers.models import Store
+from drivers.models.cards import ensure_announced, guessed
 from drivers.options import common_options, positive, run_driver
 from llmagentos.abi.errors import ENOSYS
 
@@ -33,11 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     def load(announce: Announce) -> Engine:
-        def pulling(stage: str, done: int, total: int, unit: str) -> None:
-            share = min(done / total, 1.0) if total else None
-            announce(f"getting the model {options.model}: {stage}", share)
-
-        folder = ensure(options.model, pulling)
+        folder = ensure_announced(options.model, announce)
         announce(f"loading the model {options.model}")
         try:
             from drivers.openvino.conversion import converted

@@ -12,6 +12,7 @@ import logging
 import time
 from dataclasses import dataclass
 
+from drivers.checks import check_room, check_slot, failed
 from drivers.edge.prompt import prompt_tokens
 from drivers.edge.sequence import Sequence
 from drivers.engine import EngineStats
@@ -20,7 +21,7 @@ from drivers.openvino.pipeline import Pipeline, Request
 from drivers.openvino.prefixes import Prefixes, names_of
 from drivers.openvino.sampling import generation_config
 from llmagentos.abi.driver import ModelCard, Start, StepReport
-from llmagentos.abi.errors import EBUSY, ECONTEXT, EDRIVER, ENOENT, LLMOSError
+from llmagentos.abi.errors import ENOENT, LLMOSError
 
 log = logging.getLogger("driver")
 
@@ -82,9 +83,9 @@ class OpenVINOEngine:
         if order.model != card.name:
             raise ENOENT(f"this driver has no model {order.model!r}", hint=f"it has {card.name!r}")
         if not order.hold:
-            self._check_slot()
+            check_slot(self._active, self._slots)
         prompt = prompt_tokens(self._loaded.tokenizer, order, card.context_length)
-        self._check_room(len(prompt) + order.sampling.max_tokens)
+        check_room(len(prompt) + order.sampling.max_tokens, self._pipeline.most)
         sequence = Sequence(order, prompt, self._loaded.vocabulary)
         if sequence.finish is not None:
             # What it already has was all of it: its driver died before it could say so.
@@ -104,7 +105,7 @@ class OpenVINOEngine:
 
     def resume(self, burst: int) -> None:
         if burst in self._held:
-            self._check_slot()
+            check_slot(self._active, self._slots)
             self._wait(self._held.pop(burst))
 
     def cancel(self, burst: int) -> None:
@@ -124,7 +125,7 @@ class OpenVINOEngine:
                 self._pipeline.step()
         except Exception as error:
             log.exception("a step for %d sequences failed", len(self._running))
-            reports += self._fail_all(_failed(error))
+            reports += self._fail_all(failed(error))
         seconds = time.perf_counter() - started
         reports += [self._take(one, seconds) for one in self._running.values()]
         for report in reports:
@@ -156,7 +157,7 @@ class OpenVINOEngine:
                 request = self._pipeline.add(one.sequence.to_prefill, config)
             except Exception as error:
                 log.exception("burst %d was not accepted", burst)
-                failures.append(one.sequence.failure(_failed(error)))
+                failures.append(one.sequence.failure(failed(error)))
                 continue
             del self._waiting[burst]
             self._running[burst] = _Running(one.sequence, request, one.wants)
@@ -175,7 +176,7 @@ class OpenVINOEngine:
             problem = one.request.problem() if sequence.finish is None else None
         except Exception as error:
             log.exception("taking the tokens of burst %d failed", sequence.burst)
-            problem = _failed(error)
+            problem = failed(error)
         if problem is not None:
             return sequence.failure(problem)
         if accepted and was_reading:
@@ -201,25 +202,3 @@ class OpenVINOEngine:
         self._prefixes = Prefixes(self._pipeline.blocks)
         self._pipeline.restart()
         return failures
-
-    def _check_slot(self) -> None:
-        if self._active >= self._slots:
-            raise EBUSY(f"all {self._slots} slots are taken", hint="cancel a burst first")
-
-    def _check_room(self, tokens: int) -> None:
-        if tokens > self._pipeline.most:
-            raise ECONTEXT(
-                f"{tokens} tokens of context and answer are more than the {self._pipeline.most} "
-                f"that the driver's KV cache can hold",
-                hint="give the driver more --kv-bytes, or lower max_tokens",
-            )
-
-
-def _failed(error: Exception) -> LLMOSError:
-    if isinstance(error, LLMOSError):
-        return error
-    lines = str(error).splitlines() or [""]
-    return EDRIVER(
-        f"the engine failed: {type(error).__name__}: {lines[0]}",
-        hint="see the driver's log; out of memory: fewer --slots, or less --kv-bytes",
-    )

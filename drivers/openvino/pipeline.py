@@ -7,19 +7,16 @@ when one has failed in the middle of a step. It knows nothing about bursts.
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from drivers.checks import kv_room
 from drivers.openvino.prefixes import BLOCK
 from drivers.openvino.quiet import local_openvino
 from llmagentos.abi.errors import ECONTEXT, EDRIVER, LLMOSError
 
 _CHUNK: Final = 256
 """Tokens of prompts that one step reads, beside one for each sequence in its answer."""
-
-_MOST: Final = 4 * 1024**3
-_SHARE: Final = 4
 
 
 _ACTIVATIONS: Final = {"float32": 0, "int8": 32}
@@ -80,7 +77,7 @@ class Pipeline:
     ) -> None:
         _, genai = local_openvino()
         self.bytes_per_token = bytes_per_token
-        self.blocks = max(2, (kv_bytes or _room()) // (bytes_per_token * BLOCK))
+        self.blocks = max(2, (kv_bytes or kv_room()) // (bytes_per_token * BLOCK))
         self._file = file
         self._scheduler = genai.SchedulerConfig()
         self._scheduler.num_kv_blocks = self.blocks
@@ -139,8 +136,3 @@ def _ids(tokens: list[int]) -> Any:
     import numpy
 
     return numpy.array([tokens], dtype=numpy.int64)
-
-
-def _room() -> int:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(_MOST, memory // _SHARE)
