@@ -11,7 +11,7 @@ MODEL  := smollm2-135m-instruct
 export LLMOS_HOME ?= $(CURDIR)/.llmos
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup model run test lint types contracts unit docs bench sim crash fuzz wheel clean
+.PHONY: help setup model run test lint types contracts unit docs bench plots sim exact crash fuzz wheel clean
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,11 +55,23 @@ bench: setup     ## what a call costs, a process the scheduler, and a token the 
 	$(BIN)/python benchmarks/syscalls.py
 	$(BIN)/python benchmarks/scheduler.py
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/kv.py
+	$(BIN)/python benchmarks/through.py
+	$(BIN)/python benchmarks/agents.py
+
+plots: setup     ## measures engines and agents, and draws docs/performance
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plots]'
+	$(BIN)/python benchmarks/engine.py --json > docs/performance/engine.json
+	$(BIN)/python benchmarks/agents.py --json > docs/performance/agents.json
+	$(BIN)/python benchmarks/plot.py
 
 # Campaigns: what the tests do for a minute, for as long as you like.
 
 sim: $(READY)    ## 20,000 seeds of the simulator; SEEDS=n for others
 	$(BIN)/python -m tests.sim --seeds $(or $(SEEDS),20000) --jobs 2
+
+exact: setup     ## 64 prompts on the real model, whatever happens to them
+	$(BIN)/python -m tests.campaigns.exact
 
 crash: $(READY)  ## 200 kills of a live kernel under load; KILLS=n for others
 	$(BIN)/python -m tests.campaigns.crash --kills $(or $(KILLS),200)

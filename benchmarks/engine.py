@@ -188,13 +188,13 @@ def main() -> int:
             for name in all_engines
         }
         theirs = [of for name, of in medians.items() if name.startswith("transformers")]
-        best = [max((of[n] for of in theirs), default=float("nan")) for n in (0, 1)]
+        best = [max((of[n] for of in theirs), default=None) for n in (0, 1)]
         rows += [
             {
                 "sequences": sequences, "engine": name,
                 "prefill": round(prefill), "decode": round(decode, 1),
-                "prefill_of_best": round(prefill / best[0], 2),
-                "decode_of_best": round(decode / best[1], 2),
+                "prefill_of_best": best[0] and round(prefill / best[0], 2),
+                "decode_of_best": best[1] and round(decode / best[1], 2),
             }
             for name, (prefill, decode) in medians.items()
         ]  # fmt: skip

@@ -224,5 +224,10 @@ def _attend(
     scores = queries @ keys.transpose(-1, -2)
     if mask is not None:
         scores.add_(mask)
-    total = torch.logsumexp(scores.float(), dim=-1)
-    return scores.softmax(-1) @ values, total
+    # By hand, since softmax and logsumexp would each take the exponentials.
+    wide = scores.float()
+    top = wide.amax(-1, keepdim=True)
+    weights = wide.sub_(top).exp_()
+    total = weights.sum(-1, keepdim=True)
+    read = (weights.to(values.dtype) @ values).float().div_(total)
+    return read.to(values.dtype), total.log_().add_(top).squeeze(-1)
