@@ -149,17 +149,29 @@ class EdgeEngine:
         for sequence, _ in lost:
             self._removed(sequence.burst)
             self._runner.forget(sequence)
+        if decoding or reading:
+            reports += self._compute(decoding, reading)
+        for report in reports:
+            if report.finish is not None and (ended := self._removed(report.burst)) is not None:
+                if report.finish == "error":
+                    self._runner.forget(ended, spoiled=True)
+                else:
+                    self._runner.rest(ended)
+        self._write_snapshot()
+        return reports
+
+    def _compute(self, decoding: list[Sequence], reading: Reading) -> list[StepReport]:
+        """One forward, timed: KV that was written or read back before is nobody's computing."""
         read = sum(count for _, count in reading)
         threads = self._reading_threads if read else self._decoding_threads
-        # KV that was written or read back is nobody's computing.
         started = time.perf_counter()
         threads.begin((len(decoding), read))
-        logits = self._forward(decoding, reading) if decoding or reading else []
+        logits = self._forward(decoding, reading)
         seconds = time.perf_counter() - started
         threads.end(seconds)
         self._costs.note(len(decoding), read, seconds)
         self._runner.spent(len(decoding), read, seconds)
-        reports += [
+        reports = [
             self._take(sequence, row, decode_seconds=seconds)
             for sequence, row in zip(decoding, logits[: len(decoding)], strict=True)
         ]
@@ -169,13 +181,6 @@ class EdgeEngine:
                 continue
             self._decoding[sequence.burst] = self._waiting.pop(sequence.burst)
             reports.append(self._take(sequence, row, prefill_seconds=seconds))
-        for report in reports:
-            if report.finish is not None and (ended := self._removed(report.burst)) is not None:
-                if report.finish == "error":
-                    self._runner.forget(ended, spoiled=True)
-                else:
-                    self._runner.rest(ended)
-        self._write_snapshot()
         return reports
 
     def _write_snapshot(self) -> None:
