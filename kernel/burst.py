@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from kernel import ledger
-from llmagentos.abi.driver import ChatMessage, ChosenLogprob, Finish, Price, StepReport
+from llmagentos.abi.driver import ChatMessage, Finish, Price, StepReport
 from llmagentos.abi.errors import EPROTO
+from llmagentos.abi.logprob import ChosenLogprob
 from llmagentos.abi.manifest import Sampling
 from llmagentos.abi.process import Usage
 

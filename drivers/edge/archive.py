@@ -92,9 +92,8 @@ class Archive:
             try:
                 save_file({_KEY: content.contiguous()}, part, metadata)
                 part.rename(final)
-            except BaseException:
+            finally:
                 part.unlink(missing_ok=True)
-                raise
         except Exception as error:  # safetensors has errors of its own for a full disk
             raise ENOSPC(
                 f"KV can't be put away in {self._folder}: {error}",

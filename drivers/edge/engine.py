@@ -26,8 +26,9 @@ from drivers.edge.sampler import check_finite, choose, is_plain, logprobs
 from drivers.edge.sequence import Sequence
 from drivers.edge.threads import Threads
 from drivers.engine import EngineStats
-from llmagentos.abi.driver import ChosenLogprob, ModelCard, Start, StepReport, TokenLogprob
+from llmagentos.abi.driver import ModelCard, Start, StepReport
 from llmagentos.abi.errors import ENOENT, LLMOSError
+from llmagentos.abi.logprob import ChosenLogprob, TokenLogprob
 
 log = logging.getLogger("driver")
 

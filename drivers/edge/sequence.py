@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from drivers.edge.detokenizer import Detokenizer
-from llmagentos.abi.driver import ChosenLogprob, Finish, Start, StepReport
+from llmagentos.abi.driver import Finish, Start, StepReport
 from llmagentos.abi.errors import LLMOSError
+from llmagentos.abi.logprob import ChosenLogprob
 from llmagentos.abi.process import ErrorRecord
 
 if TYPE_CHECKING:

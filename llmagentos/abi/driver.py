@@ -45,6 +45,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from llmagentos.abi.logprob import ChosenLogprob, TokenId
 from llmagentos.abi.manifest import Place, Sampling
 from llmagentos.abi.model import MAX_COUNT, Count, Json, Model, ModelName, Name, Pid, Text
 from llmagentos.abi.process import ErrorRecord, Role, Signal
@@ -54,9 +55,6 @@ MISSED_BEATS: Final = 10
 """A driver that was silent for this many intervals is taken for dead. Generous, because a
 driver on a loaded machine may spend seconds in one prefill; a dead process is noticed at once,
 by its closed connection."""
-
-TokenId = Annotated[int, Field(ge=0, lt=2**31)]
-"""Also a number of tokens: no vocabulary and no context is larger."""
 
 Kind = Literal["edge", "cloud", "node", "tool", "host"]
 DriverState = Literal["loading", "ready", "draining", "failed"]
@@ -145,21 +143,6 @@ class Beat(Model):
         None, gt=0, le=1000, description="what it takes to read a token, measured; to make one is 1"
     )
     models: list[ModelCard] | None = None
-
-
-class TokenLogprob(Model):
-    """``logprob``: natural logarithm of the probability that the model gave to the token, before
-    penalties, grammar and temperature."""
-
-    token: TokenId
-    text: str
-    logprob: float
-
-
-class ChosenLogprob(TokenLogprob):
-    """Of a token of an answer; ``top``: the likeliest in its place."""
-
-    top: list[TokenLogprob] = Field(default_factory=list, max_length=20)
 
 
 class StepReport(Model):

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from llmagentos.abi.driver import ChosenLogprob, Finish
+from llmagentos.abi.driver import Finish
+from llmagentos.abi.logprob import ChosenLogprob
 from llmagentos.abi.manifest import Sampling
 from llmagentos.abi.model import Model, ModelName, Pid, Text
 from llmagentos.abi.process import Role, Usage
