@@ -80,7 +80,11 @@ class Host:
                 return
             # The process was given to another host and came back: what ran here is void.
             before.task.cancel()
-        work = live(self._program(assignment), _label(assignment))
+        work = live(
+            self._program(assignment),
+            _label(assignment),
+            interactive=bool(assignment.manifest.get("spec", {}).get("interactive")),
+        )
         self._agents[assignment.pid] = _Running(assignment, self._start(assignment, work))
 
     def _signal(self, order: HostSignal) -> None:

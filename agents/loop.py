@@ -48,10 +48,11 @@ class Ending:
         return cls(TERMINATED, error=errors.ECANCELED("TERM ended it").to_wire())
 
 
-async def live(program: AsyncSystem, name: str) -> None:
-    """Run the process of this session to its end. Whatever goes wrong goes wrong in here."""
+async def live(program: AsyncSystem, name: str, *, interactive: bool = False) -> None:
+    """Run the process of this session to its end. ``interactive``: that is not its first answer;
+    it goes on as long as there is mail. Whatever goes wrong goes wrong in here."""
     try:
-        ending = await _run(program)
+        ending = await _run(program, interactive)
     except _LOST as error:
         _log.debug("%s is dropped: %s", name, error)
         return
@@ -83,13 +84,33 @@ async def leave(program: AsyncSystem, name: str, ending: Ending) -> None:
         _log.debug("%s exited with %d", name, ending.code)
 
 
-async def _run(program: AsyncSystem) -> Ending:
+async def _run(program: AsyncSystem, interactive: bool) -> Ending:
     context = ReadResult.model_validate(await program.call("ctx.read")).messages
-    if context and context[-1].role == "assistant":
-        # A host that ran it before died between the answer's commit and the exit.
-        return Ending(0, context[-1].content)
-    if not any(message.role == "user" for message in context):
+    last = context[-1] if context else None
+    # It may have had its answer already: a host that ran it before has died since.
+    answer = last.content if last and last.role == "assistant" else None
+    if answer is None and not interactive and not any(m.role == "user" for m in context):
         raise errors.EINVAL("it was given no text", hint="spawn it with a text")
-    # Without messages the kernel takes the context and appends the answer in one step. It is
-    # not streamed to here: whoever watches the process gets the text from the kernel.
-    return Ending(0, (await program.generate()).text)
+    waits_first = interactive and (last is None or last.role != "user")
+    while True:
+        if answer is None and not waits_first:
+            # Without messages the kernel takes the context and appends the answer in one step. It
+            # is not streamed to here: whoever watches the process gets the text from the kernel.
+            answer = await _answered(program, interactive)
+        # What was said to it meanwhile is answered too; into its context in one step with its
+        # leaving the mailbox, so that no message is lost with a host.
+        come = await program.call("ipc.recv", append=True, block=interactive)
+        if not come["mail"]:
+            return Ending(0, answer or "")
+        answer, waits_first = None, False
+
+
+async def _answered(program: AsyncSystem, interactive: bool) -> str:
+    """INT ends an answer of an agent that is interactive, not the agent."""
+    try:
+        return (await program.generate()).text
+    except errors.ECANCELED:
+        if not interactive:
+            raise
+        await asyncio.sleep(_TERM_GRACE)
+        return ""

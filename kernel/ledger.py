@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmagentos.abi.errors import EBUDGET, EQUOTA, LLMOSError
+from llmagentos.abi.process import Budget
 
 if TYPE_CHECKING:
     from kernel.process import Process
@@ -35,6 +36,9 @@ class Account:
 
     spent: int = 0
     reserved: int = 0
+
+
+_UNUSED: Final = Account()
 
 
 def limit(process: Process, what: str) -> int | None:
@@ -129,6 +133,21 @@ def _refusal(pid: int, what: str, most: int, there: int, amount: int) -> LLMOSEr
         hint=f"start it with a higher limit for {what}",
         detail={"pid": pid, "limit": units(most), "left": units(there), "needs": units(amount)},
     )
+
+
+def budgets(process: Process) -> dict[str, Budget]:
+    """What is limited for it, or was used, as people read it."""
+    found = {}
+    for what in (*SPENT, *HELD):
+        account, most = process.accounts.get(what, _UNUSED), limit(process, what)
+        if most is not None or account.spent or account.reserved:
+            unit = MONEY if what == "money" else 1
+            found[what] = Budget(
+                spent=account.spent / unit,
+                reserved=account.reserved / unit,
+                limit=most if most is None else most / unit,
+            )
+    return found
 
 
 def price(per_million: float, tokens: int) -> int:

@@ -7,17 +7,19 @@ write to whom.
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from kernel import lifecycle
+from kernel import context, lifecycle
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.process import Process
 from kernel.topics import ENOUGH, Topics, TopicStore
 from llmagentos.abi.calls import ipc
-from llmagentos.abi.errors import EBUSY, ESRCH, ETIMEOUT
+from llmagentos.abi.errors import EBUSY, ECONTEXT, ESRCH, ETIMEOUT
+from llmagentos.abi.model import Json
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -44,13 +46,20 @@ class MailStore(TopicStore, Protocol):
         """All that is in a mailbox."""
 
 
+class Wish(NamedTuple):
+    """So many letters at most; into the reader's context, with ``append``."""
+
+    limit: int
+    append: bool
+
+
 @dataclass(slots=True)
 class Box:
-    """``readers``: parked ``ipc.recv`` calls, and how many letters each takes. ``senders``: parked
+    """``readers``: parked ``ipc.recv`` calls, and what each wants. ``senders``: parked
     ``ipc.send`` calls, and what each brings. Both oldest first."""
 
     length: int = 0
-    readers: OrderedDict[Call, int] = field(default_factory=OrderedDict)
+    readers: OrderedDict[Call, Wish] = field(default_factory=OrderedDict)
     senders: OrderedDict[Call, Letter] = field(default_factory=OrderedDict)
 
 
@@ -99,16 +108,17 @@ class Mail:
         return DEFERRED
 
     def recv(
-        self, call: Call, limit: int, block: bool, timeout: float | None
+        self, call: Call, wish: Wish, block: bool, timeout: float | None
     ) -> ipc.RecvResult | Deferred:
-        """Out of the caller's mailbox. If it is empty, wait for mail."""
+        """Out of the caller's mailbox. If it is empty, wait for mail. Raises ``ECONTEXT`` if the
+        context has no room for what is to be appended."""
         box = self._box(call.process)
         if box.length:
-            return self._take(call.process, box, limit)
+            return self._take(call.process, box, wish)
         nothing = ipc.RecvResult(mail=[], left=0)
         if not block:
             return nothing
-        box.readers[call] = limit
+        box.readers[call] = wish
         call.waits, call.on_close = "mail", partial(_forget, box.readers, call)
         if timeout is not None:
             calls = self._kernel.calls
@@ -145,14 +155,25 @@ class Mail:
     def _serve(self, process: Process, box: Box) -> None:
         """Something has come: give it to whoever has waited longest."""
         if box.length and box.readers:
-            call, limit = next(iter(box.readers.items()))
-            self._kernel.calls.complete(call, self._take(process, box, limit))
+            call, wish = next(iter(box.readers.items()))
+            try:
+                taken = self._take(process, box, wish)
+            except ECONTEXT as error:
+                self._kernel.calls.refuse(call, error)
+            else:
+                self._kernel.calls.complete(call, taken)
 
-    def _take(self, process: Process, box: Box, limit: int) -> ipc.RecvResult:
-        mail = self._kernel.services.mail.take(process.pid, limit, ENOUGH)
+    def _take(self, process: Process, box: Box, wish: Wish) -> ipc.RecvResult:
+        if wish.append:
+            # What comes is not known yet, so there must be room for the most there can be.
+            most = min(wish.limit, box.length)
+            context.check_room(process.head, most, most * ipc.MAX_MAIL)
+        mail = self._kernel.services.mail.take(process.pid, wish.limit, ENOUGH)
         box.length -= len(mail)
         for one in mail:
             lifecycle.label(self._kernel, process, one.labels, f"mail of process {one.sender}")
+            if wish.append:
+                self._kernel.append(process, "user", _as_text(one.body))
         self._admit(process, box)
         return ipc.RecvResult(mail=mail, left=box.length)
 
@@ -162,6 +183,10 @@ class Mail:
             call, letter = next(iter(box.senders.items()))
             id = self._put(process, box, letter)
             self._kernel.calls.complete(call, ipc.SendResult(id=id))
+
+
+def _as_text(body: Json) -> str:
+    return body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
 
 
 def ended(pid: int) -> ESRCH:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kernel.calls import Call, Deferred
-from kernel.mail import ended
+from kernel.mail import Wish, ended
 from llmagentos.abi.calls.ipc import (
     MAX_MAIL,
     PublishArgs,
@@ -34,7 +34,7 @@ def send(kernel: Machine, call: Call, args: SendArgs) -> SendResult | Deferred:
 
 
 def recv(kernel: Machine, call: Call, args: RecvArgs) -> RecvResult | Deferred:
-    return kernel.mail.recv(call, args.limit, args.block, args.timeout)
+    return kernel.mail.recv(call, Wish(args.limit, args.append), args.block, args.timeout)
 
 
 def publish(kernel: Machine, call: Call, args: PublishArgs) -> PublishResult:

@@ -217,7 +217,7 @@ def limits(kernel: Machine, call: Call, args: LimitsArgs) -> LimitsResult:
 
 def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
     root = _target(kernel, call, args.tree)
-    found = [process for process in kernel.table.tree(root) if process.pid > args.after]
+    found = [process for process in _listed(kernel, root, args.pids) if process.pid > args.after]
     found.sort(key=lambda process: process.pid)
     kv = kernel.registry.kv
     rows = [process.info(kv(process.pid)) for process in found[: args.limit]]
@@ -227,6 +227,18 @@ def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
         processes=[brief(row) for row in sorted(rows, key=lambda row: row.pid)],
         next=found[args.limit - 1].pid if len(found) > args.limit else None,
     )
+
+
+def _listed(kernel: Machine, root: Process, pids: list[int] | None) -> list[Process]:
+    tree = kernel.table.tree(root)
+    if pids is None:
+        return tree
+    wanted = set(pids)
+    if root.pid == INIT:
+        # All there are: no need to look at each of them for a few.
+        found = map(kernel.table.find, wanted)
+        return [process for process in found if process is not None]
+    return [process for process in tree if process.pid in wanted]
 
 
 def info(kernel: Machine, call: Call, args: InfoArgs) -> ProcessDetail:
@@ -247,6 +259,9 @@ def info(kernel: Machine, call: Call, args: InfoArgs) -> ProcessDetail:
             for step in process.history
         ],
         spec=process.manifest.model_dump(mode="json") if process.manifest else None,
+        ledger=ledger.budgets(process),
+        checkpoints=list(process.checkpoints),
+        mailbox=kernel.mail.length(process),
     )
 
 

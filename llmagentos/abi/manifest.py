@@ -133,6 +133,9 @@ class AgentSpec(Model):
     schedule: Schedule = Schedule()
     restart: Restart = Restart()
     context: ContextRule = ContextRule()
+    interactive: bool = Field(
+        False, description="when it has answered, it waits for mail, and answers that"
+    )
 
     @field_validator("model")
     @classmethod

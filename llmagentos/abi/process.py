@@ -145,6 +145,15 @@ class Placement(Model):
     time: float
 
 
+class Budget(Model):
+    """One resource of a process, what its descendants use of it included. Money in currency units;
+    the others are counts. ``limit``: its own; None: not limited here."""
+
+    spent: float = 0
+    reserved: float = Field(0, description="set aside for what is going on")
+    limit: float | None = None
+
+
 class ProcessDetail(Model):
     """All that ``proc.info`` tells of one process."""
 
@@ -154,3 +163,8 @@ class ProcessDetail(Model):
         default_factory=list, description="its last transitions: time, from, to, why"
     )
     spec: dict[str, Any] | None = Field(None, description="its manifest, defaults filled in")
+    ledger: dict[str, Budget] = Field(
+        default_factory=dict, description="what is limited, or was used, by the limit's name"
+    )
+    checkpoints: list[str] = Field(default_factory=list, description="of its context, oldest first")
+    mailbox: int = Field(0, description="messages that wait in it")

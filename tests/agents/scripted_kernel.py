@@ -81,21 +81,24 @@ class ScriptedKernel:
         self.tell("welcome", boot=boot, beat_interval=0.1)
         return registration.body
 
-    def assign(self, pid: int, session: str = "", name: str = "summarise") -> None:
+    def assign(self, pid: int, session: str = "", name: str = "summarise", **spec: Any) -> None:
         session = session or f"session-{pid}"
-        self.tell("assign", pid=pid, name=name, session=session, manifest={})
+        self.tell("assign", pid=pid, name=name, session=session, manifest={"spec": spec})
 
     def signal(self, pid: int, signal: str) -> None:
         self.tell("signal", pid=pid, signal=signal)
 
     def call(self, name: str, within: int = PATIENCE) -> Call:
-        """The next syscall, which must be this one."""
+        """The next syscall, which must be this one. A look into the mailbox finds nothing."""
         while True:
             assert self._syscalls.poll(within), f"nobody called {name}"
             route, *frames = self._syscalls.recv_multipart()
-            if frames != PROBE:
+            if frames == PROBE:
+                continue
+            call = Call(route, wire.decode(frames))
+            if call.name == name or call.name != "ipc.recv":
                 break
-        call = Call(route, wire.decode(frames))
+            self.answer(call, mail=[], left=0)
         assert call.name == name, f"waiting for {name}, {call.name} was called"
         return call
 
@@ -127,6 +130,14 @@ class ScriptedKernel:
         ]
         self.answer(call, messages=messages, tokens=0)
         return call
+
+    def mail(self, call: Call, *bodies: str) -> None:
+        """Answer an ``ipc.recv``."""
+        mail = [
+            {"id": number, "sender": 1, "body": body, "labels": [], "time": 1.0}
+            for number, body in enumerate(bodies, 1)
+        ]
+        self.answer(call, mail=mail, left=0)
 
     def generated(self, call: Call, text: str, finish: str = "stop") -> None:
         """Answer a ``llm.generate``."""

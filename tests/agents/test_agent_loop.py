@@ -101,3 +101,43 @@ def test_does_one_agents_failure_leave_the_others_alone(
     _, log = host.communicate(timeout=10)
     assert "Traceback" in log
     assert "summarise (pid 8)" in log
+
+
+def test_is_mail_that_came_while_it_answered_answered_too(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    shared_kernel.assign(pid)
+    shared_kernel.context(*PROMPT)
+    shared_kernel.generated(shared_kernel.call("llm.generate"), "Short.")
+    look = shared_kernel.call("ipc.recv")
+    assert look.args == {"append": True, "block": False}
+    shared_kernel.mail(look, "And shorter?")
+    shared_kernel.generated(shared_kernel.call("llm.generate"), "S.")
+    assert shared_kernel.call("proc.exit").args["answer"] == "S."
+
+
+@pytest.mark.parametrize("context", [(("system", "Help."),), (*PROMPT, ("assistant", "Before."))])
+def test_does_an_interactive_agent_wait_for_mail_when_it_owes_no_answer(
+    shared_kernel: ScriptedKernel, pid: int, context: tuple[tuple[str, str], ...]
+) -> None:
+    shared_kernel.assign(pid, interactive=True)
+    shared_kernel.context(*context)
+    look = shared_kernel.call("ipc.recv")
+    assert look.args == {"append": True, "block": True}
+    shared_kernel.mail(look, "Hello")
+    shared_kernel.generated(shared_kernel.call("llm.generate"), "Hello yourself.")
+    shared_kernel.call("ipc.recv")
+    shared_kernel.signal(pid, "TERM")
+    assert shared_kernel.call("proc.exit").args["code"] == 143
+
+
+def test_does_int_end_an_interactive_agents_answer_only(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    shared_kernel.assign(pid, interactive=True)
+    shared_kernel.context(*PROMPT)
+    shared_kernel.fail(shared_kernel.call("llm.generate"), "ECANCELED")
+    shared_kernel.mail(shared_kernel.call("ipc.recv"), "Never mind. Hello?")
+    shared_kernel.generated(shared_kernel.call("llm.generate"), "Hello.")
+    shared_kernel.call("ipc.recv")
+    shared_kernel.signal(pid, "KILL")

@@ -13,6 +13,7 @@ from llmagentos.abi.manifest import DEFAULT_MODEL, Manifest
 
 FOLDER = Path(__file__).parents[2] / "manifests"
 NAMES = ("codegen", "dialogue", "summarise", "translate")
+"""Those that answer once; ``assistant`` goes on."""
 
 
 def document(name: str) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def document(name: str) -> dict[str, Any]:
 
 
 def test_are_these_all_that_there_are() -> None:
-    assert {file.stem for file in FOLDER.glob("*.yaml")} == set(NAMES)
+    assert {file.stem for file in FOLDER.glob("*.yaml")} == {*NAMES, "assistant"}
     assert {file.stem for file in (FOLDER / "samples").iterdir()} == set(NAMES)
 
 
@@ -39,6 +40,13 @@ def test_is_the_manifest_valid_and_bounded(name: str) -> None:
     assert limits.tokens > sampling.max_tokens
     assert limits.turns is not None
     assert limits.wall is not None
+
+
+def test_does_the_assistant_wait_for_more_and_is_it_bounded() -> None:
+    manifest = Manifest.model_validate(document("assistant"))
+    assert manifest.spec.interactive
+    assert manifest.spec.limits.tokens is not None
+    assert manifest.spec.limits.turns is not None
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -390,3 +390,40 @@ def test_does_no_event_tell_what_was_sent(rig: Rig, ann: Program, bob: Program) 
     sent = [event for event in rig.events if event["type"] == "ipc.sent"]
     assert [(event["pid"], event["data"]["to"]) for event in sent] == [(ann.pid, bob.pid)]
     assert "secret" not in str(rig.events)
+
+
+# -- mail that goes into the context -----------------------------------------------------------
+
+
+def said(program: Program) -> list[tuple[str, str]]:
+    found = program.call("ctx.read")["messages"]
+    return [(message["role"], message["content"]) for message in found]
+
+
+def test_is_mail_in_the_context_when_it_leaves_the_mailbox(ann: Program, bob: Program) -> None:
+    post(ann, bob, "now")
+    post(ann, bob, {"n": 1})
+    assert len(bob.call("ipc.recv", append=True, limit=9)["mail"]) == 2
+    assert said(bob) == [("user", "now"), ("user", '{"n": 1}')]
+    assert read(bob) == []
+
+
+def test_is_mail_that_is_waited_for_in_the_context_too(ann: Program, bob: Program) -> None:
+    call = bob.start("ipc.recv", append=True)
+    post(ann, bob, "later")
+    assert bodies(bob.result(call)) == ["later"]
+    assert said(bob) == [("user", "later")]
+
+
+def test_does_mail_stay_where_it_is_if_the_context_is_full(
+    ann: Program, bob: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kernel.context._MOST_BYTES", MAX_MAIL)
+    bob.call("ctx.append", messages=[{"role": "user", "content": "something"}])
+    waiting = bob.start("ipc.recv", append=True)
+    post(ann, bob, "one too many")
+    refused = bob.reply(waiting)
+    assert refused is not None
+    assert refused["error"]["code"] == "ECONTEXT"
+    assert said(bob) == [("user", "something")]
+    assert read(bob) == ["one too many"]

@@ -1,5 +1,7 @@
 """How processes begin, are signalled, end and are collected."""
 
+from typing import Any
+
 import pytest
 
 from kernel.process import IllegalTransition
@@ -265,6 +267,33 @@ def test_does_an_illegal_transition_tell_the_whole_story(rig: Rig) -> None:
     host.act(pid, "proc.exit")
     with pytest.raises(IllegalTransition, match=r"(?s)from ZOMBIE to RUNNING.*NEW -> READY.*exit"):
         process.go("RUNNING", None, rig.now, "a test wants it")
+
+
+def test_are_only_the_processes_listed_that_were_asked_for(rig: Rig) -> None:
+    rig.host()
+    one, two, three = (rig.spawn() for _ in range(3))
+    rig.spawn()
+
+    def listed(**args: Any) -> list[int]:
+        return [row["pid"] for row in rig.call("proc.list", **args)["processes"]]
+
+    assert listed(pids=[three, one, 9999]) == [one, three]
+    assert listed(pids=[one, two], tree=two) == [two]
+    assert listed(pids=[]) == []
+
+
+def test_does_info_tell_budgets_checkpoints_and_mail(rig: Rig) -> None:
+    host = rig.host()
+    pid = rig.spawn(agent(limits={"tokens": 100, "money": 0.5}))
+    host.act(pid, "ctx.checkpoint", name="before")
+    rig.call("ipc.send", pid=pid, body="hello")
+    told = rig.call("proc.info", pid=pid)
+    assert told["checkpoints"] == ["before"]
+    assert told["mailbox"] == 1
+    assert told["ledger"] == {
+        "tokens": {"spent": 0, "reserved": 0, "limit": 100},
+        "money": {"spent": 0, "reserved": 0, "limit": 0.5},
+    }
 
 
 def _said(text: str) -> dict[str, str]:

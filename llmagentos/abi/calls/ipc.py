@@ -40,9 +40,13 @@ class SendResult(Model):
 
 
 class RecvArgs(Model):
+    """With ``append`` the mail is in the caller's context when the call returns, so that none is
+    lost if whoever runs it dies in between: one user message each, what is no text as JSON."""
+
     limit: int = Field(1, ge=1, le=100)
     block: bool = Field(True, description="wait for mail when there is none")
     timeout: Duration | None = Field(None, description="of waiting; default: for ever")
+    append: bool = Field(False, description="put it into the caller's context")
 
 
 class RecvResult(Model):

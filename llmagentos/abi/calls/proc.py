@@ -88,6 +88,9 @@ class ListArgs(Model):
     """Pages, by pid. ``history`` comes with the first page."""
 
     tree: Pid | None = Field(None, description="only this process and its descendants")
+    pids: list[Pid] | None = Field(
+        None, max_length=2000, description="of those, only these; who is missing was collected"
+    )
     history: Count = Field(0, le=10_000, description="so many collected processes as well")
     after: Count = 0
     limit: int = Field(1000, ge=1, le=2000)
