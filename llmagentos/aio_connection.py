@@ -66,6 +66,11 @@ class AsyncConnection:
         for task in self._tasks:
             task.add_done_callback(self._ended)
 
+    @property
+    def up(self) -> bool:
+        """Whether there is a kernel at the other end just now."""
+        return self._up
+
     def open(
         self, name: str, args: Mapping[str, Any], session: str, buffers: Sequence[bytes] = ()
     ) -> AsyncStream:

@@ -1,0 +1,74 @@
+"""Signals from the screen: to one process, to those that are marked, to a tree.
+
+Views that show processes share it. It knows nothing about how they are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from shell.tui.dialogs import Choice
+
+if TYPE_CHECKING:
+    from llmagentos.abi.process import ProcessInfo
+    from shell.tui.app import ShellApp
+
+_MENU: Final = {
+    "TERM": "TERM       ask it to end",
+    "TERM tree": "TERM tree  ask it and all its descendants to end",
+    "KILL": "KILL       end it at once",
+    "KILL tree": "KILL tree  end it and all its descendants at once",
+    "INT": "INT        cancel what it is doing",
+    "STOP": "STOP       hold it between two tokens",
+    "STOP tree": "STOP tree  hold it and all its descendants",
+    "CONT": "CONT       let it go on",
+    "CONT tree": "CONT tree  let it and all its descendants go on",
+}
+
+
+def choose(app: ShellApp, processes: Sequence[ProcessInfo], then: Callable[[], None]) -> None:
+    """Ask for a signal and send it; ``then`` when that is done."""
+
+    def chosen(choice: str | None) -> None:
+        if choice:
+            name, _, tree = choice.partition(" ")
+            send(app, processes, name, tree=bool(tree), then=then)
+
+    app.push_screen(Choice(f"Which signal to {_named(processes)}?", _MENU), chosen)
+
+
+def send(
+    app: ShellApp,
+    processes: Sequence[ProcessInfo],
+    signal: str,
+    *,
+    tree: bool = False,
+    then: Callable[[], None] = lambda: None,
+) -> None:
+    async def do() -> str:
+        signalled: set[int] = set()
+        for process in processes:
+            if process.pid in signalled:
+                continue  # in the tree of another one
+            sent = await app.link.call("proc.kill", pid=process.pid, signal=signal, tree=tree)
+            signalled.update(sent["signalled"])
+        then()
+        return f"{signal} was sent to {len(signalled)} process{'es' if len(signalled) != 1 else ''}"
+
+    app.act(do)
+
+
+def hold(app: ShellApp, processes: Sequence[ProcessInfo]) -> None:
+    """Stop those that go on; if none does, let them all go on."""
+    going = [process for process in processes if process.state not in ("STOPPED", "ZOMBIE")]
+    if going:
+        send(app, going, "STOP")
+    else:
+        send(app, [process for process in processes if process.state == "STOPPED"], "CONT")
+
+
+def _named(processes: Sequence[ProcessInfo]) -> str:
+    if len(processes) == 1:
+        return f"{processes[0].name} (pid {processes[0].pid})"
+    return f"{len(processes)} processes"
