@@ -94,6 +94,7 @@ class AsyncSystem:
         model: str | None = None,
         sampling: Mapping[str, Any] | Model | None = None,
         limits: Mapping[str, Any] | Limits | None = None,
+        placement: Mapping[str, Any] | Model | None = None,
         attach: bool = False,
     ) -> AsyncAgent:
         """Start an agent. ``manifest`` is a manifest's name, a path to one, or a dict.
@@ -109,6 +110,7 @@ class AsyncSystem:
             model=model,
             sampling=sampling,
             limits=limits,
+            placement=placement,
             attach=attach,
         )
         return AsyncAgent(self, result["pid"], result["name"], result.get("notices", []))

@@ -186,11 +186,16 @@ class AsyncStream:
 
     async def __aiter__(self) -> AsyncIterator[str]:
         """The text. An answer that had to be made anew starts again, on a new line."""
+        async for piece in self.pieces():
+            yield f"\n{piece.text}" if piece.anew else piece.text
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        """The parts of the answer; ends when the reply has come."""
         try:
             while self._reply is None:
                 item = await self.inbox.get()
                 if isinstance(item, Piece):
-                    yield f"\n{item.text}" if item.anew else item.text
+                    yield item
                 else:
                     self._reply = item
         except (asyncio.CancelledError, GeneratorExit):

@@ -129,6 +129,7 @@ class System:
         model: str | None = None,
         sampling: Mapping[str, Any] | Model | None = None,
         limits: Mapping[str, Any] | Limits | None = None,
+        placement: Mapping[str, Any] | Model | None = None,
         attach: bool = False,
     ) -> Agent:
         """Start an agent. ``manifest`` is a manifest's name, a path to one, or a dict.
@@ -143,6 +144,7 @@ class System:
             model=model,
             sampling=sampling,
             limits=limits,
+            placement=placement,
             attach=attach,
         )
         return Agent(self, result["pid"], result["name"], result.get("notices", []))

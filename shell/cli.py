@@ -69,12 +69,16 @@ class _Commands(click.Group):
     no_args_is_help=False,
     invoke_without_command=True,
 )
+@click.option("--read-only", is_flag=True, help="A screen that shows, and changes nothing.")
+@click.option("--theme", default="", metavar="NAME", help="The screen's colours.")
+@click.option("--screenshot", default="", metavar="FILE", help="The screen as an SVG file.")
 @click.version_option(__version__, prog_name="llmos", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(ctx: click.Context) -> None:
+def cli(ctx: click.Context, read_only: bool, theme: str, screenshot: str) -> int:
     """LLMAgentOS: an operating system for LLM agents.
 
     \b
+    llmos                              everything on one screen; starts the system
     llmos up --detach                  start the system
     llmos run summarise < letter.txt   run an agent on a text
     llmos ps                           what runs
@@ -85,8 +89,17 @@ def cli(ctx: click.Context) -> None:
     Exit codes: 0 ok, 1 the agent failed, 2 usage, 3 the system is not up, 4 denied or over a
     limit.
     """
-    if ctx.invoked_subcommand is None:
+    if ctx.invoked_subcommand is not None:
+        if read_only or theme or screenshot:
+            raise click.UsageError("--read-only, --theme and --screenshot are for the screen alone")
+        return 0
+    from shell.screen import can_open, open_screen
+
+    if not (can_open() or read_only or theme or screenshot):
+        # Into a pipe: there is nothing to show a screen on.
         click.echo(ctx.get_help())
+        return 0
+    return open_screen(read_only=read_only, theme=theme, screenshot=screenshot)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -55,6 +55,8 @@ def _manifest(kernel: Machine, args: SpawnArgs) -> Manifest:
         spec = spec.model_copy(update={"model": args.model})
     if args.sampling is not None:
         spec = spec.model_copy(update={"sampling": args.sampling.over(spec.sampling)})
+    if args.placement is not None:
+        spec = spec.model_copy(update={"placement": args.placement})
     return manifest.model_copy(update={"spec": spec})
 
 

@@ -136,6 +136,9 @@ ACTIONS: Final = (
     Action("run", _L, "f5,ctrl+r", "Run", "Start it as it is filled in here.",
            "llmos run MANIFEST TEXT --detach", ("proc.spawn",), footer=True),
     Action("back", _L, "escape", "Back", "Start nothing.", "llmos ps", footer=True),
+    # -- the first start -----------------------------------------------------------------------
+    Action("skip", "start", "escape,enter", "Processes", "Show what runs, without waiting.",
+           "llmos ps", footer=True),
     # -- approvals -----------------------------------------------------------------------------
     Action("decide('once')", "approvals", "y,enter", "Allow once",
            "Let this call go on, with these arguments only.", "llmos approvals approve ID",

@@ -61,7 +61,8 @@ class Palette(Provider):
 
 
 class ShellApp(App[int]):
-    """``first``: the view to begin with. ``settings``: what a person has set."""
+    """``first``: the view to begin with. ``settings``: what a person has set. ``fresh``: the system
+    is only just coming up."""
 
     TITLE = "llmos"
     CSS_PATH = "shell.tcss"
@@ -70,9 +71,12 @@ class ShellApp(App[int]):
     ENABLE_COMMAND_PALETTE = True
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {}
 
-    def __init__(self, link: Link, settings: Settings, *, first: str = "processes") -> None:
+    def __init__(
+        self, link: Link, settings: Settings, *, first: str = "processes", fresh: bool = False
+    ) -> None:
         super().__init__()
         self._first = first
+        self._fresh = fresh
         self.link = link
         self.board = Board()
         self.feed = Feed(link, self.board)
@@ -92,6 +96,10 @@ class ShellApp(App[int]):
         self.theme = theme
         self.set_keymap(self._settings.keys)
         self.switch_mode(self._first)
+        if self._fresh:
+            from shell.tui.views.start import StartView
+
+            self.push_screen(StartView())
         self.run_worker(self._look(), exit_on_error=False, group="look")
 
     async def on_unmount(self) -> None:
@@ -165,12 +173,20 @@ class ShellApp(App[int]):
     def action_view(self, name: str) -> None:
         self.go(name)
 
-    def open_agent(self, pid: int) -> None:
-        """All about one process."""
+    def action_filter(self) -> None:
+        if isinstance(self.screen, View):
+            self.screen.filter_line()
+
+    def action_command(self) -> None:
+        if isinstance(self.screen, View):
+            self.screen.ask(":")
+
+    def open_agent(self, pid: int, *, talk: bool = False) -> None:
+        """All about one process. ``talk``: ready to write to it."""
         from shell.tui.views.agent import AgentView
 
         self.go("processes")
-        self.push_screen(AgentView(pid))
+        self.push_screen(AgentView(pid, talk=talk))
 
     def action_help(self) -> None:
         from shell.tui.help import Help
@@ -274,8 +290,7 @@ def _doing(view: View, action: Action) -> Callable[[], Awaitable[None]]:
         if why := view.app.refusal(action, view.target()):
             view.app.notify(why, severity="warning", markup=False)
             return
-        on_view = action.where != ANYWHERE or action.name in ("filter", "command")
-        await view.app.run_action(action.name, view if on_view else view.app)
+        await view.app.run_action(action.name, view.app if action.where == ANYWHERE else view)
 
     return do
 

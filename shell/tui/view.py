@@ -52,7 +52,8 @@ class View(Screen[Any]):
 
     def compose(self) -> ComposeResult:
         yield Meters()
-        yield Tabs(*(Tab(title, id=name) for name, title in VIEWS.items()), id="views")
+        tabs = (Tab(title, id=name) for name, title in VIEWS.items())
+        yield Tabs(*tabs, active=self._tab, id="views")
         yield from self.body()
         yield Input(id="line", classes="hidden", select_on_focus=False)
         yield Footer(show_command_palette=False, compact=True)
@@ -79,12 +80,10 @@ class View(Screen[Any]):
             self.refresh_bindings()
 
     def on_mount(self) -> None:
-        self.query_one("#views", Tabs).active = self.NAME if self.NAME in VIEWS else ""
         self.focus_body()
 
     def on_screen_resume(self) -> None:
-        if self.NAME in VIEWS:
-            self.query_one("#views", Tabs).active = self.NAME
+        self.query_one("#views", Tabs).active = self._tab
         self.tick(Change(None, (), vitals=True))
 
     def focus_body(self) -> None:
@@ -97,8 +96,13 @@ class View(Screen[Any]):
     def _tab_chosen(self, event: Tabs.TabActivated) -> None:
         event.stop()
         name = event.tab.id if event.tab else None
-        if name and name != self.NAME and self.is_current:
+        if name and name != self._tab and self.is_current:
             self.app.go(name)
+
+    @property
+    def _tab(self) -> str:
+        """Where it stands in the row of views."""
+        return self.NAME if self.NAME in VIEWS else "processes"
 
     # -- the line for a filter or a command ----------------------------------------------------
 
@@ -147,12 +151,9 @@ class View(Screen[Any]):
             self.live(Change(None, (), vitals=False))
         self.close_line()
 
-    def action_filter(self) -> None:
+    def filter_line(self) -> None:
         if self.FILTERED:
             self.ask("/", self.filter)
-
-    def action_command(self) -> None:
-        self.ask(":")
 
     # -- what may be done ----------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from llmagentos.abi.manifest import Capabilities, Sampling
+from llmagentos.abi.manifest import Capabilities, PlacementRule, Sampling
 from llmagentos.abi.model import Count, Duration, Model, ModelName, Name, Pid, Text
 from llmagentos.abi.process import ExitRecord, Limits, ProcessDetail, ProcessInfo, Signal
 
@@ -24,6 +24,9 @@ class SpawnArgs(Model):
     model: ModelName | None = Field(None, description="instead of the manifest's model")
     sampling: Sampling | None = Field(None, description="instead of the manifest's sampling")
     limits: Limits | None = Field(None, description="lowers the manifest's limits")
+    placement: PlacementRule | None = Field(
+        None, description="instead of the manifest's placement"
+    )
     attach: bool = Field(False, description="end it when the caller's connection ends")
 
     @model_validator(mode="after")

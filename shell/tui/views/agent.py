@@ -1,0 +1,327 @@
+"""One process: the conversation with it, and all that is known of it.
+
+It knows how to follow a process; how its messages and facts look is for others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final
+
+from textual import on
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.widget import Widget
+from textual.widgets import Input, Static, TabbedContent, TabPane
+
+from llmagentos.abi.calls.cap import ListResult
+from llmagentos.abi.calls.ctx import ContextMessage, ReadResult
+from llmagentos.abi.errors import LLMOSError
+from llmagentos.abi.process import ProcessDetail, ProcessInfo
+from shell.terminal import printable
+from shell.tui import facts, signals
+from shell.tui.conversation import MOST, Conversation
+from shell.tui.dialogs import Choice, Question
+from shell.tui.feed import Change
+from shell.tui.table import Column, LiveTable
+from shell.tui.view import View, bound
+
+_PANES: Final = {
+    "talk": "Conversation",
+    "context": "Context",
+    "budget": "Budget",
+    "rights": "Rights",
+    "family": "Family",
+    "history": "History",
+    "manifest": "Manifest",
+}
+_CONTEXT: Final = (
+    Column("id", "ID", 6, right=True),
+    Column("role", "ROLE", 9),
+    Column("tokens", "≈TOKENS", 7, right=True),
+    Column("time", "TIME", 8, 1),
+    Column("text", "TEXT", 20, grow=True),
+)
+_AGAIN: Final = 1.0
+"""Seconds between two tries to follow it, and between two looks at what changes by itself."""
+
+
+class AgentView(View):
+    NAME = "agent"
+    FILTERED = False
+    BINDINGS: ClassVar[list[BindingType]] = bound("agent")
+    DEFAULT_CSS = """
+    AgentView #who { height: 1; padding: 0 1; background: $boost; text-wrap: nowrap; }
+    AgentView TabbedContent { height: 1fr; }
+    AgentView TabPane { padding: 0; }
+    AgentView #say { border: round $panel; height: 3; margin: 0; }
+    AgentView #say:focus { border: round $primary; }
+    AgentView .facts { padding: 0 1; }
+    """
+
+    def __init__(self, pid: int, *, talk: bool = False) -> None:
+        super().__init__()
+        self.pid = pid
+        self._talk = talk
+        self._detail: ProcessDetail | None = None
+        self._messages: list[ContextMessage] = []
+        self._tokens = 0
+        self._stale = asyncio.Event()
+        self._looked = 0.0
+
+    def body(self) -> Iterable[Widget]:
+        yield Static(f"pid {self.pid}", id="who")
+        with TabbedContent(id="panes"):
+            with TabPane(_PANES["talk"], id="talk"):
+                yield Conversation(id="conversation")
+                yield Input(placeholder="Write to it; Enter sends, Esc leaves the line", id="say")
+            with TabPane(_PANES["context"], id="context"):
+                yield LiveTable(*_CONTEXT, id="messages")
+            for name in ("budget", "rights", "family", "history", "manifest"):
+                with TabPane(_PANES[name], id=name), VerticalScroll():
+                    yield Static(id=f"{name}-facts", classes="facts", markup=False)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.run_worker(self._follow(), exit_on_error=False, group="follow")
+        self.run_worker(self._look(), exit_on_error=False, group="look")
+
+    def focus_body(self) -> None:
+        if self._talk:
+            self.query_one("#say").focus()
+        elif self._pane == "talk":
+            self.query_one(Conversation).focus()
+        else:
+            pane = self.query_one(f"#{self._pane}", TabPane)
+            for widget in pane.query("LiveTable, VerticalScroll"):
+                widget.focus()
+                break
+
+    @property
+    def _pane(self) -> str:
+        return self.query_one("#panes", TabbedContent).active or "talk"
+
+    def target(self) -> int | None:
+        return self.pid
+
+    def live(self, change: Change) -> None:
+        old = time.monotonic() - self._looked > _AGAIN
+        if change.pids is None or self.pid in change.pids or (old and self._pane == "budget"):
+            self._stale.set()
+
+    # -- following it --------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Read it anew whenever something has happened to it."""
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            self._looked = time.monotonic()
+            try:
+                await self._read()
+            except LLMOSError as error:
+                self._who(error.message)
+            except Exception as error:
+                self.app.fault(error)
+            await asyncio.sleep(0.2)
+
+    async def _read(self) -> None:
+        call = self.app.link.call
+        self._detail = ProcessDetail.model_validate(await call("proc.info", pid=self.pid))
+        read = ReadResult.model_validate(await call("ctx.read", pid=self.pid, last=MOST))
+        self._messages, self._tokens = read.messages, read.tokens
+        process = self._detail.process
+        await self.query_one(Conversation).show(read.messages)
+        self.query_one(Conversation).note(facts.ending(process))
+        self._who(facts.headline(process, self.app.colour_of))
+        await self._show_pane()
+        self.refresh_bindings()
+
+    def _who(self, words: Any) -> None:
+        self.query_one("#who", Static).update(words)
+
+    async def _show_pane(self) -> None:
+        detail, name = self._detail, self._pane
+        if detail is None or name == "talk":
+            return
+        if name == "context":
+            self.query_one("#messages", LiveTable).show(
+                facts.context_rows(self._messages, self._tokens)
+            )
+            return
+        shown: Any
+        if name == "budget":
+            shown = facts.budget(detail)
+        elif name == "rights":
+            found = await self.app.link.call("cap.list", pid=self.pid)
+            shown = facts.rights(ListResult.model_validate(found), detail.process)
+        elif name == "family":
+            shown = facts.family(detail, self.app.board.find)
+        elif name == "history":
+            shown = facts.history(detail, self.app.colour_of)
+        else:
+            shown = facts.manifest(detail.spec)
+        self.query_one(f"#{name}-facts", Static).update(shown)
+
+    async def _follow(self) -> None:
+        """Its answers, as they are made, until it has ended."""
+        conversation = self.query_one(Conversation)
+        while True:
+            try:
+                answer = self.app.link.open("proc.wait", pid=self.pid, stream=True, reap=False)
+                burst = 0
+                async for piece in answer.pieces():
+                    if piece.burst != burst and burst:
+                        await self._read()
+                    await conversation.hear(piece.text, anew=piece.anew or piece.burst < burst)
+                    burst = piece.burst
+                await answer.result()
+            except LLMOSError as error:
+                if error.code not in ("ECONNREFUSED", "ETIMEOUT"):
+                    return
+            except Exception as error:
+                if not self.is_attached:
+                    return
+                self.app.fault(error)
+            else:
+                await conversation.hush()
+                self._stale.set()
+                return
+            await asyncio.sleep(_AGAIN)
+
+    # -- actions -------------------------------------------------------------------------------
+
+    @property
+    def _process(self) -> ProcessInfo | None:
+        return self.app.board.rows.get(self.pid) or (self._detail.process if self._detail else None)
+
+    @on(TabbedContent.TabActivated, "#panes")
+    def _turned(self, event: TabbedContent.TabActivated) -> None:
+        event.stop()
+        self._stale.set()
+
+    @on(Input.Submitted, "#say")
+    def _said(self, event: Input.Submitted) -> None:
+        event.stop()
+        text = event.value.strip()
+        if not text:
+            return
+        event.input.clear()
+
+        async def do() -> None:
+            try:
+                await self.app.link.call("ipc.send", pid=self.pid, body=text)
+            except LLMOSError:
+                event.input.value = text
+                raise
+
+        self.app.act(do)
+
+    def action_talk(self) -> None:
+        self.query_one("#panes", TabbedContent).active = "talk"
+        self.query_one("#say").focus()
+
+    def action_back(self) -> None:
+        if self.query_one("#say").has_focus:
+            self._talk = False
+            self.focus_body()
+        else:
+            self.app.pop_screen()
+
+    def key_escape(self) -> None:
+        line = self.query_one("#line", Input)
+        if line.has_class("hidden"):
+            self.action_back()
+        else:
+            self.close_line()
+
+    def action_kill(self) -> None:
+        if (process := self._process) is not None:
+            signals.choose(self.app, [process], self._stale.set)
+
+    def action_hold(self) -> None:
+        if (process := self._process) is not None:
+            signals.hold(self.app, [process])
+
+    def action_fold(self) -> None:
+        self.query_one(Conversation).fold()
+
+    def action_next_tab(self) -> None:
+        self._turn(1)
+
+    def action_previous_tab(self) -> None:
+        self._turn(-1)
+
+    def _turn(self, by: int) -> None:
+        names = list(_PANES)
+        panes = self.query_one("#panes", TabbedContent)
+        panes.active = names[(names.index(self._pane) + by) % len(names)]
+        self.call_after_refresh(self.focus_body)
+
+    def action_checkpoint(self) -> None:
+        def named(name: str | None) -> None:
+            if name is not None:
+                self.app.act(lambda: self._checkpoint(name))
+
+        question = "A name for the conversation as it is now"
+        self.app.push_screen(Question(question, example="empty: the kernel names it"), named)
+
+    async def _checkpoint(self, name: str) -> str:
+        made = await self.app.link.call("ctx.checkpoint", pid=self.pid, name=name.strip() or None)
+        self._stale.set()
+        return f"checkpoint {made['checkpoint']} has {made['messages']} messages"
+
+    def action_rewind(self) -> None:
+        checkpoints = self._detail.checkpoints if self._detail else []
+        choices = {f"c {name}": f"checkpoint {name}" for name in reversed(checkpoints)}
+        for message in reversed(self._messages[:-1]):
+            words = printable(" ".join(message.content.split()))[:60]
+            choices[f"m {message.id}"] = f"{message.id}  {message.role}: {words}"
+        choices["m 0"] = "to an empty context"
+        self.app.push_screen(Choice("Back to", choices), self._rewound)
+
+    def _rewound(self, choice: str | None) -> None:
+        if choice is None:
+            return
+        kind, _, name = choice.partition(" ")
+
+        async def do() -> str:
+            call = self.app.link.call
+            if kind == "c":
+                head = await call("ctx.restore", pid=self.pid, checkpoint=name)
+            else:
+                head = await call("ctx.rewind", pid=self.pid, message=int(name))
+            self._stale.set()
+            return f"the context has {head['messages']} messages now"
+
+        self.app.act(do)
+
+    def action_fork(self) -> None:
+        def asked(text: str | None) -> None:
+            if text is not None:
+                self.app.act(lambda: self._fork(text))
+
+        self.app.push_screen(Question("What only the child is told", example="a message"), asked)
+
+    async def _fork(self, text: str) -> str:
+        child = await self.app.link.call("proc.fork", pid=self.pid, text=text.strip() or None)
+        self.app.open_agent(child["pid"])
+        return f"process {child['pid']} goes on from here"
+
+    def action_limits(self) -> None:
+        def lowered(pair: str | None) -> None:
+            if pair:
+                self.app.act(lambda: self._lower(pair))
+
+        question = "Lower a limit (limits are never raised)"
+        self.app.push_screen(Question(question, example="tokens=2000 wall=5m"), lowered)
+
+    async def _lower(self, pairs: str) -> str:
+        from shell.session import limits_from
+
+        limits = limits_from(tuple(pairs.split()))
+        await self.app.link.call("proc.limits", pid=self.pid, limits=limits)
+        self._stale.set()
+        return f"{pairs} holds for it and its descendants"
