@@ -53,6 +53,7 @@ class Choice(ModalScreen[str | None]):
                     for n, words in enumerate(self._choices.values())
                 ),
                 markup=False,
+                compact=True,
             )
             yield Static("Enter chooses, Esc goes back", classes="hint")
 

@@ -1,17 +1,24 @@
-"""A live table: told what it should show, it changes only what is different.
+"""A live table: told what it should show, it draws anew only the lines that are different.
 
-Rows are known by a key, so the cursor stays on its row when others come, go or move. It knows
-nothing about what is in them.
+Rows are known by a key, so the cursor stays on its row when others come, go or move. Textual's own
+table draws all that is in sight when one cell changes, which at a thousand rows and a few hundred
+changes a second keeps keys waiting. It knows nothing about what is in the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple
 
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
 Cell = str | Text
 
@@ -29,6 +36,7 @@ class Column(NamedTuple):
 
 
 _GAP: Final = 1
+_NARROWEST: Final = 20
 
 
 def fitting(columns: Sequence[Column], room: int) -> list[Column]:
@@ -51,111 +59,228 @@ def _width(columns: Sequence[Column]) -> int:
     return sum(column.width + _GAP for column in columns)
 
 
-class LiveTable(DataTable[Cell]):
+class LiveTable(ScrollView, can_focus=True):
     """A table with a cursor over whole rows, and the keys of vi beside the arrows."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--header", "table--cursor", "table--row"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "cursor_down", "Down", show=False),
-        Binding("k", "cursor_up", "Up", show=False),
+        Binding("enter", "select", "Select", show=False),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
         Binding("h", "scroll_left", "Left", show=False),
         Binding("l", "scroll_right", "Right", show=False),
-        Binding("g", "scroll_top", "First", show=False),
-        Binding("G", "scroll_bottom", "Last", show=False),
-        Binding("ctrl+d", "page_down", "Page down", show=False),
-        Binding("ctrl+u", "page_up", "Page up", show=False),
+        Binding("g,home", "move(-999999)", "First", show=False),
+        Binding("G,end", "move(999999)", "Last", show=False),
+        Binding("ctrl+d,pagedown", "page(1)", "Page down", show=False),
+        Binding("ctrl+u,pageup", "page(-1)", "Page up", show=False),
     ]
 
+    class RowMessage(Message):
+        """``key`` of the row."""
+
+        def __init__(self, table: LiveTable, key: str) -> None:
+            super().__init__()
+            self.table = table
+            self.key = key
+
+        @property
+        def control(self) -> LiveTable:
+            return self.table
+
+    class RowHighlighted(RowMessage):
+        """The cursor came to this row."""
+
+    class RowSelected(RowMessage):
+        """Enter, or a click on the row with the cursor."""
+
+    class HeaderSelected(RowMessage):
+        """A click on the title of a column; ``key`` is the column's."""
+
     def __init__(self, *columns: Column, id: str | None = None) -> None:
-        super().__init__(id=id, cursor_type="row", cell_padding=0)
+        super().__init__(id=id)
         self._all = columns
         self._fitted: list[Column] = []
-        self._cells: dict[str, tuple[Cell, ...]] = {}
+        self._places: list[int] = []
         self._order: list[str] = []
+        self._row = 0
+        self._cells: dict[str, tuple[Cell, ...]] = {}
+        """Of rows that were in sight, as they were when they were last asked for."""
+        self._strips: dict[tuple[str, bool], Strip] = {}
+        self._cells_of: Callable[[str], Sequence[Cell]] = lambda key: ()
+
+    # -- what it shows -------------------------------------------------------------------------
 
     @property
     def key(self) -> str | None:
         """Of the row under the cursor."""
-        if not self._order or not 0 <= self.cursor_row < self.row_count:
-            return None
-        return self.ordered_rows[self.cursor_row].key.value
+        return self._order[self._row] if self._row < len(self._order) else None
+
+    @property
+    def row_count(self) -> int:
+        return len(self._order)
+
+    @property
+    def in_sight(self) -> list[str]:
+        """The keys of the rows that can be seen now."""
+        first = int(self.scroll_y)
+        return self._order[first : first + max(0, self.size.height - 1)]
 
     def show(self, rows: Mapping[str, Sequence[Cell]], columns: Sequence[Column] = ()) -> None:
         """These rows, in this order, each with a cell for every column there is. ``columns``: with
         other columns than before."""
         if columns and tuple(columns) != self._all:
             self._all = tuple(columns)
-            self._fitted = []
-        kept = self.key
-        self._fit()
-        places = [self._all.index(self._named(column.key)) for column in self._fitted]
-        with self.app.batch_update():
-            self._remove(rows)
-            for key, cells in rows.items():
-                self._put(key, tuple(cells[place] for place in places))
-            self._arrange(list(rows))
-            if kept is not None and kept != self.key:
-                self.go_to(kept)
+            self._fit()
+        self.change(list(rows), rows.keys(), rows.__getitem__)
+
+    def change(
+        self, order: list[str], changed: Iterable[str], cells: Callable[[str], Sequence[Cell]]
+    ) -> None:
+        """Rows in this order. Of those that have ``changed`` or are new the ``cells`` are asked for
+        when they are in sight, so the rest of a long table costs nothing."""
+        kept, self._cells_of = self.key, cells
+        before, sight = self._cells, set(self.in_sight)
+        if order != self._order:
+            self._order = order
+            there = set(order)
+            self._cells = {key: row for key, row in before.items() if key in there}
+            self._row = self._place(kept)
+            self.virtual_size = Size(_width(self._fitted), len(order) + 1)
+            self.refresh()
+            if self.key != kept:
+                self._moved()
+        for key in changed:
+            if key not in before:
+                continue
+            if key in sight and key in self._cells:
+                fresh = tuple(cells(key))
+                if fresh == self._cells[key]:
+                    continue
+                self._cells[key] = fresh
+                self._redraw(key)
+            else:
+                self._forget(key)
 
     def go_to(self, key: str) -> None:
         """The cursor onto this row, if it is there."""
-        if key in self._cells:
-            self.move_cursor(row=self.get_row_index(key), animate=False)
+        if key in self._order:
+            self._to(self._order.index(key))
 
-    def _named(self, key: str) -> Column:
-        return next(column for column in self._all if column.key == key)
+    def _place(self, key: str | None) -> int:
+        """Where a row is now; if it has gone, what is in its place."""
+        if key is not None and key in self._order:
+            return self._order.index(key)
+        return max(0, min(self._row, len(self._order) - 1))
+
+    def _redraw(self, key: str) -> None:
+        for cursor in (False, True):
+            self._strips.pop((key, cursor), None)
+        line = self._order.index(key) - int(self.scroll_y) + 1
+        self.refresh(Region(0, line, self.size.width, 1))
+
+    def _forget(self, key: str) -> None:
+        self._cells.pop(key, None)
+        for cursor in (False, True):
+            self._strips.pop((key, cursor), None)
+
+    # -- drawing -------------------------------------------------------------------------------
 
     def _fit(self) -> None:
-        fitted = fitting(self._all, max(20, self.container_size.width - 2))
-        if fitted == self._fitted:
-            return
-        self.clear(columns=True)
-        self._cells.clear()
-        self._order = []
-        self._fitted = fitted
-        for column in fitted:
-            title = self._aligned(column, column.title)
-            self.add_column(title, width=column.width + _GAP, key=column.key)
+        self._fitted = fitting(self._all, max(_NARROWEST, self.size.width - 1))
+        keys = [column.key for column in self._all]
+        self._places = [keys.index(column.key) for column in self._fitted]
+        self._strips.clear()
+        self.virtual_size = Size(_width(self._fitted), len(self._order) + 1)
 
-    def _remove(self, rows: Mapping[str, Sequence[Cell]]) -> None:
-        gone = self._cells.keys() - rows.keys()
-        if len(gone) > len(self._cells) // 2:
-            # To remove most of them one by one takes longer than to begin anew.
-            self.clear()
-            self._cells.clear()
-            gone = set()
-        for key in gone:
-            self.remove_row(key)
-            del self._cells[key]
-        self._order = [key for key in self._order if key in self._cells]
+    def on_resize(self, event: events.Resize) -> None:
+        self._fit()
 
-    def _put(self, key: str, cells: tuple[Cell, ...]) -> None:
-        before = self._cells.get(key)
-        if before == cells:
-            return
-        self._cells[key] = cells
-        if before is None:
-            self.add_row(*map(self._aligned, self._fitted, cells), key=key)
-            self._order.append(key)
-            return
-        for column, old, new in zip(self._fitted, before, cells, strict=True):
-            if old != new:
-                self.update_cell(key, column.key, self._aligned(column, new))
+    def notify_style_update(self) -> None:
+        self._strips.clear()
+        super().notify_style_update()
 
-    @staticmethod
-    def _aligned(column: Column, cell: Cell) -> Text:
-        text = Text(cell) if isinstance(cell, str) else cell.copy()
-        text.truncate(column.width, overflow="ellipsis")
-        if column.right:
-            # A table of Textual's does not justify by itself.
-            text.pad_left(column.width - text.cell_len)
-        return text
+    def render_line(self, y: int) -> Strip:
+        left, width = int(self.scroll_x), self.size.width
+        if y == 0:
+            style = self.get_component_rich_style("table--header")
+            strip = self._strip([column.title for column in self._fitted], style)
+        else:
+            row = y - 1 + int(self.scroll_y)
+            if row >= len(self._order):
+                return Strip.blank(width, self.get_component_rich_style("table--row"))
+            strip = self._row_strip(self._order[row], cursor=row == self._row)
+            style = self._style(cursor=row == self._row)
+        return strip.crop_extend(left, left + width, style)
 
-    def _arrange(self, order: list[str]) -> None:
-        if order == self._order:
+    def _style(self, *, cursor: bool) -> Style:
+        return self.get_component_rich_style("table--cursor" if cursor else "table--row")
+
+    def _row_strip(self, key: str, *, cursor: bool) -> Strip:
+        found = self._strips.get((key, cursor))
+        if found is None:
+            cells = self._cells.get(key)
+            if cells is None:
+                cells = self._cells[key] = tuple(self._cells_of(key))
+            chosen = [cells[place] for place in self._places]
+            found = self._strips[key, cursor] = self._strip(chosen, self._style(cursor=cursor))
+        return found
+
+    def _strip(self, cells: Sequence[Cell], style: Style) -> Strip:
+        gap = Segment(" " * _GAP, style)
+        segments: list[Segment] = []
+        for column, cell in zip(self._fitted, cells, strict=True):
+            text = Text(cell) if isinstance(cell, str) else cell.copy()
+            text.end = ""
+            text.truncate(column.width, overflow="ellipsis", pad=not column.right)
+            if column.right:
+                text.pad_left(column.width - text.cell_len)
+            segments += Segment.apply_style(text.render(self.app.console), style)
+            segments.append(gap)
+        return Strip(segments)
+
+    # -- the cursor ----------------------------------------------------------------------------
+
+    def _to(self, row: int) -> None:
+        row = max(0, min(row, len(self._order) - 1))
+        if row != self._row:
+            for line in (self._row, row):
+                at = line - int(self.scroll_y) + 1
+                self.refresh(Region(0, at, self.size.width, 1))
+            self._row = row
+            self._moved()
+        room = max(1, self.size.height - 1)
+        first = int(self.scroll_y)
+        if row < first:
+            self.scroll_to(y=row, animate=False)
+        elif row >= first + room:
+            self.scroll_to(y=row - room + 1, animate=False)
+
+    def _moved(self) -> None:
+        if (key := self.key) is not None:
+            self.post_message(self.RowHighlighted(self, key))
+
+    def action_move(self, rows: int) -> None:
+        self._to(self._row + rows)
+
+    def action_page(self, pages: int) -> None:
+        self._to(self._row + pages * max(1, self.size.height - 2))
+
+    def action_select(self) -> None:
+        if (key := self.key) is not None:
+            self.post_message(self.RowSelected(self, key))
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        if event.y == 0:
+            at = event.x + int(self.scroll_x)
+            for column in self._fitted:
+                at -= column.width + _GAP
+                if at < 0:
+                    self.post_message(self.HeaderSelected(self, column.key))
+                    return
             return
-        self._order = order
-        places = {key: place for place, key in enumerate(order)}
-        # Textual sorts by what is in the cells. It asks for each row once, in the order in which
-        # they were added, which is that of our own cells.
-        turns = iter([places[key] for key in self._cells])
-        self.sort(self._fitted[0].key, key=lambda _: next(turns))
+        row = event.y - 1 + int(self.scroll_y)
+        if row == self._row:
+            self.action_select()
+        elif row < len(self._order):
+            self._to(row)

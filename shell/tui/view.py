@@ -49,6 +49,7 @@ class View(Screen[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.filter = ""
+        self._greyed: frozenset[str] = frozenset()
 
     def compose(self) -> ComposeResult:
         yield Meters()
@@ -76,8 +77,16 @@ class View(Screen[Any]):
             note = "read-only" if self.app.link.rights.read_only else ""
             self.query_one(Meters).show(feed.vitals, feed.down, self.app.link.silence, note=note)
         self.live(change)
-        if change.pids is None or change.pids:
+        refused = self._refused()
+        if refused != self._greyed:
+            # The last line is made anew by that, so only when it has to be.
+            self._greyed = refused
             self.refresh_bindings()
+
+    def _refused(self) -> frozenset[str]:
+        """The actions that this session can't do, with what is chosen now."""
+        target = self.target()
+        return frozenset(a.id for a in actions.of(self.NAME) if self.app.refusal(a, target))
 
     def on_mount(self) -> None:
         self.focus_body()

@@ -137,7 +137,6 @@ class AgentView(View):
         self.query_one(Conversation).note(facts.ending(process))
         self._who(facts.headline(process, self.app.colour_of))
         await self._show_pane()
-        self.refresh_bindings()
 
     def _who(self, words: Any) -> None:
         self.query_one("#who", Static).update(words)

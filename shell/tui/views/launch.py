@@ -60,7 +60,7 @@ class LaunchView(View):
         with Horizontal():
             with Vertical(id="left"):
                 yield Input(placeholder="find a manifest", id="search")
-                yield OptionList(id="found", markup=False)
+                yield OptionList(id="found", markup=False, compact=True)
             with VerticalScroll(id="form", can_focus=False):
                 yield Static(id="about", markup=False)
                 yield TextArea(id="text", compact=True, placeholder="what it is told")

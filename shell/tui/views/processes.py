@@ -13,7 +13,6 @@ from rich.text import Text
 from textual import on
 from textual.binding import BindingType
 from textual.widget import Widget
-from textual.widgets import DataTable
 
 from llmagentos.abi.process import INIT, ProcessInfo
 from shell.processes import ending, place, state
@@ -49,7 +48,6 @@ class ProcessesView(View):
     def __init__(self) -> None:
         super().__init__()
         self._frozen = False
-        self._cells: dict[int, tuple[Cell, ...]] = {}
         self._second = 0
 
     def body(self) -> Iterable[Widget]:
@@ -66,33 +64,29 @@ class ProcessesView(View):
     def live(self, change: Change) -> None:
         if self._frozen and change.pids is not None:
             return
-        # Ages change by themselves.
-        second = int(time.monotonic())
-        if change.pids is not None and not change.pids and second == self._second:
+        if change.pids is None:
+            self._show()
             return
-        if change.pids is None or second != self._second:
-            self._cells.clear()
+        changed = {str(pid) for pid in change.pids}
+        second = int(time.monotonic())
+        if second != self._second:
+            # Ages change by themselves. Those out of sight may be old.
             self._second = second
-        else:
-            for pid in change.pids:
-                self._cells.pop(pid, None)
-        self._show()
+            changed.update(self.table.in_sight)
+        if changed:
+            self._show(changed)
 
-    def _show(self) -> None:
+    def _show(self, changed: set[str] | None = None) -> None:
+        """``changed``: the rows that are not as they were; None: all may not be."""
         board, now = self.app.board, time.time()
         board.filter = self.filter
-        rows: dict[str, tuple[Cell, ...]] = {}
-        for depth, process in board.seen():
-            cells = self._cells.get(process.pid)
-            if cells is None or board.tree:
-                cells = self._cells[process.pid] = self._row(process, depth, now)
-            rows[str(process.pid)] = cells
-        self.table.show(rows)
-        if self.table.border_title != self._title():
-            self.sub_title = self._title()
+        seen = {str(process.pid): (depth, process) for depth, process in board.seen()}
 
-    def _title(self) -> str:
-        return f"sorted by {self.app.board.sort}"
+        def cells(key: str) -> tuple[Cell, ...]:
+            depth, process = seen[key]
+            return self._row(process, depth, now)
+
+        self.table.change(list(seen), seen if changed is None else changed, cells)
 
     def _row(self, process: ProcessInfo, depth: int, now: float) -> tuple[Cell, ...]:
         usage, limits = process.usage, process.limits
@@ -114,7 +108,7 @@ class ProcessesView(View):
             _of(usage.tokens, limits.tokens),
             f"{process.kv_bytes / 1e6:.1f}M" if process.kv_bytes else "-",
             str(process.priority),
-            duration((process.ended or now) - process.started),
+            _age((process.ended or now) - process.started),
             ending(process),
         )
 
@@ -124,22 +118,17 @@ class ProcessesView(View):
         pids = board.targets or [pid for pid in [self.target()] if pid is not None]
         return [row for pid in pids if (row := board.rows.get(pid)) and pid != INIT]
 
-    def _again(self) -> None:
-        self._cells.clear()
-        self._show()
-
     # -- actions -------------------------------------------------------------------------------
 
-    @on(DataTable.RowSelected, "#processes")
-    def _entered(self, event: DataTable.RowSelected) -> None:
+    @on(LiveTable.RowSelected, "#processes")
+    def _entered(self, event: LiveTable.RowSelected) -> None:
         event.stop()
         self.action_open()
 
-    @on(DataTable.HeaderSelected, "#processes")
-    def _header(self, event: DataTable.HeaderSelected) -> None:
-        key = event.column_key.value
-        if key in SORTS:
-            self._sort_by(key)
+    @on(LiveTable.HeaderSelected, "#processes")
+    def _header(self, event: LiveTable.HeaderSelected) -> None:
+        if event.key in SORTS:
+            self._sort_by(event.key)
 
     def action_open(self) -> None:
         if (pid := self.target()) is not None:
@@ -163,30 +152,30 @@ class ProcessesView(View):
         if pid is None or pid not in self.app.board.rows:
             return
         self.app.board.marks ^= {pid}
-        self._again()
-        self.table.action_cursor_down()
+        self._show()
+        self.table.action_move(1)
 
     def action_unmark(self) -> None:
         self.app.board.marks.clear()
-        self._again()
+        self._show()
 
     def action_tree(self) -> None:
         self.app.board.tree = not self.app.board.tree
-        self._again()
+        self._show()
 
     def action_reverse(self) -> None:
         self.app.board.reverse = not self.app.board.reverse
-        self._again()
+        self._show()
 
     def action_ended(self) -> None:
         self.app.board.ended = not self.app.board.ended
-        self._again()
+        self._show()
 
     def action_freeze(self) -> None:
         self._frozen = not self._frozen
         self.notify("the list is held still; z lets it go on" if self._frozen else "live again")
         if not self._frozen:
-            self._again()
+            self._show()
 
     def action_sort(self) -> None:
         titles = {c.key: c.title for c in COLUMNS if c.key in SORTS}
@@ -197,7 +186,7 @@ class ProcessesView(View):
         if key:
             board.reverse = key == board.sort and not board.reverse
             board.sort = key
-            self._again()
+            self._show()
 
     def action_nice(self, by: int) -> None:
         chosen = self._chosen()
@@ -208,6 +197,13 @@ class ProcessesView(View):
                 await self.app.link.call("proc.nice", pid=process.pid, priority=priority)
 
         self.app.act(do)
+
+
+def _age(seconds: float) -> str:
+    """Coarser than elsewhere: what changes every second in every line can't be read, and costs."""
+    if seconds < 60:
+        return f"{max(0, int(seconds))}s"
+    return f"{int(seconds) // 60}m" if seconds < 3600 else duration(seconds)
 
 
 def _of(used: int, limit: int | None) -> str:

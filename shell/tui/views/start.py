@@ -88,11 +88,11 @@ class StartView(View):
         words = printable(progress(driver))
         for row in self.query(f"#{id}"):
             row.query_one(Static).update(words)
-            row.query_one(ProgressBar).update(progress=100 * _done(driver))
+            row.query_one(ProgressBar).update(total=_total(driver), progress=100 * _done(driver))
             return
         row = Horizontal(
             Static(words, markup=False),
-            ProgressBar(total=100, show_eta=False),
+            ProgressBar(total=_total(driver), show_eta=False),
             id=id,
             classes="driver",
         )
@@ -124,3 +124,8 @@ def _done(driver: DriverInfo) -> float:
     if driver.state == "ready":
         return 1.0
     return driver.progress or 0.0
+
+
+def _total(driver: DriverInfo) -> int | None:
+    """None: how long it takes is not known."""
+    return 100 if driver.state == "ready" or driver.progress is not None else None

@@ -1,0 +1,134 @@
+"""A terminal that a program believes in: a pty, and what its screen shows.
+
+It sends keys and clicks, and reads cells. For tests and benchmarks of the TUI; it knows nothing
+about what is on the screen.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import pyte
+
+_KEYS = {
+    "enter": "\r", "escape": "\x1b", "tab": "\t", "backspace": "\x7f", "space": " ",
+    "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D",
+    "f1": "\x1bOP", "f2": "\x1bOQ", "f5": "\x1b[15~", "f9": "\x1b[20~",
+    "ctrl+p": "\x10", "ctrl+q": "\x11", "ctrl+t": "\x14",
+}  # fmt: skip
+
+
+class Terminal:
+    """``with Terminal([...], 80, 24, …) as terminal``: the program runs in it until the end."""
+
+    def __init__(
+        self, command: Sequence[str], columns: int, lines: int, environment: Mapping[str, str]
+    ) -> None:
+        self._screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self._screen)
+        self.pid, self._master = pty.fork()
+        if self.pid == 0:
+            os.execvpe(command[0], list(command), {**environment, "TERM": "xterm-256color"})
+        size = struct.pack("HHHH", lines, columns, 0, 0)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+        os.kill(self.pid, signal.SIGWINCH)
+        self._status: int | None = None
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.status(0.0) is None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._master)
+
+    # -- in ------------------------------------------------------------------------------------
+
+    def press(self, *keys: str) -> None:
+        """Keys by their names, any other text as it is."""
+        for key in keys:
+            os.write(self._master, _KEYS.get(key, key).encode())
+            self.read(0.02)
+
+    def click(self, column: int, line: int) -> None:
+        """The left button, in cells from 0."""
+        for end in "Mm":
+            os.write(self._master, f"\x1b[<0;{column + 1};{line + 1}{end}".encode())
+            self.read(0.02)
+
+    def click_on(self, text: str, *, last: bool = False) -> None:
+        """Where this text is on the screen, once it is there."""
+        self.until(lambda: text in self.text, f"{text!r} to click on")
+        lines = self.lines
+        numbers = range(len(lines) - 1, -1, -1) if last else range(len(lines))
+        number = next(n for n in numbers if text in lines[n])
+        self.click(lines[number].index(text) + len(text) // 2, number)
+
+    # -- out -----------------------------------------------------------------------------------
+
+    def read(self, seconds: float) -> bool:
+        """Take in what the program writes, for so long at most; whether anything came."""
+        end, came = time.monotonic() + seconds, False
+        while select.select([self._master], [], [], max(0.0, end - time.monotonic()))[0]:
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:
+                return came
+            if not data:
+                return came
+            came = True
+            self._answer(data)
+            self._stream.feed(data)
+        return came
+
+    def _answer(self, data: bytes) -> None:
+        """What a terminal says of itself when it is asked."""
+        if b"\x1b[?2026$p" in data:
+            os.write(self._master, b"\x1b[?2026;0$y")
+
+    @property
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self._screen.display]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def colour(self, line: int, column: int = 1) -> str:
+        """Of the background of one cell."""
+        background: str = self._screen.buffer[line][column].bg
+        return background
+
+    def until(self, fact: Callable[[], object], what: str, seconds: float = 15.0) -> None:
+        """Raises ``AssertionError`` with the screen if it does not come true."""
+        end = time.monotonic() + seconds
+        while not fact():
+            self.read(0.05)
+            if time.monotonic() > end:
+                raise AssertionError(f"waited {seconds:g} s for {what}\n{self.text}")
+
+    def shows(self, *texts: str, seconds: float = 15.0) -> None:
+        for text in texts:
+            self.until(lambda text=text: text in self.text, repr(text), seconds)  # type: ignore[misc]
+
+    def status(self, seconds: float) -> int | None:
+        """Its exit status, once it has ended; None: it lives."""
+        end = time.monotonic() + seconds
+        while self._status is None:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            if done:
+                self._status = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() >= end:
+                return None
+            else:
+                self.read(0.05)
+        return self._status
