@@ -227,6 +227,7 @@ class LiveTable(ScrollView, can_focus=True):
 
     def _strip(self, cells: Sequence[Cell], style: Style) -> Strip:
         gap = Segment(" " * _GAP, style)
+        console = self.app.console
         segments: list[Segment] = []
         for column, cell in zip(self._fitted, cells, strict=True):
             text = Text(cell) if isinstance(cell, str) else cell.copy()
@@ -234,7 +235,9 @@ class LiveTable(ScrollView, can_focus=True):
             text.truncate(column.width, overflow="ellipsis", pad=not column.right)
             if column.right:
                 text.pad_left(column.width - text.cell_len)
-            segments += Segment.apply_style(text.render(self.app.console), style)
+            # A text gives its own style to its parts only, not to the whole.
+            whole = style + console.get_style(text.style) if text.style else style
+            segments += Segment.apply_style(text.render(console), whole)
             segments.append(gap)
         return Strip(segments)
 
