@@ -1,0 +1,523 @@
+"""The files of processes: a folder, and beside it a file's content or its versions.
+
+It knows the ``fs`` calls, and nothing about what the files are for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import difflib
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, ClassVar, Final
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.timer import Timer
+from textual.widgets import Input, Static, TextArea
+from textual.worker import Worker
+
+from llmagentos.abi.calls.fs import FileInfo, HistoryResult, ListResult
+from llmagentos.abi.errors import ECONNREFUSED, ETIMEOUT, LLMOSError
+from shell.terminal import clip, printable, size
+from shell.tui import actions
+from shell.tui.dialogs import Choice
+from shell.tui.feed import Change
+from shell.tui.table import Cell, Column, LiveTable
+from shell.tui.view import View, bound
+
+FILES: Final = (
+    Column("name", "NAME", 20, grow=True),
+    Column("size", "SIZE", 8, right=True),
+    Column("version", "VER", 4, right=True),
+    Column("labels", "LABELS", 10, 3),
+    Column("owner", "OWNER", 5, 2, right=True),
+    Column("time", "TIME", 19, 1),
+)
+VERSIONS: Final = (
+    Column("version", "VER", 5, right=True),
+    Column("time", "TIME", 19),
+    Column("size", "SIZE", 8, right=True),
+    Column("owner", "OWNER", 5, 1, right=True),
+    Column("labels", "LABELS", 10, 2, grow=True),
+    Column("hash", "SHA-256", 12, 3),
+)
+MOST_TEXT: Final = 256 * 1024
+"""Of a text; more is not shown here."""
+_MOST_BYTES: Final = 4096
+"""Of what is no text."""
+_MOST_LINES: Final = 5000
+"""Of a version that is compared with another one: with many more it takes too long."""
+_MOST: Final = 2000
+"""Files of a folder."""
+_AGAIN: Final = 2.0
+_REST: Final = 0.15
+_WITHIN: Final = 10.0
+_FOLD: Final = 400
+
+Line = tuple[str, str]
+"""Its text, and what it is: "added", "removed", "head", or ""."""
+
+
+class Reader(TextArea, inherit_bindings=False):
+    """A text to be read, however long it is: only what is seen of it is drawn."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"reader--added", "reader--removed", "reader--head"}
+    DEFAULT_CSS = """
+    Reader, Reader:focus { border: none; padding: 0; background: $background; }
+    Reader { scrollbar-size: 1 1; }
+    Reader > .reader--added { color: $success; }
+    Reader > .reader--removed { color: $error; }
+    Reader > .reader--head { color: $accent; text-style: bold; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll_up", "Up", show=False),
+        Binding("down,j", "scroll_down", "Down", show=False),
+        Binding("pageup,ctrl+u", "page_up", "Page up", show=False),
+        Binding("pagedown,ctrl+d", "page_down", "Page down", show=False),
+        Binding("home,g", "scroll_home", "First", show=False),
+        Binding("end,G", "scroll_end", "Last", show=False),
+        Binding("ctrl+c,super+c", "copy", "Copy", show=False),
+    ]
+
+    def __init__(self, hint: str = "", *, id: str) -> None:
+        super().__init__(
+            id=id, read_only=True, show_cursor=False, highlight_cursor_line=False, placeholder=hint
+        )
+        self._shown: list[Line] = []
+
+    def show(self, lines: Iterable[Line]) -> None:
+        shown = [(part, kind) for line, kind in lines for part in _folded(printable(line))]
+        if shown != self._shown:
+            self._shown = shown
+            self.load_text("\n".join(part for part, _ in shown))
+            self.scroll_home(animate=False)
+
+    def get_line(self, line_index: int) -> Text:
+        line = super().get_line(line_index)
+        kind = self._shown[line_index][1] if line_index < len(self._shown) else ""
+        if kind:
+            line.stylize(self.get_component_rich_style(f"reader--{kind}", partial=True))
+        return line
+
+
+def _folded(line: str) -> list[str]:
+    """Where it is very long it is slow to draw, so it is cut."""
+    return [line[at : at + _FOLD] for at in range(0, len(line), _FOLD)] or [""]
+
+
+class FileTable(LiveTable):
+    """``h`` is for versions here, not for scrolling to the left."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return False if action == "scroll_left" else super().check_action(action, parameters)
+
+
+class FilesView(View):
+    NAME = "files"
+    BINDINGS: ClassVar[list[BindingType]] = bound("files")
+    DEFAULT_CSS = """
+    FilesView #path { height: 1; padding: 0 1; color: $text-muted; }
+    FilesView #halves { layout: horizontal; height: 1fr; }
+    FilesView.-narrow #halves { layout: vertical; }
+    FilesView .bare #folder { max-height: 1; }
+    FilesView #left { width: 1fr; height: 1fr; }
+    FilesView #right { width: 1fr; height: 1fr; }
+    FilesView.-narrow #left, FilesView.-narrow #right { width: 100%; }
+    FilesView.-narrow.versions #left { display: none; }
+    FilesView #versions { max-height: 8; margin-bottom: 1; display: none; }
+    FilesView.versions #versions { display: block; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+        self._pid: int | None = None
+        self._path = "/"
+        self._came_from = ""
+        self._files: dict[str, FileInfo] = {}
+        self._folders: list[str] = []
+        self._more = False
+        self._trouble = ""
+        self._asked = 0.0
+        self._asking: Worker[None] | None = None
+        self._versions: list[FileInfo] = []
+        self._rest: Timer | None = None
+
+    def body(self) -> ComposeResult:
+        yield Static(id="path", markup=False)
+        with Container(id="halves"):
+            with Vertical(id="left"):
+                yield FileTable(*FILES, id="folder")
+                yield Static(id="nothing", classes="empty", markup=False)
+            with Vertical(id="right", classes="pane"):
+                versions = FileTable(*VERSIONS, id="versions")
+                versions.styles.height = "auto"
+                yield versions
+                yield Reader("enter shows a file here, h its versions", id="content")
+
+    @property
+    def table(self) -> LiveTable:
+        return self.query_one("#folder", LiveTable)
+
+    @property
+    def pid(self) -> int:
+        """Whose files they are: for ``/self``, and for what may be seen."""
+        return self._pid if self._pid is not None else self.app.link.rights.pid
+
+    def target(self) -> int | None:
+        return self.pid
+
+    def focus_body(self) -> None:
+        self.query_one("#versions" if self._versions else "#folder", LiveTable).focus()
+
+    def live(self, change: Change) -> None:
+        fronted = change.pids is None and change.vitals
+        if fronted or time.monotonic() - self._asked >= _AGAIN:
+            self._ask()
+        elif change.pids is None:
+            self._show()
+
+    # -- the folder ----------------------------------------------------------------------------
+
+    def _ask(self, *, anew: bool = False) -> None:
+        """``anew``: what is being asked for is no longer wanted."""
+        if not anew and self._asking is not None and not self._asking.is_finished:
+            return
+        self._asked = time.monotonic()
+        self._asking = self.run_worker(
+            self._fetch(), exit_on_error=False, exclusive=True, group="folder"
+        )
+
+    async def _fetch(self) -> None:
+        try:
+            await self._list()
+            self._trouble = ""
+        except LLMOSError as error:
+            self._trouble = error.message
+            if not isinstance(error, ECONNREFUSED | ETIMEOUT):
+                # The kernel is there, and what was shown is not.
+                self._files, self._folders = {}, []
+        except Exception as error:
+            self.app.fault(error)
+        self._show()
+
+    async def _list(self) -> None:
+        files: dict[str, FileInfo] = {}
+        folders: list[str] = []
+        after, more = "", True
+        while more and len(files) + len(folders) < _MOST:
+            told = await self._call("fs.list", path=self._path, after=after)
+            page = ListResult.model_validate(told)
+            files |= {file.path.rpartition("/")[2]: file for file in page.files}
+            folders += page.folders
+            after, more = page.last, page.more
+        self._files, self._folders, self._more = files, folders, more
+
+    async def _call(self, name: str, **args: Any) -> Any:
+        return await self.app.link.call(name, pid=self.pid, **args)
+
+    def _show(self) -> None:
+        rows: dict[str, tuple[Cell, ...]] = {
+            f"{name}/": (Text(f"{clip(name, 255)}/", "bold"), "", "", "", "", "")
+            for name in self._folders
+        }
+        rows |= {name: _file_cells(name, file) for name, file in self._files.items()}
+        words = self.filter.lower().split()
+        seen = {
+            key: cells
+            for key, cells in rows.items()
+            if all(word in " ".join(map(str, cells)).lower() for word in words)
+        }
+        self.table.show(seen)
+        if self._came_from in seen:
+            self.table.go_to(self._came_from)
+            self._came_from = ""
+        self.query_one("#left").set_class(not seen, "bare")
+        nothing = self.query_one("#nothing", Static)
+        nothing.display = not seen
+        empty = "no file has the words of the filter" if rows else "nothing is here"
+        nothing.update(self._trouble or empty)
+        self._show_place(bool(rows))
+
+    def _show_place(self, there: bool) -> None:
+        process = self.app.board.find(self.pid)
+        who = f"pid {self.pid} {clip(process.name, 20)}" if process else f"pid {self.pid}"
+        parts = [clip(self._path, 300), who]
+        if self._versions:
+            parts[0] = f"{clip(self._versions[0].path, 300)}: {len(self._versions)} versions"
+        if self._more:
+            parts.append(f"and more than these {_MOST}")
+        if self._trouble and there:
+            parts.append(self._trouble)
+        self.query_one("#path", Static).update(" | ".join(parts))
+
+    def _go(self, path: str, came_from: str = "") -> None:
+        self._close_versions()
+        self._path, self._came_from = path, came_from
+        self._files, self._folders, self._more, self._trouble = {}, [], False, ""
+        self._ask(anew=True)
+
+    @on(LiveTable.RowSelected, "#folder")
+    def _entered(self, event: LiveTable.RowSelected) -> None:
+        event.stop()
+        key = self.table.key
+        if key and key.endswith("/"):
+            self._go(self._path.rstrip("/") + "/" + key.rstrip("/"))
+        elif file := self._file():
+            self._close_versions()
+            self._read(lambda: self._whole(file))
+
+    def _file(self) -> FileInfo | None:
+        """The one under the cursor, with its path as it is called here."""
+        key = self.table.key
+        found = self._files.get(key or "")
+        if found is None:
+            return None
+        return found.model_copy(update={"path": f"{self._path.rstrip('/')}/{key}"})
+
+    # -- content -------------------------------------------------------------------------------
+
+    def _read(self, lines: Callable[[], Awaitable[list[Line]]]) -> None:
+        async def do() -> None:
+            try:
+                shown = await lines()
+            except LLMOSError as error:
+                shown = [(error.message, "")]
+            except Exception as error:
+                self.app.fault(error)
+                return
+            self.query_one("#content", Reader).show(shown)
+
+        self.run_worker(do(), exit_on_error=False, exclusive=True, group="content")
+
+    async def _content(self, file: FileInfo) -> bytes:
+        if file.deleted:
+            return b""
+        read = self.app.link.open(
+            "fs.read", path=file.path, version=file.version, pid=self.pid, length=MOST_TEXT
+        )
+        await read.result(_WITHIN)
+        return b"".join(read.buffers)
+
+    async def _whole(self, file: FileInfo) -> list[Line]:
+        content = await self._content(file)
+        title = (f"{file.path}, version {file.version}, {size(file.size)}", "head")
+        return [title, *_lines(content, file.size)]
+
+    # -- versions ------------------------------------------------------------------------------
+
+    def action_history(self) -> None:
+        file = self._file()
+        if self._versions:
+            self._close_versions()
+        elif file is None:
+            self.notify("the versions of which file? Put the cursor on it", severity="warning")
+        else:
+            pid = self.pid
+
+            async def do() -> None:
+                told = await self.app.link.call("fs.history", pid=pid, path=file.path, limit=1000)
+                versions = HistoryResult.model_validate(told).versions
+                self._open_versions(
+                    [version.model_copy(update={"path": file.path}) for version in versions]
+                )
+
+            self.app.act(do)
+
+    def _open_versions(self, versions: list[FileInfo]) -> None:
+        self._versions = versions
+        self.set_class(bool(versions), "versions")
+        self.query_one("#versions", LiveTable).show(
+            {str(version.version): _version_cells(version) for version in versions}
+        )
+        self.call_after_refresh(self.focus_body)
+        self._show_place(there=True)
+
+    def _close_versions(self) -> None:
+        if self._versions:
+            self._open_versions([])
+            self.query_one("#content", Reader).show([])
+
+    @on(LiveTable.RowHighlighted, "#versions")
+    def _moved(self, event: LiveTable.RowHighlighted) -> None:
+        event.stop()
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(_REST, self._rested)
+
+    @on(LiveTable.RowSelected, "#versions")
+    def _chosen(self, event: LiveTable.RowSelected) -> None:
+        event.stop()
+        self.query_one("#content", Reader).focus()
+
+    def _version(self) -> int | None:
+        """The place of the version under the cursor."""
+        key = self.query_one("#versions", LiveTable).key
+        return next((n for n, row in enumerate(self._versions) if str(row.version) == key), None)
+
+    def _rested(self) -> None:
+        place = self._version()
+        if place is not None:
+            new = self._versions[place]
+            old = self._versions[place + 1] if place + 1 < len(self._versions) else None
+            self._read(lambda: self._compared(new, old))
+
+    async def _compared(self, new: FileInfo, old: FileInfo | None) -> list[Line]:
+        """What is new in it, and all that is in it."""
+        after = await self._content(new)
+        whole: list[Line] = [(f"version {new.version}", "head"), *_lines(after, new.size)]
+        if new.deleted:
+            whole = [(f"with version {new.version} it was deleted", "head")]
+        if old is None:
+            return whole
+        before = await self._content(old)
+        # In a thread: with many lines it takes a while.
+        difference = await asyncio.to_thread(
+            _difference, before, after, f"version {old.version}", f"version {new.version}"
+        )
+        return [*difference, ("", ""), *whole]
+
+    # -- actions -------------------------------------------------------------------------------
+
+    def key_escape(self) -> None:
+        closed = self.query_one("#line", Input).has_class("hidden")
+        if closed and not self.filter and self._versions:
+            self._close_versions()
+        else:
+            super().key_escape()
+            self.focus_body()
+
+    def action_up(self) -> None:
+        if self._versions:
+            self._close_versions()
+        elif self._path != "/":
+            around, _, name = self._path.rpartition("/")
+            self._go(around or "/", f"{name}/")
+
+    def action_owner(self) -> None:
+        rows = sorted(self.app.board.rows.values(), key=lambda row: row.pid)
+        people = {str(row.pid): f"{row.pid:>5}  {clip(row.name, 40)}" for row in rows}
+
+        def chosen(pid: str | None) -> None:
+            if pid is not None:
+                self._pid = int(pid)
+                self._go("/")
+
+        if people:
+            self.app.push_screen(Choice("Whose files?", people, str(self.pid)), chosen)
+        else:
+            self.notify("no process is known yet", severity="warning")
+
+    def action_restore(self) -> None:
+        place = self._version()
+        if not self._versions or place is None:
+            self.notify("restore which version? h shows those of the file", severity="warning")
+            return
+        version = self._versions[place]
+        self._sure(
+            "restore",
+            f"Bring version {version.version} of {version.path} back?",
+            {"path": version.path, "version": version.version},
+            "it is at version {version}",
+        )
+
+    def action_delete(self) -> None:
+        file = self._versions[0] if self._versions else self._file()
+        if file is not None:
+            question = f"Delete {file.path}? Its versions stay"
+            self._sure("delete", question, {"path": file.path}, "it is deleted")
+
+    def _sure(self, name: str, question: str, args: dict[str, Any], said: str) -> None:
+        """Do it after a yes."""
+        found = actions.named(self.NAME, name)
+        why = self.app.refusal(found, self.target()) if found else ""
+        if why:
+            self.notify(why, severity="warning", markup=False)
+            return
+        pid = self.pid
+
+        async def do() -> str:
+            told = await self.app.link.call(f"fs.{name}", pid=pid, **args)
+            self._close_versions()
+            self._ask(anew=True)
+            return said.format(version=told["version"])
+
+        def answered(answer: str | None) -> None:
+            if answer == "yes":
+                self.app.act(do)
+
+        self.app.push_screen(Choice(clip(question, 300), {"no": "No", "yes": "Yes"}), answered)
+
+
+def _file_cells(name: str, file: FileInfo) -> tuple[Cell, ...]:
+    labels = ",".join(file.labels)
+    return (
+        clip(name, 255), size(file.size), str(file.version), labels, str(file.owner),
+        _clock(file.time),
+    )  # fmt: skip
+
+
+def _version_cells(file: FileInfo) -> tuple[Cell, ...]:
+    amount = "deleted" if file.deleted else size(file.size)
+    labels = ",".join(file.labels)
+    return (
+        str(file.version), _clock(file.time), amount, str(file.owner), labels, file.hash[:12],
+    )  # fmt: skip
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+
+
+def _text(content: bytes) -> str | None:
+    """None: it is no text. It may end within a character, where it was cut."""
+    if b"\0" in content:
+        return None
+    try:
+        return codecs.getincrementaldecoder("utf-8")().decode(content)
+    except UnicodeDecodeError:
+        return None
+
+
+def _lines(content: bytes, whole: int) -> list[Line]:
+    """``whole``: bytes of the file, of which the content may be the beginning."""
+    text = _text(content)
+    shown = len(content) if text is not None else min(len(content), _MOST_BYTES)
+    lines = _dump(content[:shown]) if text is None else text.split("\n")
+    told: list[Line] = [(line, "") for line in lines]
+    if shown < whole:
+        told.append((f"… {size(whole - shown)} more: llmos fs cat shows all of it", "head"))
+    return told
+
+
+def _dump(content: bytes) -> list[str]:
+    """In hexadecimal, 16 bytes a line, with what of it is ASCII."""
+    rows = (content[at : at + 16] for at in range(0, len(content), 16))
+    return [
+        f"{16 * number:08x}  {row.hex(' '):<47}  "
+        + "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        for number, row in enumerate(rows)
+    ]
+
+
+def _difference(before: bytes, after: bytes, old: str, new: str) -> list[Line]:
+    """Unified, as every programmer reads it."""
+    texts: Sequence[str | None] = (_text(before), _text(after))
+    if None in texts:
+        return [(f"{old} or {new} is no text, so they are not compared", "head")]
+    was, now = (text.split("\n") for text in texts if text is not None)
+    if max(len(was), len(now)) > _MOST_LINES:
+        return [(f"more than {_MOST_LINES} lines, so they are not compared", "head")]
+    kinds = {"+": "added", "-": "removed", "@": "head"}
+    lines = list(difflib.unified_diff(was, now, old, new, lineterm=""))
+    if not lines:
+        return [(f"nothing is different from {old}", "head")]
+    return [
+        (line, "head" if number < 2 else kinds.get(line[:1], ""))
+        for number, line in enumerate(lines)
+    ]
