@@ -186,7 +186,7 @@ def test_what_is_no_text_is_dumped(tmp_path: Path) -> None:
         await soon(pilot)
         lines = content(app).split("\n")
         assert lines[5] == (
-            "00000040  40 41 42 43 44 45 46 47 48 49 4a 4b 4c 4d 4e 4f  @ABCDEFGHIJKLMNO"
+            "0040  40 41 42 43 44 45 46 47 48 49 4a 4b 4c 4d 4e 4f  @ABCDEFGHIJKLMNO"
         )
         assert len(lines) == 1 + 4096 // 16 + 1
         assert lines[-1].startswith("… 1.0 kB more")
@@ -212,6 +212,7 @@ def test_versions_and_what_is_new_in_them(tmp_path: Path) -> None:
     app = files(tmp_path)
 
     async def play(pilot: Pilot[int]) -> None:
+        assert "h Versions" in text_of(app)
         await versions(pilot)
         assert "/inbox/letter.txt: 4 versions" in path(app)
         # The one before was a deletion, so all is new.

@@ -65,7 +65,7 @@ class Tail(ScrollView, can_focus=True):
     }  # fmt: skip
     DEFAULT_CSS = """
     Tail { height: 1fr; background: $background; scrollbar-size: 1 1; }
-    Tail > .tail--cursor { background: $panel; text-style: bold; }
+    Tail > .tail--cursor { background: $panel; color: $foreground; text-style: bold; }
     Tail:focus > .tail--cursor { background: $primary 40%; }
     Tail > .tail--dim { color: $text-muted; }
     Tail > .tail--gap { color: $warning; text-style: bold; }
@@ -206,7 +206,7 @@ class Tail(ScrollView, can_focus=True):
             return Strip.blank(width, base)
         parts = self._parts(self.lines[place])
         if place == self._cursor:
-            base += self._style("cursor")
+            base = self._style("cursor")
         strip = Strip([Segment(text, base + style) for text, style in parts])
         return strip.crop_extend(left, left + width, base)
 
@@ -234,11 +234,11 @@ class Tail(ScrollView, can_focus=True):
 
     def _style(self, name: str) -> Style:
         if name not in self._styles:
-            self._styles[name] = (
-                self.get_component_rich_style(f"tail--{name}", partial=True)
-                if name
-                else self.rich_style
-            )
+            style = self.get_component_rich_style(f"tail--{name}") if name else self.rich_style
+            if name not in ("", "cursor"):
+                # What is behind it is the line's.
+                style = Style(color=style.color, bold=style.bold)
+            self._styles[name] = style
         return self._styles[name]
 
     @staticmethod

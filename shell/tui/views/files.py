@@ -111,7 +111,7 @@ def _folded(line: str) -> list[str]:
 
 
 class FileTable(LiveTable):
-    """``h`` is for versions here, not for scrolling to the left."""
+    """``h`` is for versions here, not for scrolling to the left: so the last line shows it."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return False if action == "scroll_left" else super().check_action(action, parameters)
@@ -499,7 +499,7 @@ def _dump(content: bytes) -> list[str]:
     """In hexadecimal, 16 bytes a line, with what of it is ASCII."""
     rows = (content[at : at + 16] for at in range(0, len(content), 16))
     return [
-        f"{16 * number:08x}  {row.hex(' '):<47}  "
+        f"{16 * number:04x}  {row.hex(' '):<47}  "
         + "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
         for number, row in enumerate(rows)
     ]
