@@ -68,7 +68,7 @@ ACTIONS: Final = (
     Action("view('drivers')", _A, "3", "Drivers", "What computes, and its load.", "llmos drivers"),
     Action("view('models')", _A, "4", "Models", "The models that are here or known.",
            "llmos models"),
-    Action("view('memory')", _A, "5", "Memory", "What processes remember.", "llmos mem list"),
+    Action("view('memory')", _A, "5", "Memory", "What processes remember.", "llmos mem ls"),
     Action("view('files')", _A, "6", "Files", "Their files, with every version.", "llmos fs ls"),
     Action("view('events')", _A, "7", "Events", "What happens, as it happens.",
            "llmos events -f"),
@@ -160,8 +160,8 @@ ACTIONS: Final = (
     Action("search", "memory", "f", "Search", "The rows that have these words, best first.",
            "llmos mem search WORDS", footer=True),
     Action("space", "memory", "o", "Space", "Choose whose memory, and which space of it.",
-           "llmos mem list --pid PID --space SPACE", footer=True),
-    Action("forget", "memory", "D,delete", "Forget", "Delete this row.", "llmos mem delete KEY",
+           "llmos mem ls --pid PID --space SPACE", footer=True),
+    Action("forget", "memory", "D,delete", "Forget", "Delete this row.", "llmos mem rm KEY",
            ("mem.delete",), footer=True),
     # -- files ---------------------------------------------------------------------------------
     Action("owner", "files", "o", "Whose", "Choose whose files.", "llmos fs ls --pid PID",
@@ -173,7 +173,7 @@ ACTIONS: Final = (
     Action("restore", "files", "R", "Restore", "Bring this version back, as a new one.",
            "llmos fs restore PATH VERSION", ("fs.restore",), footer=True),
     Action("delete", "files", "D,delete", "Delete", "Delete this file; its versions stay.",
-           "llmos fs delete PATH", ("fs.delete",), footer=True),
+           "llmos fs rm PATH", ("fs.delete",), footer=True),
     # -- events --------------------------------------------------------------------------------
     Action("freeze", "events", "z", "Freeze", "Hold the list still, to read it.", "llmos events",
            footer=True),

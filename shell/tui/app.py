@@ -19,6 +19,7 @@ from textual.binding import BindingType
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.screen import Screen
 from textual.suggester import SuggestFromList
+from textual.worker import Worker, WorkerState
 
 from llmagentos.abi.errors import LLMOSError
 from shell.tui import actions, themes
@@ -116,6 +117,9 @@ class ShellApp(App[int]):
                 if isinstance(view, View) and view.is_mounted:
                     view.tick(change)
             except Exception as error:
+                if not self._running or self._exit:
+                    # Its widgets are gone already.
+                    return
                 self.fault(error)
             await asyncio.sleep(max(TICK / 5, TICK - (time.monotonic() - begun)))
 
@@ -185,6 +189,8 @@ class ShellApp(App[int]):
         """All about one process. ``talk``: ready to write to it."""
         from shell.tui.views.agent import AgentView
 
+        if isinstance(self.screen, AgentView) and self.screen.pid == pid:
+            return
         self.go("processes")
         self.push_screen(AgentView(pid, talk=talk))
 
@@ -250,6 +256,10 @@ class ShellApp(App[int]):
         self.notify("taking the system down")
         await asyncio.to_thread(take_down, self.link.home)
         self.exit(0)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state == WorkerState.ERROR and isinstance(event.worker.error, Exception):
+            self.fault(event.worker.error)
 
     # -- what goes wrong -----------------------------------------------------------------------
 

@@ -88,8 +88,15 @@ class Conversation(VerticalScroll):
     def on_mount(self) -> None:
         self.anchor()
 
-    async def show(self, messages: Sequence[ContextMessage]) -> None:
-        """The context as it is."""
+    async def show(self, messages: Sequence[ContextMessage], *, idle: bool) -> None:
+        """The context as it is. ``idle``: no answer is being made."""
+        await self._show(messages)
+        growing = self.growing
+        if idle and growing is not None and messages and messages[-1].content == growing.text:
+            # It was a message before its last piece was heard.
+            await growing.remove()
+
+    async def _show(self, messages: Sequence[ContextMessage]) -> None:
         known = [bubble for bubble in self._bubbles if bubble.message is not None]
         if [bubble.message for bubble in known] == [message.id for message in messages]:
             return

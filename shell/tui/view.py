@@ -15,6 +15,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Input, Tab, Tabs
+from textual.worker import Worker, WorkerState
 
 from shell.tui import actions
 from shell.tui.feed import Change
@@ -53,8 +54,10 @@ class View(Screen[Any]):
 
     def compose(self) -> ComposeResult:
         yield Meters()
-        tabs = (Tab(title, id=name) for name, title in VIEWS.items())
-        yield Tabs(*tabs, active=self._tab, id="views")
+        # What is not one of them stands behind them, so that all of them can be chosen.
+        titles = VIEWS if self.NAME in VIEWS else {**VIEWS, self.NAME: "•"}
+        tabs = (Tab(title, id=name) for name, title in titles.items())
+        yield Tabs(*tabs, active=self.NAME, id="views")
         yield from self.body()
         yield Input(id="line", classes="hidden", select_on_focus=False)
         yield Footer(show_command_palette=False, compact=True)
@@ -92,26 +95,21 @@ class View(Screen[Any]):
         self.focus_body()
 
     def on_screen_resume(self) -> None:
-        self.query_one("#views", Tabs).active = self._tab
+        self.query_one("#views", Tabs).active = self.NAME
         self.tick(Change(None, (), vitals=True))
 
     def focus_body(self) -> None:
         """The cursor to where the keys are."""
         for table in self.query(LiveTable):
-            table.focus()
+            self.set_focus(table)
             break
 
     @on(Tabs.TabActivated, "#views")
     def _tab_chosen(self, event: Tabs.TabActivated) -> None:
         event.stop()
         name = event.tab.id if event.tab else None
-        if name and name != self._tab and self.is_current:
+        if name and name != self.NAME and self.is_current:
             self.app.go(name)
-
-    @property
-    def _tab(self) -> str:
-        """Where it stands in the row of views."""
-        return self.NAME if self.NAME in VIEWS else "processes"
 
     # -- the line for a filter or a command ----------------------------------------------------
 
@@ -125,7 +123,7 @@ class View(Screen[Any]):
         line.border_title = sign
         line.value = value
         line.suggester = self.app.suggester(self) if sign == ":" else None
-        line.focus()
+        self.set_focus(line)
 
     @on(Input.Changed, "#line")
     def _line_typed(self, event: Input.Changed) -> None:
@@ -147,22 +145,29 @@ class View(Screen[Any]):
         line.add_class("hidden")
         self.focus_body()
 
-    def key_escape(self) -> None:
-        """Out of the line; a filter that was there goes."""
+    def leave(self) -> bool:
+        """Out of the line, and without a filter; False if there was neither."""
         line = self.query_one("#line", Input)
-        if line.has_class("hidden"):
-            if self.filter:
-                self.filter = ""
-                self.live(Change(None, (), vitals=False))
-            return
-        if line.border_title == "/":
+        opened, filtered = not line.has_class("hidden"), bool(self.filter)
+        if opened:
+            self.close_line()
+        if filtered and not (opened and line.border_title == ":"):
             self.filter = ""
             self.live(Change(None, (), vitals=False))
-        self.close_line()
+        return opened or filtered
+
+    def key_escape(self) -> None:
+        if actions.named(self.NAME, "back") is None:
+            self.leave()
 
     def filter_line(self) -> None:
         if self.FILTERED:
             self.ask("/", self.filter)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Work that failed must not have failed in silence."""
+        if event.state == WorkerState.ERROR and isinstance(event.worker.error, Exception):
+            self.app.fault(event.worker.error)
 
     # -- what may be done ----------------------------------------------------------------------
 

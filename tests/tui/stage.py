@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from textual.pilot import Pilot
 
@@ -154,15 +155,18 @@ def run(
     play: Callable[[Pilot[int]], Awaitable[None]],
     size: tuple[int, int] = SIZES["middle"],
 ) -> None:
-    """The app without a terminal, and what is done to it."""
+    """The app without a terminal, and what is done to it. A fault of its own fails the test."""
+    faults: list[Exception] = []
 
     async def whole() -> None:
         async with app.run_test(size=size) as pilot:
-            await settled(pilot)
-            await play(pilot)
+            with patch.object(app, "fault", faults.append):
+                await settled(pilot)
+                await play(pilot)
         assert not app.last_words
 
     asyncio.run(whole())
+    assert not faults
 
 
 async def settled(pilot: Pilot[int]) -> None:

@@ -57,7 +57,15 @@ class Terminal:
         """Keys by their names, any other text as it is."""
         for key in keys:
             os.write(self._master, _KEYS.get(key, key).encode())
-            self.read(0.02)
+            # What comes right after Esc would be taken for a part of one key.
+            self.read(0.3 if key == "escape" else 0.05)
+
+    def write(self, key: str, text: str) -> None:
+        """A key that leads to where something can be written, and then that. Textual's widgets take
+        keys in one by one, so whoever is quicker than a person writes into the widget before."""
+        self.press(key)
+        self.read(0.5)
+        self.press(text)
 
     def click(self, column: int, line: int) -> None:
         """The left button, in cells from 0."""

@@ -70,6 +70,7 @@ class AgentView(View):
         self._tokens = 0
         self._stale = asyncio.Event()
         self._looked = 0.0
+        self._idle = False
 
     def body(self) -> Iterable[Widget]:
         yield Static(f"pid {self.pid}", id="who")
@@ -90,13 +91,13 @@ class AgentView(View):
 
     def focus_body(self) -> None:
         if self._talk:
-            self.query_one("#say").focus()
+            self.set_focus(self.query_one("#say"))
         elif self._pane == "talk":
-            self.query_one(Conversation).focus()
+            self.set_focus(self.query_one(Conversation))
         else:
             pane = self.query_one(f"#{self._pane}", TabPane)
             for widget in pane.query("LiveTable, VerticalScroll"):
-                widget.focus()
+                self.set_focus(widget)
                 break
 
     @property
@@ -133,7 +134,8 @@ class AgentView(View):
         read = ReadResult.model_validate(await call("ctx.read", pid=self.pid, last=MOST))
         self._messages, self._tokens = read.messages, read.tokens
         process = self._detail.process
-        await self.query_one(Conversation).show(read.messages)
+        self._idle = process.state not in ("RUNNING", "READY")
+        await self.query_one(Conversation).show(read.messages, idle=self._idle)
         self.query_one(Conversation).note(facts.ending(process))
         self._who(facts.headline(process, self.app.colour_of))
         await self._show_pane()
@@ -176,6 +178,8 @@ class AgentView(View):
                         await self._read()
                     await conversation.hear(piece.text, anew=piece.anew or piece.burst < burst)
                     burst = piece.burst
+                    if self._idle:
+                        self._stale.set()
                 await answer.result()
             except LLMOSError as error:
                 if error.code not in ("ECONNREFUSED", "ETIMEOUT"):
@@ -220,21 +224,16 @@ class AgentView(View):
 
     def action_talk(self) -> None:
         self.query_one("#panes", TabbedContent).active = "talk"
-        self.query_one("#say").focus()
+        self.set_focus(self.query_one("#say"))
 
     def action_back(self) -> None:
+        if self.leave():
+            return
         if self.query_one("#say").has_focus:
             self._talk = False
             self.focus_body()
         else:
             self.app.pop_screen()
-
-    def key_escape(self) -> None:
-        line = self.query_one("#line", Input)
-        if line.has_class("hidden"):
-            self.action_back()
-        else:
-            self.close_line()
 
     def action_kill(self) -> None:
         if (process := self._process) is not None:

@@ -25,6 +25,8 @@ from shell.tui.order import SAMPLING, Listed, Order, manifests
 from shell.tui.view import View, bound
 
 _PLACES: Final[tuple[str, ...]] = get_args(Place)
+_SOON: Final = 0.1
+"""Seconds."""
 
 
 class LaunchView(View):
@@ -55,6 +57,7 @@ class LaunchView(View):
         self._all: list[Listed] = []
         self._shown: list[Listed] = []
         self._chosen: Listed | None = None
+        self._due = False
 
     def body(self) -> Iterable[Widget]:
         with Horizontal():
@@ -98,20 +101,21 @@ class LaunchView(View):
         self.run_worker(self._load(), exit_on_error=False)
 
     def focus_body(self) -> None:
-        self.query_one("#search").focus()
+        self.set_focus(self.query_one("#search"))
 
     # -- choosing ------------------------------------------------------------------------------
 
     def _find(self, words: str) -> None:
         """Those whose name or description has these letters in this order, the best first."""
-        matcher = Matcher(words)
-        scores = {
-            id(one): max(2 * matcher.match(one.name), matcher.match(one.description))
-            for one in self._all
-        }
-        self._shown = [one for one in self._all if not words or scores[id(one)] > 0]
+        self._shown = self._all
         if words:
-            self._shown.sort(key=lambda one: -scores[id(one)])
+            matcher = Matcher(words)
+            scores = [
+                (max(2 * matcher.match(one.name), matcher.match(one.description)), one)
+                for one in self._all
+            ]
+            scores.sort(key=lambda scored: -scored[0])
+            self._shown = [one for score, one in scores if score > 0]
         found = self.query_one("#found", OptionList)
         found.clear_options()
         found.add_options(
@@ -158,7 +162,7 @@ class LaunchView(View):
     @on(Input.Submitted, "#search")
     def _taken(self, event: Input.Submitted) -> None:
         event.stop()
-        self.query_one("#text").focus()
+        self.set_focus(self.query_one("#text"))
 
     @on(OptionList.OptionHighlighted, "#found")
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
@@ -169,7 +173,7 @@ class LaunchView(View):
     @on(OptionList.OptionSelected, "#found")
     def _selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        self.query_one("#text").focus()
+        self.set_focus(self.query_one("#text"))
 
     def on_key(self, event) -> None:  # type: ignore[no-untyped-def]
         """Up and down move in the list while its name is typed."""
@@ -206,7 +210,14 @@ class LaunchView(View):
     @on(TextArea.Changed)
     @on(Checkbox.Changed)
     @on(Select.Changed)
+    def _changed(self) -> None:
+        """Soon, not at once: somebody may be typing."""
+        if not self._due:
+            self._due = True
+            self.set_timer(_SOON, self._preview)
+
     def _preview(self) -> None:
+        self._due = False
         order = self.order()
         self.query_one("#preview", Static).update(printable(order.command()) if order else "")
 
@@ -224,11 +235,5 @@ class LaunchView(View):
         return f"{spawned['name']} is process {spawned['pid']}\n{told}".strip()
 
     def action_back(self) -> None:
-        self.app.pop_screen()
-
-    def key_escape(self) -> None:
-        line = self.query_one("#line", Input)
-        if line.has_class("hidden"):
-            self.action_back()
-        else:
-            self.close_line()
+        if not self.leave():
+            self.app.pop_screen()

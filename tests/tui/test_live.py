@@ -1,0 +1,265 @@
+"""Does the TUI do its work in a real terminal, on a real system, with keys or with clicks only?
+
+The driver is the scripted one: slow enough to be watched, and it says back what it is told.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmagentos import System
+from llmagentos.home import Home
+from tests.system.machines import Machines, agent, eventually
+from tests.tui.terminal import Terminal
+
+SIZES = [(80, 24), (200, 60)]
+STORY = " ".join(f"word{number}" for number in range(300))
+MANIFEST = """apiVersion: llmagentos/v1
+kind: Agent
+metadata: {name: teller, description: Says it back}
+spec: {model: fake-model, prompt: Tell., limits: {tokens: 5000}, sampling: {max_tokens: 400}}
+"""
+
+
+@pytest.fixture(params=SIZES, ids=["80x24", "200x60"])
+def size(request: pytest.FixtureRequest) -> tuple[int, int]:
+    found: tuple[int, int] = request.param
+    return found
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[Machines]:
+    home = Home(tmp_path / "h")
+    machines = Machines(home)
+    try:
+        machines.start_kernel()
+        (home.manifests / "teller.yaml").write_text(MANIFEST, encoding="utf-8")
+        machines.start_driver("--delay", "0.1")
+        machines.start_host()
+        yield machines
+    finally:
+        machines.close()
+
+
+@contextmanager
+def opened(
+    machines: Machines, size: tuple[int, int], *, shows: str = "init", **more: str
+) -> Iterator[Terminal]:
+    given = {k: v for k, v in os.environ.items() if not k.startswith("LLMOS_")}
+    environment = {**given, "LLMOS_HOME": str(machines.home.root), "COLORTERM": "truecolor", **more}
+    command = [sys.executable, "-m", "shell", *(["--read-only"] if "READ" in more else [])]
+    with Terminal(command, *size, environment) as terminal:
+        terminal.shows("Processes", shows)
+        yield terminal
+
+
+def row(user: System, pid: int) -> dict[str, Any]:
+    found: dict[str, Any] = user.call("proc.info", pid=pid)["process"]
+    return found
+
+
+def test_is_everything_reached_with_keys(machines: Machines, size: tuple[int, int]) -> None:
+    with machines.user() as user, opened(machines, size) as screen:
+        # Launch two; watch the second one answer.
+        for text in ("alpha", "beta"):
+            screen.press("n")
+            screen.shows("find a manifest")
+            screen.press("teller")
+            screen.shows("Says it back")
+            screen.write("enter", f"{text} {STORY}")
+            screen.shows("llmos run teller")
+            screen.press("f5")
+            screen.shows("teller pid", "word7")
+            screen.press("escape")
+            screen.shows("NAME")
+        # Filter, and back.
+        screen.write("/", "teller run")
+        screen.until(lambda: "init" not in screen.text, "the filter")
+        screen.press("enter", "escape")
+        screen.shows("init")
+        # Hold the second and let it go on.
+        screen.press("G", "s")
+        eventually(lambda: row(user, 3)["state"] == "STOPPED")
+        screen.shows("STOPPED")
+        screen.press("s")
+        eventually(lambda: row(user, 3)["state"] == "RUNNING")
+        # Open it, talk to it, look at its budget.
+        screen.press("enter")
+        screen.shows("teller pid 3", "beta")
+        screen.write("i", "and gamma then")
+        screen.press("enter", "escape")
+        eventually(lambda: user.call("proc.info", pid=3)["mailbox"] == 1)
+        screen.press("]", "]")
+        screen.shows("tokens", "of 5,000")
+        screen.press("[", "[")
+        screen.shows("word2")
+        screen.press("escape")
+        # Kill the tree of the first.
+        screen.shows("NAME")
+        screen.press("g", "j", "x")
+        screen.shows("Which signal to teller (pid 2)?", "KILL tree")
+        screen.press("j", "j", "j", "enter")
+        eventually(lambda: row(user, 2)["state"] == "ZOMBIE")
+        screen.press("enter")
+        screen.shows("ended by KILL")
+        screen.press("escape", "ctrl+q")
+        screen.shows("Quit.", "Leave the system up")
+        screen.press("enter")
+        assert screen.status(10) == 0
+    assert machines.kernel.poll() is None
+
+
+def test_is_everything_reached_with_the_mouse(machines: Machines, size: tuple[int, int]) -> None:
+    with machines.user() as user, opened(machines, size) as screen:
+        for text in ("alpha", "beta"):
+            user.spawn(agent(f"{text}s", limits={"tokens": 5000}), f"{text} {STORY}")
+        screen.shows("alphas", "betas")
+        screen.click_on("New")
+        screen.shows("find a manifest")
+        screen.click_on("teller")
+        screen.shows("Says it back")
+        screen.click_on("what it is told")
+        screen.press("delta ", " ".join(f"word{number}" for number in range(60)))
+        screen.shows("word59")
+        screen.read(0.5)
+        screen.click_on("Run", last=True)
+        screen.shows("teller pid 4", "word5")
+        screen.click_on("Budget")
+        screen.shows("of 5,000")
+        screen.click_on("Conversation")
+        screen.click_on("Write to it")
+        screen.press("epsilon", "enter")
+        eventually(lambda: user.call("proc.info", pid=4)["mailbox"] == 1)
+        screen.click_on("Processes")
+        screen.shows("NAME")
+        screen.click_on("Sort")
+        screen.shows("Sort by")
+        screen.click_on("STATE", last=True)
+        screen.until(lambda: "Sort by" not in screen.text, "the choice to close")
+        screen.click_on("NAME")
+        screen.click_on("betas")
+        screen.click_on("Stop/go on")
+        eventually(lambda: row(user, 3)["state"] == "STOPPED")
+        screen.click_on("Kill")
+        screen.shows("Which signal to betas (pid 3)?")
+        screen.click_on("KILL tree")
+        eventually(lambda: row(user, 3)["state"] == "ZOMBIE")
+        screen.shows("ZOMBIE")
+        for view in ("Approvals", "Drivers", "Models", "Memory", "Files", "Events"):
+            screen.click_on(view)
+            screen.read(0.5)
+        screen.click_on("Processes")
+        screen.shows("betas")
+        # The first click brings the cursor, which may be there already; the next one opens.
+        screen.click_on("betas")
+        screen.read(1.0)
+        if "ended by KILL" not in screen.text:
+            screen.click_on("betas")
+        screen.shows("ended by KILL")
+        screen.click_on("Quit")
+        screen.shows("Leave the system up")
+        screen.click_on("Leave the system up")
+        assert screen.status(10) == 0
+
+
+def test_is_an_approval_decided(machines: Machines) -> None:
+    with machines.user() as user, opened(machines, SIZES[0]) as screen:
+        adopted = user.call("proc.adopt", name="asker", capabilities={"ask": ["tool:shell"]})
+        with machines.program(session=adopted["session"]) as program:
+            waiting = program.open("cap.request", capability="tool:shell", reason="to look around")
+            screen.press("2")
+            screen.shows("tool:shell", "to look around")
+            # What has only just come under the cursor can not be decided: nobody has read it.
+            screen.read(1.0)
+            screen.press("y")
+            assert waiting.result(10)["granted"] is True
+        assert user.call("cap.list")["approvals"] == []
+
+
+def test_does_it_wait_for_a_kernel_that_was_killed_and_go_on(machines: Machines) -> None:
+    with opened(machines, SIZES[0]) as screen:
+        with machines.user() as user:
+            user.spawn(agent("sleeper", interactive=True, prompt="Sleep."))
+        screen.shows("sleeper")
+        machines.kill_kernel()
+        screen.shows("waiting for it")
+        screen.press("n", "escape", "x", "escape", "s", "t", "t")
+        machines.start_kernel()
+        screen.until(lambda: "waiting for it" not in screen.text, "the kernel", 20)
+        with machines.user() as user:
+            user.spawn(agent("second", interactive=True, prompt="Sleep."))
+        screen.shows("second", "sleeper")
+        assert "Traceback" not in screen.text
+    log = machines.home.logs / "tui.log"
+    assert not log.exists() or "Traceback" not in log.read_text(encoding="utf-8")
+
+
+def test_does_a_conversation_go_on_when_the_kernel_is_back(machines: Machines) -> None:
+    with opened(machines, SIZES[0]) as screen:
+        with machines.user() as user:
+            pid = user.spawn(agent("echo", interactive=True, prompt="Echo.")).pid
+        screen.shows("echo")
+        screen.press("G", "enter")
+        screen.shows("echo pid")
+        screen.write("i", "first things")
+        screen.press("enter")
+        screen.until(lambda: screen.text.count("first things") == 2, "its answer")
+        machines.kill_kernel()
+        machines.start_kernel()
+        screen.press("second thoughts", "enter")
+        screen.until(lambda: screen.text.count("second thoughts") == 2, "its answer", 30)
+        with machines.user() as user:
+            said = [m["content"] for m in user.call("ctx.read", pid=pid)["messages"]]
+    assert said.count("second thoughts") == 2, "sent once, answered once"
+
+
+def test_can_a_screen_that_only_reads_change_nothing(machines: Machines) -> None:
+    with machines.user() as user:
+        pid = user.spawn(agent("sleeper", interactive=True, prompt="Sleep.")).pid
+        with opened(machines, SIZES[0], READ="1") as screen:
+            screen.shows("sleeper", "read-only")
+            screen.press("G", "x", "s", "n")
+            screen.read(0.5)
+            assert "Which signal" not in screen.text
+            assert "find a manifest" not in screen.text
+            screen.press("q")
+            assert screen.status(10) == 0
+        assert row(user, pid)["state"] == "WAITING"
+
+
+def test_sees_a_programs_session_only_what_is_its_own_and_does_only_what_it_may(
+    machines: Machines,
+) -> None:
+    with machines.user() as user:
+        user.spawn(agent("others", interactive=True, prompt="Sleep."))
+        adopted = user.call("proc.adopt", name="watcher", capabilities={"allow": ["llm:*"]})
+        session = {"LLMOS_SESSION": adopted["session"]}
+        with opened(machines, SIZES[0], shows="watcher", **session) as screen:
+            assert "others" not in screen.text
+            screen.press("n")
+            screen.read(0.5)
+            assert "find a manifest" not in screen.text
+            screen.press("7")
+            screen.shows("not for this session")
+            screen.press("ctrl+q")
+            assert screen.status(10) == 0
+
+
+def test_is_torch_never_loaded_and_the_first_screen_soon_there(machines: Machines) -> None:
+    begun = time.monotonic()
+    with opened(machines, SIZES[0]) as screen:
+        took = time.monotonic() - begun
+        maps = Path(f"/proc/{screen.pid}/maps").read_text(encoding="ascii")
+        assert "torch" not in maps
+        os.kill(screen.pid, signal.SIGTERM)
+    # How long it takes is measured in benchmarks/tui.py; here only that it is no matter of minutes.
+    assert took < 30
