@@ -28,9 +28,12 @@ COMMANDS: Final = {
     "info": "info",
     "logs": "logs",
     "kill": "process",
+    "nice": "process",
     "wait": "process",
-    "limits": "process",
     "send": "process",
+    "limits": "process",
+    "fork": "process",
+    "ctx": "ctx",
     "drivers": "drivers",
     "models": "models",
     "events": "events",
@@ -38,6 +41,7 @@ COMMANDS: Final = {
     "audit": "audit",
     "mem": "mem",
     "fs": "fs",
+    "web": "web",
     "completion": "completion",
 }
 """Each subcommand, and the module under ``shell.commands`` that has it."""

@@ -12,7 +12,7 @@ from shell.session import open_system
 from shell.terminal import duration, paint, print_json, printable
 
 if TYPE_CHECKING:
-    from llmagentos.abi.process import ProcessDetail, ProcessInfo
+    from llmagentos.abi.process import Budget, ProcessDetail, ProcessInfo
 
 
 @click.command()
@@ -57,6 +57,9 @@ def _lines(detail: ProcessDetail) -> list[str]:
         "usage": _usage(process),
         "context": f"{process.context_messages} messages, {process.context_tokens} tokens",
         "limits": ", ".join(f"{name}={value:g}" for name, value in limits.items()),
+        "ledger": ", ".join(_budget(name, one) for name, one in detail.ledger.items()),
+        "points": ", ".join(detail.checkpoints),
+        "mailbox": f"{detail.mailbox} messages" if detail.mailbox else "",
         "exit": _exit(process),
     }
     lines = [f"{name:<10} {printable(str(value))}" for name, value in facts.items() if value]
@@ -79,6 +82,13 @@ def _usage(process: ProcessInfo) -> str:
         f"queued {usage.queue_seconds:.2f} s, prefill {usage.prefill_seconds:.2f} s, "
         f"decode {usage.decode_seconds:.2f} s"
     )
+
+
+def _budget(name: str, budget: Budget) -> str:
+    """``tokens 120 + 64 set aside of 2000``."""
+    more = f" + {budget.reserved:g} set aside" if budget.reserved else ""
+    most = f" of {budget.limit:g}" if budget.limit is not None else ""
+    return f"{name} {budget.spent:g}{more}{most}"
 
 
 def _exit(process: ProcessInfo) -> str:

@@ -1,4 +1,4 @@
-"""``llmos ps | kill | wait | limits | send``: processes from outside."""
+"""``llmos ps | kill | nice | fork | wait | limits | send``: processes from outside."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llmagentos.abi.errors import EINVAL
+from llmagentos.abi.errors import ECONNREFUSED, EINVAL, LLMOSError
 from shell.failure import tell
 from shell.session import limits_from, open_system, process_rows
 from shell.terminal import print_json
@@ -18,6 +18,11 @@ SIGNALS = ("TERM", "KILL", "STOP", "CONT", "INT")
 PID = click.IntRange(1, 2**53)
 """The pids there can be: a larger one would not fit on the wire."""
 
+SORTS = (
+    "pid", "name", "state", "model", "in", "out", "pace", "context", "budget", "kv", "nice", "age",
+)  # fmt: skip
+"""Those of ``shell.tui.board``, which is imported only when it is needed."""
+
 HISTORY = 1000
 
 
@@ -25,12 +30,18 @@ HISTORY = 1000
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, as proc.list gives it.")
 @click.option("--tree", is_flag=True, help="Children under their parents.")
 @click.option("--all", "everything", is_flag=True, help="Also those that were collected.")
-def ps(as_json: bool, tree: bool, everything: bool) -> None:
+@click.option("--filter", "words", metavar="WORDS", help="Only those with all of these words.")
+@click.option("--sort", type=click.Choice(SORTS), help="By this column; the most comes first.")
+@click.option("--reverse", is_flag=True, help="The other way round.")
+def ps(
+    as_json: bool, tree: bool, everything: bool, words: str | None, sort: str | None, reverse: bool
+) -> None:
     """The process table.
 
     \b
     llmos ps
     llmos ps --tree
+    llmos ps --filter "running poet" --sort out
     llmos ps --json | jq '.processes[].name'
 
     IN and OUT are tokens of prompts and answers, TOK/S is the pace of decoding.
@@ -39,33 +50,90 @@ def ps(as_json: bool, tree: bool, everything: bool) -> None:
         rows = process_rows(system, history=HISTORY if everything else None)
         # After it: what is collected between the two has ended, and is shown so.
         live = live_pids(system) if everything and not as_json else None
-    if as_json:
+    plain = not (words or sort or reverse)
+    if as_json and plain:
         return print_json({"processes": rows})
     from llmagentos.abi.process import ProcessInfo
     from shell.processes import process_table
 
     processes = [ProcessInfo.model_validate(row) for row in rows]
+    if not plain:
+        from shell.tui.board import Board
+
+        board = Board(sort=sort or "pid", reverse=reverse, filter=words or "")
+        board.replace(processes)
+        processes = [process for _, process in board.seen()]
+    if as_json:
+        by_pid = {row["pid"]: row for row in rows}
+        return print_json({"processes": [by_pid[process.pid] for process in processes]})
     return click.echo(process_table(processes, tree=tree, live=live))
 
 
 @click.command()
-@click.argument("pid", type=PID)
+@click.argument("pids", metavar="PID…", type=PID, nargs=-1, required=True)
 @click.option(
     "-s", "--signal", type=click.Choice(SIGNALS, case_sensitive=False), default="TERM",
     show_default=True, help="The signal to send.",
 )  # fmt: skip
 @click.option("--tree", is_flag=True, help="To all its descendants too, in one step.")
-def kill(pid: int, signal: str, tree: bool) -> None:
-    """Send a signal to a process.
+def kill(pids: tuple[int, ...], signal: str, tree: bool) -> int:
+    """Send a signal to processes.
 
     \b
     llmos kill 12                  ask it to end
+    llmos kill 12 14 15            each of these
     llmos kill 12 -s KILL --tree   end it and its children at once
     llmos kill 12 -s STOP          hold it; -s CONT lets it go on
     """
+    status = 0
     with open_system() as system:
         signal = signal.upper().removeprefix("SIG")
-        system.call("proc.kill", pid=pid, signal=signal, tree=tree)
+        for pid in dict.fromkeys(pids):
+            try:
+                system.call("proc.kill", pid=pid, signal=signal, tree=tree)
+            except LLMOSError as error:
+                if len(pids) == 1 or isinstance(error, ECONNREFUSED):
+                    raise
+                # The others get theirs all the same.
+                tell(error.message, error.hint)
+                status = status or error.exit_status
+    return status
+
+
+@click.command()
+@click.argument("pid", type=PID)
+@click.argument("priority", type=click.IntRange(-20, 19))
+def nice(pid: int, priority: int) -> None:
+    """Change a process's priority: -20 comes first, 19 last.
+
+    \b
+    llmos nice 12 5
+    llmos nice 12 -- -5
+    """
+    with open_system() as system:
+        system.call("proc.nice", pid=pid, priority=priority)
+
+
+@click.command()
+@click.argument("pid", type=PID)
+@click.argument("text", required=False)
+@click.option("--name", help="The child's name; default: its parent's.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def fork(pid: int, text: str | None, name: str | None, as_json: bool) -> None:
+    """A child that goes on from where an agent is now.
+
+    \b
+    llmos fork 12 "Now say it in Spanish."
+    llmos fork 12 --json | jq .pid
+
+    It shares the context up to now, and halves what is left of the budget. Only the child is told
+    TEXT. Prints its pid.
+    """
+    with open_system() as system:
+        made = system.call("proc.fork", pid=pid, text=text, name=name)
+    if as_json:
+        return print_json(made)
+    return click.echo(made["pid"])
 
 
 @click.command()

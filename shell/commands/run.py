@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +18,9 @@ from shell.terminal import print_json, printable
 if TYPE_CHECKING:
     from llmagentos.client import Agent, System
 
+PLACE = click.Choice(["edge", "node", "cloud"])
+_GLANCE = 0.05
+"""Seconds between two looks at an agent that is talked with."""
 _LAST_WORDS = 2.0
 """Seconds that an agent has to end after Ctrl-C."""
 
@@ -31,6 +35,9 @@ _LAST_WORDS = 2.0
 @click.option("--schema", metavar="FILE", help="The answer is JSON that matches this JSON Schema.")
 @click.option("--limit", "limit", multiple=True, metavar="NAME=VALUE", help="Lower a limit.")
 @click.option("--name", help="The process's name; default: the manifest's.")
+@click.option("--place", "places", multiple=True, type=PLACE, help="Where it may run.")
+@click.option("--prefer", type=PLACE, help="Where it should run, if there is a choice.")
+@click.option("--detach", is_flag=True, help="Print its pid and return; it goes on.")
 def run(
     manifest: str,
     text: str | None,
@@ -41,6 +48,9 @@ def run(
     schema: str | None,
     limit: tuple[str, ...],
     name: str | None,
+    places: tuple[str, ...],
+    prefer: str | None,
+    detach: bool,
 ) -> int:
     """Run an agent on a text.
 
@@ -55,6 +65,10 @@ def run(
     llmos run ./my-agent.yaml - --limit tokens=2000 --limit wall=1m
     llmos run translate "Guten Morgen" --json | jq -r .answer
     llmos run dialogue "Name a river." --schema river.json | jq .name
+    llmos run summarise --detach < letter.txt
+    llmos run assistant "Hello"
+
+    With an interactive agent, as assistant is, it is a conversation: write on; Ctrl-D ends it.
     """
     given = text_from(text)
     limits = limits_from(limit)
@@ -69,11 +83,18 @@ def run(
             model=model,
             sampling=sampling or None,
             limits=limits,
-            attach=True,
+            placement=_placement(places, prefer),
+            attach=not detach,
         )
         for notice in agent.notices:
             click.echo(f"llmos: {notice}", err=True)
+        if detach:
+            told = {"pid": agent.pid, "name": agent.name, "notices": list(agent.notices)}
+            print_json(told) if as_json else click.echo(agent.pid)
+            return 0
         try:
+            if not as_json and _is_interactive(agent):
+                return _converse(system, agent, told=given is not None)
             return _follow(system, agent, as_json=as_json)
         except (KeyboardInterrupt, Terminated):
             _end(agent)
@@ -100,6 +121,50 @@ def _follow(system: System, agent: Agent, *, as_json: bool) -> int:
         out.write(1, record.get("answer", ""))
     out.close()
     return ended_with(record)
+
+
+def _placement(places: tuple[str, ...], prefer: str | None) -> dict[str, Any] | None:
+    given = {"allow": list(places) or None, "prefer": prefer}
+    return {name: value for name, value in given.items() if value is not None} or None
+
+
+def _is_interactive(agent: Agent) -> bool:
+    spec = agent.info().spec
+    return bool(spec and spec["spec"].get("interactive"))
+
+
+def _converse(system: System, agent: Agent, *, told: bool) -> int:
+    """Its answers, and what is written to it in between, until one of the two ends it."""
+    answer, out = agent.ending(), _Answer()
+    person = sys.stdin is not None and sys.stdin.isatty()
+    while not answer.done:
+        process = agent.info().process
+        for text in answer.ready():
+            out.write(1, text)
+        if (process.state, process.reason) != ("WAITING", "mail"):
+            time.sleep(_GLANCE)
+            continue
+        out.close()
+        line = _line() if person else None
+        if line is None or not (person or told):
+            agent.kill("TERM")
+            agent.wait()
+            return 0
+        system.call("ipc.send", pid=agent.pid, body=line)
+    out.close()
+    return ended_with(answer.result())
+
+
+def _line() -> str | None:
+    """What a person writes next; None at the end."""
+    while True:
+        try:
+            line = input("> ")
+        except EOFError:
+            click.echo()
+            return None
+        if line.strip():
+            return line
 
 
 def _end(agent: Agent) -> None:

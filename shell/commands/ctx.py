@@ -1,0 +1,135 @@
+"""``llmos ctx``: the context of a process, back and forth."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from shell.commands.process import PID
+from shell.session import open_system
+from shell.terminal import print_json, printable
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+
+
+@click.group()
+def ctx() -> None:
+    """The context of a process: what it was told and has said.
+
+    \b
+    llmos ctx read 12
+    llmos ctx checkpoint 12 before-the-plan
+    llmos ctx restore 12 before-the-plan
+    """
+
+
+@ctx.command()
+@click.argument("pid", type=PID)
+@click.option("--last", type=click.IntRange(1), help="Only so many messages, from the end.")
+@_as_json
+def read(pid: int, last: int | None, as_json: bool) -> None:
+    """The messages, with their ids.
+
+    \b
+    llmos ctx read 12 --last 5
+    llmos ctx read 12 --json | jq -r '.messages[-1].content'
+    """
+    with open_system() as system:
+        found = system.call("ctx.read", pid=pid, last=last)
+    if as_json:
+        return print_json(found)
+    for message in found["messages"]:
+        at = time.strftime("%H:%M:%S", time.localtime(message["time"]))
+        click.echo(f"{message['id']:>6} {at} {message['role']}: {printable(message['content'])}")
+    return click.echo(f"{len(found['messages'])} messages, {found['tokens']} tokens", err=True)
+
+
+@ctx.command()
+@click.argument("pid", type=PID)
+@_as_json
+def checkpoints(pid: int, as_json: bool) -> None:
+    """The names that parts of it have.
+
+    \b
+    llmos ctx checkpoints 12
+    """
+    with open_system() as system:
+        names = system.call("proc.info", pid=pid)["checkpoints"]
+    if as_json:
+        return print_json({"checkpoints": names})
+    return click.echo("\n".join(names) or "there is none")
+
+
+@ctx.command()
+@click.argument("pid", type=PID)
+@click.argument("name", required=False)
+@_as_json
+def checkpoint(pid: int, name: str | None, as_json: bool) -> None:
+    """Name the context as it is now; prints the name.
+
+    \b
+    llmos ctx checkpoint 12
+    llmos ctx checkpoint 12 before-the-plan
+    """
+    with open_system() as system:
+        made = system.call("ctx.checkpoint", pid=pid, name=name)
+    if as_json:
+        return print_json(made)
+    return click.echo(made["checkpoint"])
+
+
+@ctx.command()
+@click.argument("pid", type=PID)
+@click.argument("name")
+@_as_json
+def restore(pid: int, name: str, as_json: bool) -> None:
+    """Back to a checkpoint.
+
+    \b
+    llmos ctx restore 12 before-the-plan
+    """
+    with open_system() as system:
+        head = system.call("ctx.restore", pid=pid, checkpoint=name)
+    _tell(head, as_json)
+
+
+@ctx.command()
+@click.argument("pid", type=PID)
+@click.argument("message", type=click.IntRange(0, 2**53))
+@_as_json
+def rewind(pid: int, message: int, as_json: bool) -> None:
+    """Back to where MESSAGE was the last one; 0 empties it.
+
+    \b
+    llmos ctx rewind 12 31
+    """
+    with open_system() as system:
+        head = system.call("ctx.rewind", pid=pid, message=message)
+    _tell(head, as_json)
+
+
+@ctx.command()
+@click.argument("pid", type=PID)
+@click.argument("summary")
+@click.option("--keep", type=click.IntRange(0), default=0, help="So many messages at its end stay.")
+@_as_json
+def compact(pid: int, summary: str, keep: int, as_json: bool) -> None:
+    """Put SUMMARY in the place of old messages; prints the checkpoint that undoes it.
+
+    \b
+    llmos ctx compact 12 "They agreed on Friday." --keep 2
+    """
+    with open_system() as system:
+        made = system.call("ctx.compact", pid=pid, keep=keep, summary=summary)
+    if as_json:
+        return print_json(made)
+    return click.echo(made["checkpoint"])
+
+
+def _tell(head: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(head)
+    else:
+        click.echo(f"{head['messages']} messages")

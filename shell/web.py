@@ -1,0 +1,88 @@
+"""The screen in a browser: textual-serve, with a door before it.
+
+The address that is printed has a token; who comes with it gets a cookie, and nobody else is let in.
+So neither other users of this machine nor other pages in the same browser get to the screen. It
+knows nothing about what the screen shows.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import shlex
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import click
+from aiohttp import web
+from textual_serve.server import Server
+
+from llmagentos.home import Home
+from shell import image
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_LOCAL: Final = ("127.0.0.1", "localhost", "[::1]")
+# What the page has and needs: its own files, and its own socket. Nothing from elsewhere.
+_POLICY: Final = (
+    "default-src 'self' 'unsafe-inline' data: blob:; connect-src 'self' ws: wss:; "
+    "frame-ancestors 'none'"
+)
+
+
+def serve(home: Home, host: str, port: int, *, read_only: bool) -> None:
+    """Until Ctrl-C."""
+    words = image.command("shell.tui", *(["--read-only"] if read_only else []))
+    # Its programs get this environment: an installed copy has our packages elsewhere.
+    os.environ.update(image.environment(home))
+    Guarded(shlex.join(words), host, port).serve()
+
+
+class Guarded(Server):
+    """textual-serve's, for those who have the token."""
+
+    def __init__(self, command: str, host: str, port: int) -> None:
+        super().__init__(command, host, port, title="llmos", public_url="")
+        self._token = secrets.token_urlsafe(24)
+        self._cookie = f"llmos-{port}"
+
+    async def _make_app(self) -> web.Application:
+        app = await super()._make_app()
+        app.middlewares.append(web.middleware(self._guard))
+        return app
+
+    async def on_startup(self, app: web.Application) -> None:
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        click.echo(f"http://{name}:{self.port}/?token={self._token}")
+        click.echo("whoever has this address acts as you; Ctrl-C ends it", err=True)
+
+    def initialize_logging(self) -> None:
+        """Errors only, and no tracebacks with what is in variables."""
+
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not self._is_at_home(request):
+            raise web.HTTPForbidden(text="this page was not asked for here")
+        if self._has(request.query.get("token")):
+            answer: web.StreamResponse = web.HTTPFound("/")
+            answer.set_cookie(self._cookie, self._token, httponly=True, samesite="Strict", path="/")
+            return answer
+        if not self._has(request.cookies.get(self._cookie)):
+            raise web.HTTPForbidden(text="open the address that llmos web has printed")
+        # What the page is told of where things are is said for the name that it was asked by.
+        self.public_url = f"{request.scheme}://{request.host}"
+        answer = await handler(request)
+        if not answer.prepared:
+            answer.headers["Content-Security-Policy"] = _POLICY
+        return answer
+
+    def _has(self, token: Any) -> bool:
+        return isinstance(token, str) and hmac.compare_digest(token.encode(), self._token.encode())
+
+    def _is_at_home(self, request: web.Request) -> bool:
+        """Not from another site's page, nor under a name that others have for this machine."""
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.partition("://")[2] != request.host:
+            return False
+        name = request.host.rpartition(":")[0] or request.host
+        return self.host not in ("127.0.0.1", "localhost", "::1") or name in _LOCAL
