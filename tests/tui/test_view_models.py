@@ -18,6 +18,7 @@ from llmagentos.home import Home
 from shell import image
 from shell.tui.app import ShellApp
 from shell.tui.dialogs import Question
+from shell.tui.feed import Change
 from shell.tui.rights import Rights
 from shell.tui.views import models
 from tests.tui import test_view_approvals
@@ -138,7 +139,8 @@ def test_the_store_is_asked_when_it_comes_to_the_front_only(
     app = library(tmp_path, monkeypatch, store)
 
     async def play(pilot: Pilot[int]) -> None:
-        await pilot.pause(0.3)
+        app.screen.live(Change(None, (), vitals=True))
+        await soon(pilot)
         assert store.made == [("list",)]
         await pilot.press("3")
         await pilot.pause()
