@@ -7,6 +7,8 @@ knows nothing about what the screen shows.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
 import os
 import secrets
@@ -49,10 +51,26 @@ class Guarded(Server):
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
-        app.middlewares.append(web.middleware(self._guard))
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._guard(request, handler)
+
+        app.middlewares.append(guard)
         return app
 
     async def on_startup(self, app: web.Application) -> None:
+        self._telling = asyncio.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        """The address, as soon as somebody answers there; this is called before."""
+        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection(here, self.port)
+                writer.close()
+                break
+            await asyncio.sleep(0.05)
         name = f"[{self.host}]" if ":" in self.host else self.host
         click.echo(f"http://{name}:{self.port}/?token={self._token}")
         click.echo("whoever has this address acts as you; Ctrl-C ends it", err=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from shell.terminal import printable
 from shell.tui.dialogs import Choice
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ _MENU: Final = {
 
 def choose(app: ShellApp, processes: Sequence[ProcessInfo], then: Callable[[], None]) -> None:
     """Ask for a signal and send it; ``then`` when that is done."""
+    if all(process.state == "ZOMBIE" for process in processes):
+        app.notify(f"{_named(processes)} ended already", severity="warning", markup=False)
+        return
 
     def chosen(choice: str | None) -> None:
         if choice:
@@ -62,13 +66,14 @@ def send(
 def hold(app: ShellApp, processes: Sequence[ProcessInfo]) -> None:
     """Stop those that go on; if none does, let them all go on."""
     going = [process for process in processes if process.state not in ("STOPPED", "ZOMBIE")]
-    if going:
-        send(app, going, "STOP")
+    held = [process for process in processes if process.state == "STOPPED"]
+    if going or held:
+        send(app, going or held, "STOP" if going else "CONT")
     else:
-        send(app, [process for process in processes if process.state == "STOPPED"], "CONT")
+        app.notify(f"{_named(processes)} ended already", severity="warning", markup=False)
 
 
 def _named(processes: Sequence[ProcessInfo]) -> str:
     if len(processes) == 1:
-        return f"{processes[0].name} (pid {processes[0].pid})"
+        return f"{printable(processes[0].name)} (pid {processes[0].pid})"
     return f"{len(processes)} processes"
