@@ -5,6 +5,7 @@ It imports none of what it looks for. It knows nothing about how results are sho
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import stat
@@ -28,9 +29,15 @@ _NEEDED: Final = {
     "click": "click",
     "yaml": "pyyaml",
     "tabulate": "tabulate",
+    "textual": "textual",
 }
 _EDGE: Final = ("torch", "transformers", "safetensors")
 _LONGEST_SOCKET: Final = 107
+_LANDLOCK: Final = 4
+"""The first ABI that confines the network as well."""
+_LANDLOCK_CREATE_RULESET: Final = 444
+_LANDLOCK_VERSION: Final = 1
+"""The number of the system call, the same on every machine, and the flag that asks for the ABI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,8 @@ def findings(home: Home, list_models: Models) -> Iterator[Finding]:
     yield _sockets(home)
     yield from _keys(home)
     yield _disk(home)
+    yield _terminal()
+    yield from _sandbox()
     model, config = _configuration(home)
     yield config
     yield _model(model, list_models)
@@ -87,6 +96,58 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "?"
+
+
+def _terminal() -> Finding:
+    """Whether the screen can be shown on it as it is meant."""
+    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    kind = os.environ.get("TERM", "")
+    found = f"TERM={kind or 'not set'}, {sys.stdout.encoding}"
+    if encoding != "utf8":
+        remedy = "set a UTF-8 locale: export LC_ALL=C.UTF-8"
+        return Finding("terminal", False, f"{found}: frames come out as signs", remedy, grave=False)
+    if sys.stdout.isatty() and kind in ("", "dumb"):
+        remedy = "export TERM=xterm-256color, or use another terminal"
+        return Finding("terminal", False, f"{found}: it shows no screen", remedy, grave=False)
+    return Finding("terminal", True, found)
+
+
+def _sandbox() -> Iterator[Finding]:
+    """What the machine has to confine tools with."""
+    abi = _landlock()
+    yield Finding(
+        "landlock",
+        abi >= _LANDLOCK,
+        f"ABI {abi}" if abi > 0 else "not there",
+        "a Linux of 6.7 or newer with landlock in its list of security modules "
+        "(/sys/kernel/security/lsm)",
+        grave=False,
+    )
+    spaces = _number("/proc/sys/user/max_user_namespaces")
+    allowed = spaces > 0 and _number("/proc/sys/kernel/unprivileged_userns_clone", 1) > 0
+    yield Finding(
+        "namespaces",
+        allowed,
+        "users can have their own" if allowed else "only root can have them",
+        "sysctl user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1",
+        grave=False,
+    )
+
+
+def _landlock() -> int:
+    """The version of its ABI; 0 or less: there is none."""
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        return int(libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION))
+    except (OSError, AttributeError):
+        return 0
+
+
+def _number(file: str, otherwise: int = 0) -> int:
+    try:
+        return int(Path(file).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return otherwise
 
 
 def _home(home: Home) -> Finding:
