@@ -195,12 +195,12 @@ def test_is_an_interactive_agent_talked_with_on_a_terminal(
 
 
 def test_does_info_tell_budgets_and_checkpoints(
-    llmos: Command, sleeper: int, manifest: Callable[..., str]
+    machines: Machines, llmos: Command, sleeper: int, manifest: Callable[..., str]
 ) -> None:
     llmos("ctx", "checkpoint", str(sleeper), "mark")
     assert "points     mark" in llmos("info", str(sleeper))[1]
     pid = int(llmos("run", manifest(limits={"tokens": 500}), "one two", "--detach")[1])
-    llmos("wait", str(pid))
+    eventually(lambda: info(machines, pid)["process"]["state"] == "ZOMBIE")
     assert "of 500, turns 1" in llmos("info", str(pid))[1]
 
 
