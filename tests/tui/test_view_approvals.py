@@ -22,7 +22,7 @@ from shell.tui.views.files import Reader
 from tests.tui.stage import SIZES, staged, text_of
 from tests.tui.test_view_memory import run
 
-PLAN = "/self/plan.md"
+PLAN = "/inbox/plan.md"
 BEFORE = b"# Plan\nread\nwait\n"
 
 
@@ -42,7 +42,7 @@ def asking(id: int = 7, **more: Any) -> dict[str, Any]:
 def writing(id: int = 9, text: str = "# Plan\nread\nwrite\n", **more: Any) -> dict[str, Any]:
     arguments = {"path": PLAN, "text": text, "labels": ["draft"]}
     return asking(
-        id, pid=2, name="research", call="fs.write", capability="fs:self:w", arguments=arguments,
+        id, pid=2, name="research", call="fs.write", capability="fs:/inbox:w", arguments=arguments,
         reason="", labels=[], **more,
     )  # fmt: skip
 
