@@ -64,7 +64,7 @@ def pull(what: str, name: str | None, as_json: bool) -> None:
     words = ["pull", what, *(["--name", name] if name else [])]
     line = StatusLine(sys.stderr)
     try:
-        result = store(*words, on_progress=lambda step: line.show(_progress(step)))
+        result = store(*words, on_progress=lambda step: line.show(progress(step)))
     finally:
         line.clear()
     if as_json:
@@ -118,10 +118,10 @@ def store(
         complaint = complaints.read().strip()
     if last.get("ok") is True:
         return last
-    raise _failure(last.get("error"), complaint)
+    raise failure(last.get("error"), complaint)
 
 
-def _failure(error: Any, complaint: str) -> LLMOSError:
+def failure(error: Any, complaint: str) -> LLMOSError:
     if isinstance(error, dict):
         kind = BY_CODE.get(str(error.get("code")), EIO)
         return kind(str(error.get("message", "")), hint=str(error.get("hint", "")))
@@ -171,7 +171,7 @@ def _list(as_json: bool) -> None:
     )
 
 
-def _progress(step: dict[str, Any]) -> str:
+def progress(step: dict[str, Any]) -> str:
     stage, done, total, unit = (step.get(key) for key in ("stage", "done", "total", "unit"))
     if not isinstance(done, int) or not isinstance(total, int) or not total:
         return f"{stage} …"

@@ -145,7 +145,7 @@ ACTIONS: Final = (
            ("cap.decide",), footer=True),
     Action("decide('always')", "approvals", "A", "Allow always",
            "And don't ask this process for this capability again.",
-           "llmos approvals approve ID --always", ("cap.decide",), footer=True),
+           "llmos approvals approve ID --always", ("cap.decide",)),
     Action("decide('reject')", "approvals", "N,delete", "Reject", "Refuse the call.",
            "llmos approvals reject ID", ("cap.decide",), footer=True),
     Action("history", "approvals", "h", "Settled", "Show those that are settled as well.",

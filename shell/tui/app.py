@@ -95,6 +95,10 @@ class ShellApp(App[int]):
             self.notify(f"there is no theme {theme}", severity="warning")
             theme = themes.DEFAULT
         self.theme = theme
+        unknown = self._settings.keys.keys() - {action.id for action in actions.ACTIONS}
+        if unknown:
+            self.notify(f"tui.yaml has keys for what is no action: {', '.join(sorted(unknown))}",
+                        severity="warning", markup=False)  # fmt: skip
         self.set_keymap(self._settings.keys)
         self.switch_mode(self._first)
         if self._fresh:

@@ -15,7 +15,7 @@ from shell.terminal import clip, duration
 
 if TYPE_CHECKING:
     from llmagentos.abi.calls.cap import Approval
-    from shell.tui.views.files import Line
+    from shell.tui.reader import Line
 
 _MOST_LINES: Final = 5000
 """Of a text that is compared: with many more it takes too long."""

@@ -50,6 +50,8 @@ class Vitals:
     drivers: list[DriverInfo] = field(default_factory=list)
     queued: int = 0
     approvals: int = 0
+    more: bool = False
+    """More approvals than that."""
     pace: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
     queue: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
     load: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
@@ -123,7 +125,8 @@ class Feed:
         call, vitals = self._link.call, self.vitals
         vitals.info = InfoResult.model_validate(await call("sys.info", within=_WITHIN))
         vitals.take(Drivers.model_validate(await call("drv.list", within=_WITHIN)))
-        vitals.approvals = len((await call("cap.list", within=_WITHIN))["approvals"])
+        listed = await call("cap.list", within=_WITHIN)
+        vitals.approvals, vitals.more = len(listed["approvals"]), listed["more"]
 
     async def _all(self) -> None:
         self._dirty.clear()

@@ -59,7 +59,7 @@ def _facts(vitals: Vitals) -> str:
     info = vitals.info
     if info is None:
         return "connecting"
-    asks = f"  {vitals.approvals} to approve" if vitals.approvals else ""
+    asks = f"  {vitals.approvals}{'+' * vitals.more} to approve" if vitals.approvals else ""
     return (
         f"llmos {info.version}  up {duration(info.uptime)}  {info.processes} processes  "
         f"{info.running} running  {vitals.queued} queued{asks}"

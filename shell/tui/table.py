@@ -131,6 +131,7 @@ class LiveTable(ScrollView, can_focus=True):
         if columns and tuple(columns) != self._all:
             self._all = tuple(columns)
             self._fit()
+            self.refresh()
         self.change(list(rows), rows.keys(), rows.__getitem__)
 
     def change(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,6 +16,7 @@ from unittest.mock import patch
 from textual.pilot import Pilot
 
 from llmagentos.abi.errors import ENOENT, LLMOSError
+from llmagentos.exchange import Piece
 from llmagentos.home import Home
 from shell.tui.app import ShellApp
 from shell.tui.link import Link
@@ -104,6 +105,8 @@ class StagedLink(Link):
         self.given = answers() | given
         self.rights = rights
         self.made: list[tuple[str, dict[str, Any]]] = []
+        self.pieces: list[Piece] = []
+        """What whoever waits for a process hears of it, before nothing more comes."""
 
     @property
     def up(self) -> bool:
@@ -124,9 +127,28 @@ class StagedLink(Link):
             raise answer
         return answer
 
+    def open(self, name: str, /, *, buffers: Sequence[bytes] = (), **args: Any) -> Any:
+        self.made.append((name, args))
+        return _Waiting(self.pieces)
+
     def calls(self, name: str) -> list[dict[str, Any]]:
         """The arguments with which this was called."""
         return [args for made, args in self.made if made == name]
+
+
+class _Waiting:
+    """A ``proc.wait`` for a process that does not end."""
+
+    def __init__(self, pieces: list[Piece]) -> None:
+        self._pieces = pieces
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        for piece in self._pieces:
+            yield piece
+        await asyncio.Event().wait()
+
+    async def result(self) -> dict[str, Any]:
+        return {}
 
 
 def staged(
@@ -159,7 +181,7 @@ def run(
     faults: list[Exception] = []
 
     async def whole() -> None:
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             with patch.object(app, "fault", faults.append):
                 await settled(pilot)
                 await play(pilot)

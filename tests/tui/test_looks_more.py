@@ -10,15 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.tui import test_view_approvals
 from tests.tui.stage import SIZES, THEMES
 from tests.tui.test_looks import Compare, pressing
 from tests.tui.test_view_approvals import asking, inbox, writing
 from tests.tui.test_view_drivers import garage
 from tests.tui.test_view_models import HERE, KNOWN, StagedStore, library
-
-patient = test_view_approvals.patient
-pytestmark = pytest.mark.usefixtures("patient")
 
 APPROVALS = {
     "empty": ((), ()),

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from textual.pilot import Pilot
 
-from shell.tui.views.files import Reader
+from shell.tui.reader import Reader
 from tests.tui.stage import SIZES, THEMES, settled
 from tests.tui.test_view_events import events, many
 from tests.tui.test_view_files import files
@@ -31,8 +31,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
         strftime=time.strftime,
         localtime=time.gmtime,
     )
-    for name in ("memory", "files", "events"):
-        monkeypatch.setattr(f"shell.tui.views.{name}.time", still)
+    for name in ("views.memory", "views.files", "tail"):
+        monkeypatch.setattr(f"shell.tui.{name}.time", still)
 
 
 async def read(pilot: Pilot[int], beginning: str) -> None:

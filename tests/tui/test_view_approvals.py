@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.pilot import Pilot, WaitForScreenTimeout
+from textual.pilot import Pilot
 from textual.widgets import Input
 
 from llmagentos.abi.errors import ECONNREFUSED, EINVAL, ENOENT, EPERM, LLMOSError
 from shell.tui.app import ShellApp
 from shell.tui.dialogs import Question
 from shell.tui.feed import Change
+from shell.tui.reader import Reader
 from shell.tui.rights import Rights
 from shell.tui.views import approvals
-from shell.tui.views.files import Reader
-from tests.tui.stage import SIZES, staged, text_of
-from tests.tui.test_view_memory import run
+from tests.tui.stage import SIZES, run, staged, text_of
 
 PLAN = "/inbox/plan.md"
 BEFORE = b"# Plan\nread\nwait\n"
@@ -92,26 +90,12 @@ def inbox(
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Textual's pilot waits half a minute for an answer of widgets that have gone meanwhile, as
-    those of the last line do when the focus moves, and then fails."""
-    waits = Pilot._wait_for_screen
-
-    async def wait(pilot: Pilot[int]) -> bool:
-        with suppress(WaitForScreenTimeout):
-            return await waits(pilot, timeout=1.0)
-        return True
-
-    monkeypatch.setattr(Pilot, "_wait_for_screen", wait)
-
-
-@pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if somebody had read what is there before a key is pressed."""
     monkeypatch.setattr(approvals, "_UNSEEN", 0.0)
 
 
-pytestmark = pytest.mark.usefixtures("patient", "seen")
+pytestmark = pytest.mark.usefixtures("seen")
 
 
 def pane(app: ShellApp) -> str:

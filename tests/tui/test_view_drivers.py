@@ -15,12 +15,7 @@ from shell.tui.app import ShellApp
 from shell.tui.dialogs import Choice
 from shell.tui.feed import Change
 from shell.tui.rights import Rights
-from tests.tui import test_view_approvals
-from tests.tui.stage import SIZES, THEMES, driver, staged, text_of
-from tests.tui.test_view_memory import run
-
-patient = test_view_approvals.patient
-pytestmark = pytest.mark.usefixtures("patient")
+from tests.tui.stage import SIZES, THEMES, driver, run, staged, text_of
 
 CLOUD = {
     "name": "gpt-large", "context_length": 128_000, "price": {"prompt": 2.5, "completion": 10.0},

@@ -12,12 +12,12 @@ from textual.widgets import Static
 
 from llmagentos.abi.errors import ECONNREFUSED, ENOENT, EPERM
 from shell.tui.app import ShellApp
+from shell.tui.content import MOST_TEXT
 from shell.tui.dialogs import Choice
 from shell.tui.feed import Change
+from shell.tui.reader import Reader
 from shell.tui.rights import Rights
-from shell.tui.views.files import MOST_TEXT, Reader
-from tests.tui.stage import staged, text_of
-from tests.tui.test_view_memory import run
+from tests.tui.stage import run, staged, text_of
 
 NOW = 1_750_000_000.0
 LETTER = {

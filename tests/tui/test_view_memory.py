@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from llmagentos.abi.errors import ECONNREFUSED, EPERM
 from shell.tui.app import ShellApp
 from shell.tui.dialogs import Choice
 from shell.tui.feed import Change
+from shell.tui.reader import Reader
 from shell.tui.rights import Rights
-from shell.tui.views.files import Reader
 from shell.tui.views.memory import MemoryView
-from tests.tui import stage
-from tests.tui.stage import SIZES, staged, text_of
+from tests.tui.stage import run, staged, text_of
 
 NOW = 1_750_000_000.0
 EVIL = "a\x1b[31mb [red]c[/red] \x07d"
@@ -63,24 +61,6 @@ def place(app: ShellApp) -> str:
 
 def pane(app: ShellApp) -> str:
     return app.screen.query_one("#row", Reader).text
-
-
-def run(
-    app: ShellApp,
-    play: Callable[[Pilot[int]], Awaitable[None]],
-    size: tuple[int, int] = SIZES["middle"],
-) -> None:
-    """What fails within a view is told and logged there; here it must not go unseen."""
-    faults: list[Exception] = []
-
-    async def whole(pilot: Pilot[int]) -> None:
-        await play(pilot)
-        # The screen is taken down now, while the feed still ticks.
-        app.fault = lambda error: None
-
-    app.fault = faults.append
-    stage.run(app, whole, size)
-    assert not faults
 
 
 async def soon(pilot: Pilot[int]) -> None:

@@ -21,13 +21,8 @@ from shell.tui.dialogs import Question
 from shell.tui.feed import Change
 from shell.tui.rights import Rights
 from shell.tui.views import models
-from tests.tui import test_view_approvals
-from tests.tui.stage import SIZES, THEMES, driver, staged, text_of
+from tests.tui.stage import SIZES, THEMES, driver, run, staged, text_of
 from tests.tui.test_view_drivers import steady
-from tests.tui.test_view_memory import run
-
-patient = test_view_approvals.patient
-pytestmark = pytest.mark.usefixtures("patient")
 
 HERE = {
     "name": "smollm2-135m-instruct", "installed": True, "bytes": 272_585_121,

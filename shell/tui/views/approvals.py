@@ -25,9 +25,9 @@ from shell.terminal import clip, size
 from shell.tui import actions, asked
 from shell.tui.dialogs import Question
 from shell.tui.feed import Change
+from shell.tui.reader import Line, Reader
 from shell.tui.table import Cell, Column, LiveTable
 from shell.tui.view import View, bound
-from shell.tui.views.files import Line, Reader
 
 PENDING: Final = (
     Column("id", "ID", 4, right=True),
@@ -159,8 +159,6 @@ class ApprovalsView(View):
             {key: self._row(approval, now) for key, approval in seen.items()},
             SETTLED if self._settled else PENDING,
         )
-        # The titles too, if they are others now.
-        self.table.refresh()
         self.set_class(not seen, "bare")
         nothing = self.query_one("#nothing", Static)
         nothing.display = not seen

@@ -6,27 +6,27 @@ It knows the ``fs`` calls, and nothing about what the files are for.
 from __future__ import annotations
 
 import asyncio
-import codecs
-import difflib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.timer import Timer
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, Static
 from textual.worker import Worker
 
 from llmagentos.abi.calls.fs import FileInfo, HistoryResult, ListResult
 from llmagentos.abi.errors import ECONNREFUSED, ETIMEOUT, LLMOSError
-from shell.terminal import clip, printable, size
+from shell.terminal import clip, size
 from shell.tui import actions
+from shell.tui.content import MOST_TEXT, difference, lines_of
 from shell.tui.dialogs import Choice
 from shell.tui.feed import Change
+from shell.tui.reader import Line, Reader
 from shell.tui.table import Cell, Column, LiveTable
 from shell.tui.view import View, bound
 
@@ -46,68 +46,11 @@ VERSIONS: Final = (
     Column("labels", "LABELS", 10, 2, grow=True),
     Column("hash", "SHA-256", 12, 3),
 )
-MOST_TEXT: Final = 256 * 1024
-"""Of a text; more is not shown here."""
-_MOST_BYTES: Final = 4096
-"""Of what is no text."""
-_MOST_LINES: Final = 5000
-"""Of a version that is compared with another one: with many more it takes too long."""
 _MOST: Final = 2000
 """Files of a folder."""
 _AGAIN: Final = 2.0
 _REST: Final = 0.15
 _WITHIN: Final = 10.0
-_FOLD: Final = 400
-
-Line = tuple[str, str]
-"""Its text, and what it is: "added", "removed", "head", or ""."""
-
-
-class Reader(TextArea, inherit_bindings=False):
-    """A text to be read, however long it is: only what is seen of it is drawn."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"reader--added", "reader--removed", "reader--head"}
-    DEFAULT_CSS = """
-    Reader, Reader:focus { border: none; padding: 0; background: $background; }
-    Reader { scrollbar-size: 1 1; }
-    Reader > .reader--added { color: $success; }
-    Reader > .reader--removed { color: $error; }
-    Reader > .reader--head { color: $accent; text-style: bold; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "scroll_up", "Up", show=False),
-        Binding("down,j", "scroll_down", "Down", show=False),
-        Binding("pageup,ctrl+u", "page_up", "Page up", show=False),
-        Binding("pagedown,ctrl+d", "page_down", "Page down", show=False),
-        Binding("home,g", "scroll_home", "First", show=False),
-        Binding("end,G", "scroll_end", "Last", show=False),
-        Binding("ctrl+c,super+c", "copy", "Copy", show=False),
-    ]
-
-    def __init__(self, hint: str = "", *, id: str) -> None:
-        super().__init__(
-            id=id, read_only=True, show_cursor=False, highlight_cursor_line=False, placeholder=hint
-        )
-        self._shown: list[Line] = []
-
-    def show(self, lines: Iterable[Line]) -> None:
-        shown = [(part, kind) for line, kind in lines for part in _folded(printable(line))]
-        if shown != self._shown:
-            self._shown = shown
-            self.load_text("\n".join(part for part, _ in shown))
-            self.scroll_home(animate=False)
-
-    def get_line(self, line_index: int) -> Text:
-        line = super().get_line(line_index)
-        kind = self._shown[line_index][1] if line_index < len(self._shown) else ""
-        if kind:
-            line.stylize(self.get_component_rich_style(f"reader--{kind}", partial=True))
-        return line
-
-
-def _folded(line: str) -> list[str]:
-    """Where it is very long it is slow to draw, so it is cut."""
-    return [line[at : at + _FOLD] for at in range(0, len(line), _FOLD)] or [""]
 
 
 class FileTable(LiveTable):
@@ -307,7 +250,7 @@ class FilesView(View):
     async def _whole(self, file: FileInfo) -> list[Line]:
         content = await self._content(file)
         title = (f"{file.path}, version {file.version}, {size(file.size)}", "head")
-        return [title, *_lines(content, file.size)]
+        return [title, *lines_of(content, file.size)]
 
     # -- versions ------------------------------------------------------------------------------
 
@@ -370,17 +313,17 @@ class FilesView(View):
     async def _compared(self, new: FileInfo, old: FileInfo | None) -> list[Line]:
         """What is new in it, and all that is in it."""
         after = await self._content(new)
-        whole: list[Line] = [(f"version {new.version}", "head"), *_lines(after, new.size)]
+        whole: list[Line] = [(f"version {new.version}", "head"), *lines_of(after, new.size)]
         if new.deleted:
             whole = [(f"with version {new.version} it was deleted", "head")]
         if old is None:
             return whole
         before = await self._content(old)
         # In a thread: with many lines it takes a while.
-        difference = await asyncio.to_thread(
-            _difference, before, after, f"version {old.version}", f"version {new.version}"
+        changed = await asyncio.to_thread(
+            difference, before, after, f"version {old.version}", f"version {new.version}"
         )
-        return [*difference, ("", ""), *whole]
+        return [*changed, ("", ""), *whole]
 
     # -- actions -------------------------------------------------------------------------------
 
@@ -472,52 +415,3 @@ def _version_cells(file: FileInfo) -> tuple[Cell, ...]:
 
 def _clock(moment: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
-
-
-def _text(content: bytes) -> str | None:
-    """None: it is no text. It may end within a character, where it was cut."""
-    if b"\0" in content:
-        return None
-    try:
-        return codecs.getincrementaldecoder("utf-8")().decode(content)
-    except UnicodeDecodeError:
-        return None
-
-
-def _lines(content: bytes, whole: int) -> list[Line]:
-    """``whole``: bytes of the file, of which the content may be the beginning."""
-    text = _text(content)
-    shown = len(content) if text is not None else min(len(content), _MOST_BYTES)
-    lines = _dump(content[:shown]) if text is None else text.split("\n")
-    told: list[Line] = [(line, "") for line in lines]
-    if shown < whole:
-        told.append((f"… {size(whole - shown)} more: llmos fs cat shows all of it", "head"))
-    return told
-
-
-def _dump(content: bytes) -> list[str]:
-    """In hexadecimal, 16 bytes a line, with what of it is ASCII."""
-    rows = (content[at : at + 16] for at in range(0, len(content), 16))
-    return [
-        f"{16 * number:04x}  {row.hex(' '):<47}  "
-        + "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-        for number, row in enumerate(rows)
-    ]
-
-
-def _difference(before: bytes, after: bytes, old: str, new: str) -> list[Line]:
-    """Unified, as every programmer reads it."""
-    texts: Sequence[str | None] = (_text(before), _text(after))
-    if None in texts:
-        return [(f"{old} or {new} is no text, so they are not compared", "head")]
-    was, now = (text.split("\n") for text in texts if text is not None)
-    if max(len(was), len(now)) > _MOST_LINES:
-        return [(f"more than {_MOST_LINES} lines, so they are not compared", "head")]
-    kinds = {"+": "added", "-": "removed", "@": "head"}
-    lines = list(difflib.unified_diff(was, now, old, new, lineterm=""))
-    if not lines:
-        return [(f"nothing is different from {old}", "head")]
-    return [
-        (line, "head" if number < 2 else kinds.get(line[:1], ""))
-        for number, line in enumerate(lines)
-    ]

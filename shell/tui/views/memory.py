@@ -22,11 +22,12 @@ from llmagentos.abi.calls.mem import OWN, Hit, ListResult, MemoryRow, RowBrief, 
 from llmagentos.abi.errors import ECONNREFUSED, ETIMEOUT, LLMOSError
 from shell.terminal import clip, duration, size
 from shell.tui import actions
+from shell.tui.content import MOST_TEXT
 from shell.tui.dialogs import Choice, Question
 from shell.tui.feed import Change
+from shell.tui.reader import Reader
 from shell.tui.table import Cell, Column, LiveTable
 from shell.tui.view import View, bound
-from shell.tui.views.files import MOST_TEXT, Reader
 
 LIST: Final = (
     Column("key", "KEY", 24, grow=True),

@@ -23,7 +23,7 @@ from textual.worker import Worker
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.home import Home
 from shell import image
-from shell.commands.models import _failure, _progress
+from shell.commands.models import failure, progress
 from shell.terminal import clip, printable, size
 from shell.tui.dialogs import Question
 from shell.tui.feed import Change
@@ -206,7 +206,7 @@ class ModelsView(View):
         name = clip(what, 60)
 
         def step(told: dict[str, Any]) -> None:
-            self._say(f"Esc cancels  {name}: {_progress(told)}")
+            self._say(f"Esc cancels  {name}: {progress(told)}")
 
         self._say(f"Esc cancels  {name}: begins …")
         said = ""
@@ -255,7 +255,7 @@ async def store(
         await _end(process)
     if last.get("ok") is True:
         return last
-    raise _failure(last.get("error"), complaint)
+    raise failure(last.get("error"), complaint)
 
 
 async def _read(process: Process, on_progress: Step | None) -> dict[str, Any]:

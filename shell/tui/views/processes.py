@@ -62,7 +62,8 @@ class ProcessesView(View):
         return int(key) if key else None
 
     def live(self, change: Change) -> None:
-        if self._frozen and change.pids is not None:
+        if self._frozen and (change.vitals or change.pids is not None):
+            # But a filter still shows what has its words.
             return
         if change.pids is None:
             self._show()

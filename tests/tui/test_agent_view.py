@@ -1,0 +1,227 @@
+"""Does the view of one process show what it says and what it may, and do what its keys say?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from llmagentos.abi.errors import EBUSY
+from llmagentos.exchange import Piece
+from shell.tui.app import ShellApp
+from shell.tui.conversation import Bubble
+from tests.tui.stage import StagedLink, process, run, settled, staged, text_of
+
+PID = 6
+
+
+def message(id: int, role: str, content: str, **more: Any) -> dict[str, Any]:
+    return {"id": id, "role": role, "content": content, "time": 1.0e9, "sources": []} | more
+
+
+MESSAGES = [
+    message(1, "system", "Be brief."),
+    message(2, "user", "What is a **ferry**?"),
+    message(3, "tool", '{"time": "12:00", "place": "[red]harbour"}'),
+    message(4, "assistant", "A boat.\n\n- for people\n- for cars"),
+]
+TALK = {"processes": [], "next": None}
+
+
+def detail(**more: Any) -> dict[str, Any]:
+    row = process(PID, "assistant", "WAITING", reason="mail", limits={"tokens": 2000})
+    return {
+        "process": row | more,
+        "placement": {"chosen": "edge", "considered": {"edge": "chosen", "cloud": "labels"},
+                      "time": 1.0},
+        "history": [{"time": 1.0e9, "from": "NEW", "to": "READY", "why": "it was assigned"}],
+        "spec": {"metadata": {"name": "assistant", "description": ""}, "spec": {"tools": []}},
+        "ledger": {"tokens": {"spent": 1500, "reserved": 200, "limit": 2000}},
+        "checkpoints": ["start"],
+        "mailbox": 2,
+    }  # fmt: skip
+
+
+def talking(folder: Path, messages: list[dict[str, Any]] | None = None, **more: Any) -> ShellApp:
+    """The view of an agent, its context, and what else the kernel says."""
+    read = {"messages": MESSAGES if messages is None else messages, "tokens": 100}
+    given: dict[str, Any] = {
+        "proc_info": detail(), "ctx_read": lambda args: read,
+        "ctx_checkpoint": {"checkpoint": "c2", "messages": 4}, "ctx_restore": {"messages": 1},
+        "ctx_rewind": {"messages": 2}, "proc_fork": {"pid": 9, "name": "cub", "notices": []},
+        "proc_limits": {"limits": {}}, "ipc_send": {"id": 1},
+    }  # fmt: skip
+    return staged(folder, **(given | more))
+
+
+def link(app: ShellApp) -> StagedLink:
+    assert isinstance(app.link, StagedLink)
+    return app.link
+
+
+async def opened(app: ShellApp, pilot: Pilot[int]) -> None:
+    app.open_agent(PID)
+    await settled(pilot)
+    await settled(pilot)
+
+
+def bubbles(app: ShellApp) -> list[tuple[str, str]]:
+    return [(one.role, one.text) for one in app.screen.query(Bubble)]
+
+
+def test_is_the_conversation_shown_and_what_a_tool_said_folded(tmp_path: Path) -> None:
+    app = talking(tmp_path)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        shown = text_of(app)
+        assert "What is a **ferry**?" in shown
+        assert "A boat." in shown
+        assert '"place": "[red]harbour"\n' not in shown
+        await pilot.press("e")
+        await settled(pilot)
+        assert '"place": "[red]harbour"' in text_of(app)
+
+    run(app, play)
+
+
+def test_is_a_streamed_answer_there_once_when_it_has_become_a_message(tmp_path: Path) -> None:
+    said = list(MESSAGES[:2])
+    app = talking(tmp_path, said, proc_info=detail(state="RUNNING", reason=None))
+    link(app).pieces = [Piece(1, "A bo"), Piece(1, "at.")]
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        assert bubbles(app)[2:] == [("assistant", "A boat.")]
+        said.append(message(3, "assistant", "A boat."))
+        link(app).given["proc.info"] = detail()
+        app.screen._stale.set()  # type: ignore[attr-defined]
+        await settled(pilot)
+        assert bubbles(app)[2:] == [("assistant", "A boat.")]
+        assert [one.message for one in app.screen.query(Bubble)] == [1, 2, 3]
+
+    run(app, play)
+
+
+def test_does_an_answer_that_is_made_anew_take_the_place_of_the_old_one(tmp_path: Path) -> None:
+    app = talking(tmp_path, MESSAGES[:2], proc_info=detail(state="RUNNING", reason=None))
+    link(app).pieces = [Piece(1, "A ca"), Piece(1, "A boat.", anew=True)]
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        assert bubbles(app)[2:] == [("assistant", "A boat.")]
+
+    run(app, play)
+
+
+def test_does_the_conversation_go_back_when_the_context_does(tmp_path: Path) -> None:
+    said = list(MESSAGES)
+    app = talking(tmp_path, said)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        assert len(bubbles(app)) == 4
+        said[1:] = [message(7, "user", "Something else")]
+        app.screen._stale.set()  # type: ignore[attr-defined]
+        await settled(pilot)
+        assert [text for _, text in bubbles(app)] == ["Be brief.", "Something else"]
+
+    run(app, play)
+
+
+def test_is_what_is_written_sent_and_kept_if_it_could_not_be(tmp_path: Path) -> None:
+    app = talking(tmp_path)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        await pilot.press("i", *"hi", "enter")
+        await settled(pilot)
+        assert link(app).calls("ipc.send") == [{"pid": PID, "body": "hi"}]
+        link(app).given["ipc.send"] = EBUSY("its mailbox is full")
+        await pilot.press(*"ho", "enter")
+        await settled(pilot)
+        assert "its mailbox is full" in text_of(app)
+        assert app.screen.query_one("#say").value == "ho"  # type: ignore[attr-defined]
+
+    run(app, play)
+
+
+def test_are_budget_rights_family_history_and_manifest_told(tmp_path: Path) -> None:
+    rules = {"allow": ["llm:*"], "ask": ["tool:shell(*)"], "deny": [], "approved": []}
+    caps = {"rules": [rules], "labels": ["private"], "approvals": [], "more": False}
+    app = talking(tmp_path, cap_list=caps)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        for words in (
+            ["≈TOKENS", "A boat."],
+            ["1,500 + 200 set aside of 2,000"],
+            ["private", "ask      tool:shell(*)", "allow    llm:*"],
+            ["2 messages wait"],
+            ["→ edge: chosen", "cloud: labels", "it was assigned"],
+            ["name: assistant"],
+        ):
+            await pilot.press("right_square_bracket")
+            await settled(pilot)
+            for word in words:
+                assert word in text_of(app), text_of(app)
+
+    run(app, play)
+
+
+def test_do_checkpoint_rewind_fork_and_limits_call_what_they_say(tmp_path: Path) -> None:
+    app = talking(tmp_path)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        await pilot.press("c", *"mark", "enter")
+        await settled(pilot)
+        await pilot.press("b", "enter")
+        await settled(pilot)
+        await pilot.press("b", "j", "enter")
+        await settled(pilot)
+        await pilot.press("l", *"tokens=5", "enter")
+        await settled(pilot)
+        await pilot.press("l", *"tokens", "enter")
+        await settled(pilot)
+        assert "not of the form NAME=VALUE" in text_of(app)
+        await pilot.press("f", *"go", "enter")
+        await settled(pilot)
+        calls = link(app).calls
+        assert calls("ctx.checkpoint") == [{"pid": PID, "name": "mark"}]
+        assert calls("ctx.restore") == [{"pid": PID, "checkpoint": "start"}]
+        assert calls("ctx.rewind") == [{"pid": PID, "message": 3}]
+        assert calls("proc.limits") == [{"pid": PID, "limits": {"tokens": 5}}]
+        assert calls("proc.fork") == [{"pid": PID, "text": "go"}]
+        assert app.screen.target() == 9  # type: ignore[attr-defined]
+
+    run(app, play)
+
+
+def test_does_escape_leave_the_line_first_and_then_the_view(tmp_path: Path) -> None:
+    app = talking(tmp_path)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        await pilot.press("i", "escape")
+        assert app.screen.NAME == "agent"  # type: ignore[attr-defined]
+        await pilot.press("escape")
+        assert app.screen.NAME == "processes"  # type: ignore[attr-defined]
+
+    run(app, play)
+
+
+def test_is_an_end_told(tmp_path: Path) -> None:
+    record = {
+        "pid": PID, "name": "assistant", "code": 4, "signal": None, "answer": "", "usage": {},
+        "error": {"code": "EBUDGET", "message": "no tokens are left", "hint": "", "detail": {}},
+        "started": 1.0, "ended": 2.0,
+    }  # fmt: skip
+    app = talking(tmp_path, proc_info=detail(state="ZOMBIE", reason=None, exit=record, ended=2.0))
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        assert "ended with code 4: no tokens are left (EBUDGET)" in text_of(app)
+
+    run(app, play)
