@@ -6,7 +6,9 @@ It imports none of what it looks for. It knows nothing about how results are sho
 from __future__ import annotations
 
 import ctypes
+import locale
 import os
+import re
 import shutil
 import stat
 import sys
@@ -32,12 +34,15 @@ _NEEDED: Final = {
     "textual": "textual",
 }
 _EDGE: Final = ("torch", "transformers", "safetensors")
+_TEXTUAL: Final = (8, 0)
+"""What the screen is written for."""
 _LONGEST_SOCKET: Final = 107
 _LANDLOCK: Final = 4
 """The first ABI that confines the network as well."""
 _LANDLOCK_CREATE_RULESET: Final = 444
 _LANDLOCK_VERSION: Final = 1
 """The number of the system call, the same on every machine, and the flag that asks for the ABI."""
+_SETTINGS: Final = Path("/proc/sys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +65,14 @@ def findings(home: Home, list_models: Models) -> Iterator[Finding]:
     yield _python()
     yield _packages()
     yield _edge_packages()
+    yield _screen()
     yield _home(home)
     yield from _state(home)
     yield _sockets(home)
     yield from _keys(home)
     yield _disk(home)
     yield _terminal()
+    yield _colours()
     yield from _sandbox()
     model, config = _configuration(home)
     yield config
@@ -98,38 +105,78 @@ def _version(package: str) -> str:
         return "?"
 
 
+def _screen() -> Finding:
+    """What shows it, and what serves it to browsers."""
+    version, served = _version("textual"), _version("textual-serve")
+    parts = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    needed = ".".join(map(str, _TEXTUAL))
+    if parts < _TEXTUAL:
+        found = f"textual {version}, older than {needed}" if parts else "textual is not there"
+        return Finding("screen", False, found, f'pip install "textual>={needed}"', grave=False)
+    # Not everybody wants it in a browser.
+    web = (
+        f"textual-serve {served}" if served != "?" else 'not in browsers without "llmagentos[web]"'
+    )
+    return Finding("screen", True, f"textual {version}, {web}")
+
+
 def _terminal() -> Finding:
     """Whether the screen can be shown on it as it is meant."""
-    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    # Not stdout's encoding: that was made UTF-8, whatever the terminal is.
+    charset = locale.nl_langinfo(locale.CODESET)
     kind = os.environ.get("TERM", "")
-    found = f"TERM={kind or 'not set'}, {sys.stdout.encoding}"
-    if encoding != "utf8":
+    found = f"TERM={kind or 'not set'}, {charset}"
+    if charset.lower().replace("-", "") != "utf8":
+        found += ": frames and accents may come out as other signs"
         remedy = "set a UTF-8 locale: export LC_ALL=C.UTF-8"
-        return Finding("terminal", False, f"{found}: frames come out as signs", remedy, grave=False)
+        return Finding("terminal", False, found, remedy, grave=False)
     if sys.stdout.isatty() and kind in ("", "dumb"):
         remedy = "export TERM=xterm-256color, or use another terminal"
         return Finding("terminal", False, f"{found}: it shows no screen", remedy, grave=False)
     return Finding("terminal", True, found)
 
 
+def _colours() -> Finding:
+    """As many as the terminal says that it has."""
+    if os.environ.get("NO_COLOR"):
+        return Finding("colours", True, "none, as NO_COLOR wants it")
+    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return Finding("colours", True, "16 million")
+    if os.environ.get("TERM", "").endswith(("256color", "kitty")):
+        return Finding("colours", True, "256")
+    remedy = "export TERM=xterm-256color COLORTERM=truecolor, if the terminal can do it"
+    # Into a pipe none are shown, so there is nothing to mend.
+    ok = not sys.stdout.isatty()
+    return Finding("colours", ok, "16: shades run into each other", remedy, grave=False)
+
+
 def _sandbox() -> Iterator[Finding]:
     """What the machine has to confine tools with."""
     abi = _landlock()
+    found = f"ABI {abi}" if abi > 0 else "not there: nothing keeps a tool from the user's files"
+    if 0 < abi < _LANDLOCK:
+        found += ": it keeps a tool from files, but not from the network"
     yield Finding(
         "landlock",
         abi >= _LANDLOCK,
-        f"ABI {abi}" if abi > 0 else "not there",
+        found,
         "a Linux of 6.7 or newer with landlock in its list of security modules "
         "(/sys/kernel/security/lsm)",
         grave=False,
     )
-    spaces = _number("/proc/sys/user/max_user_namespaces")
-    allowed = spaces > 0 and _number("/proc/sys/kernel/unprivileged_userns_clone", 1) > 0
+    wrong = []
+    if _number("user/max_user_namespaces") <= 0:
+        wrong.append("user.max_user_namespaces=10000")
+    if _number("kernel/unprivileged_userns_clone", 1) <= 0:
+        wrong.append("kernel.unprivileged_userns_clone=1")
+    if _number("kernel/apparmor_restrict_unprivileged_userns") > 0:
+        wrong.append("kernel.apparmor_restrict_unprivileged_userns=0")
+    found = "only root can have them: a tool sees all processes and all of the network"
     yield Finding(
         "namespaces",
-        allowed,
-        "users can have their own" if allowed else "only root can have them",
-        "sysctl user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1",
+        not wrong,
+        found if wrong else "users can have their own",
+        f"sudo sysctl -w {' '.join(wrong)}",
         grave=False,
     )
 
@@ -143,9 +190,10 @@ def _landlock() -> int:
         return 0
 
 
-def _number(file: str, otherwise: int = 0) -> int:
+def _number(setting: str, otherwise: int = 0) -> int:
+    """Of the machine; ``otherwise``: it has no such setting."""
     try:
-        return int(Path(file).read_text(encoding="ascii"))
+        return int((_SETTINGS / setting).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return otherwise
 

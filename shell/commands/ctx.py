@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from llmagentos.abi.errors import EINVAL
 from shell.commands.process import PID
 from shell.session import open_system
 from shell.terminal import print_json, printable
 
+COUNT = click.IntRange(1, 2**53)
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
@@ -27,7 +29,7 @@ def ctx() -> None:
 
 @ctx.command()
 @click.argument("pid", type=PID)
-@click.option("--last", type=click.IntRange(1), help="Only so many messages, from the end.")
+@click.option("--last", type=COUNT, help="Only so many messages, from the end.")
 @_as_json
 def read(pid: int, last: int | None, as_json: bool) -> None:
     """The messages, with their ids.
@@ -113,7 +115,9 @@ def rewind(pid: int, message: int, as_json: bool) -> None:
 @ctx.command()
 @click.argument("pid", type=PID)
 @click.argument("summary")
-@click.option("--keep", type=click.IntRange(0), default=0, help="So many messages at its end stay.")
+@click.option(
+    "--keep", type=click.IntRange(0, 2**53), default=0, help="So many messages at its end stay."
+)
 @_as_json
 def compact(pid: int, summary: str, keep: int, as_json: bool) -> None:
     """Put SUMMARY in the place of old messages; prints the checkpoint that undoes it.
@@ -121,6 +125,8 @@ def compact(pid: int, summary: str, keep: int, as_json: bool) -> None:
     \b
     llmos ctx compact 12 "They agreed on Friday." --keep 2
     """
+    if not summary.strip():
+        raise EINVAL("the summary is empty", hint='llmos ctx compact PID --keep N "SUMMARY"')
     with open_system() as system:
         made = system.call("ctx.compact", pid=pid, keep=keep, summary=summary)
     if as_json:

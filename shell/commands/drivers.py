@@ -21,6 +21,8 @@ def drivers(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is None:
         _list(as_json)
+    elif as_json:
+        raise click.UsageError(f"{ctx.invoked_subcommand} has no --json")
 
 
 @drivers.command()

@@ -31,7 +31,7 @@ def events(follow: bool, as_json: bool, pid: int | None) -> None:
     \b
     llmos events
     llmos events -f --pid 12
-    llmos events -f --json | jq -c 'select(.type == "proc.exit")'
+    llmos events -f --json | jq -c 'select(.type == "proc.exited")'
 
     Events name processes and drivers, never the content of a message.
     """

@@ -58,11 +58,11 @@ def _lines(detail: ProcessDetail) -> list[str]:
         "context": f"{process.context_messages} messages, {process.context_tokens} tokens",
         "limits": ", ".join(f"{name}={value:g}" for name, value in limits.items()),
         "ledger": ", ".join(_budget(name, one) for name, one in detail.ledger.items()),
-        "points": ", ".join(detail.checkpoints),
+        "checkpoints": ", ".join(detail.checkpoints),
         "mailbox": f"{detail.mailbox} messages" if detail.mailbox else "",
         "exit": _exit(process),
     }
-    lines = [f"{name:<10} {printable(str(value))}" for name, value in facts.items() if value]
+    lines = [f"{name:<11} {printable(str(value))}" for name, value in facts.items() if value]
     if detail.placement is not None:
         lines += ["", paint("placement", None, bold=True)]
         for driver, verdict in detail.placement.considered.items():

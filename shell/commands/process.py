@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from llmagentos.client import System
 
 SIGNALS = ("TERM", "KILL", "STOP", "CONT", "INT")
+
+
+class SignalName(click.Choice[str]):
+    """``KILL``, ``kill`` or ``SIGKILL``."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(value.upper().removeprefix("SIG"), param, ctx)
+
+
 PID = click.IntRange(1, 2**53)
 """The pids there can be: a larger one would not fit on the wire."""
 
@@ -72,8 +81,8 @@ def ps(
 @click.command()
 @click.argument("pids", metavar="PID…", type=PID, nargs=-1, required=True)
 @click.option(
-    "-s", "--signal", type=click.Choice(SIGNALS, case_sensitive=False), default="TERM",
-    show_default=True, help="The signal to send.",
+    "-s", "--signal", type=SignalName(SIGNALS), default="TERM", show_default=True,
+    help="The signal to send.",
 )  # fmt: skip
 @click.option("--tree", is_flag=True, help="To all its descendants too, in one step.")
 def kill(pids: tuple[int, ...], signal: str, tree: bool) -> int:
@@ -87,7 +96,6 @@ def kill(pids: tuple[int, ...], signal: str, tree: bool) -> int:
     """
     status = 0
     with open_system() as system:
-        signal = signal.upper().removeprefix("SIG")
         for pid in dict.fromkeys(pids):
             try:
                 system.call("proc.kill", pid=pid, signal=signal, tree=tree)
@@ -100,15 +108,16 @@ def kill(pids: tuple[int, ...], signal: str, tree: bool) -> int:
     return status
 
 
-@click.command()
+# So that -5 is a number and no option.
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("pid", type=PID)
-@click.argument("priority", type=click.IntRange(-20, 19))
+@click.argument("priority", metavar="N", type=click.IntRange(-20, 19))
 def nice(pid: int, priority: int) -> None:
     """Change a process's priority: -20 comes first, 19 last.
 
     \b
     llmos nice 12 5
-    llmos nice 12 -- -5
+    llmos nice 12 -5
     """
     with open_system() as system:
         system.call("proc.nice", pid=pid, priority=priority)
@@ -129,6 +138,8 @@ def fork(pid: int, text: str | None, name: str | None, as_json: bool) -> None:
     It shares the context up to now, and halves what is left of the budget. Only the child is told
     TEXT. Prints its pid.
     """
+    if text is not None and not text.strip():
+        raise EINVAL("there is no text to tell the child", hint="llmos fork PID [TEXT]")
     with open_system() as system:
         made = system.call("proc.fork", pid=pid, text=text, name=name)
     if as_json:

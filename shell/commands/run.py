@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import sys
-import time
+from io import BufferedReader
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmagentos.abi.errors import ESRCH, ETIMEOUT
+from llmagentos.abi.errors import EINVAL, ESRCH, ETIMEOUT
 from shell.commands.process import ended_with
 from shell.failure import Terminated
 from shell.input import schema_from, text_from
 from shell.session import limits_from, open_system, terminable
-from shell.terminal import print_json, printable
+from shell.terminal import print_json
 
 if TYPE_CHECKING:
     from llmagentos.client import Agent, System
 
 PLACE = click.Choice(["edge", "node", "cloud"])
-_GLANCE = 0.05
-"""Seconds between two looks at an agent that is talked with."""
 _LAST_WORDS = 2.0
 """Seconds that an agent has to end after Ctrl-C."""
 
@@ -68,9 +66,11 @@ def run(
     llmos run summarise --detach < letter.txt
     llmos run assistant "Hello"
 
-    With an interactive agent, as assistant is, it is a conversation: write on; Ctrl-D ends it.
+    With an interactive agent, as assistant is, it is a conversation: write on; Ctrl-C ends an
+    answer, Ctrl-D the agent. Where nobody can write on, the agent ends after its first answer.
     """
-    given = text_from(text)
+    # An agent that only waits for mail needs no text: nor does one that a script starts.
+    given = None if detach and text is None and _nothing_piped_in() else text_from(text)
     limits = limits_from(limit)
     grammar = {"json_schema": schema_from(schema)} if schema else None
     wanted = {"max_tokens": max_tokens, "temperature": temperature, "grammar": grammar}
@@ -93,15 +93,23 @@ def run(
             print_json(told) if as_json else click.echo(agent.pid)
             return 0
         try:
-            if not as_json and _is_interactive(agent):
-                return _converse(system, agent, told=given is not None)
-            return _follow(system, agent, as_json=as_json)
+            if not _is_interactive(agent):
+                return _follow(system, agent, as_json=as_json)
+            if as_json:
+                raise EINVAL(
+                    f"{agent.name} is interactive: it has no end that could be told as JSON",
+                    hint="leave --json out, or start it with --detach",
+                )
+            from shell.commands.conversation import converse
+
+            return converse(system, agent, told=given is not None)
         except (KeyboardInterrupt, Terminated):
             _end(agent)
             raise
 
 
 def _follow(system: System, agent: Agent, *, as_json: bool) -> int:
+    from shell.commands.conversation import Answer
     from shell.watch import explain_silence
 
     answer = agent.ending()
@@ -110,12 +118,9 @@ def _follow(system: System, agent: Agent, *, as_json: bool) -> int:
         record = answer.result()
         print_json(record)
         return ended_with(record)
-    out = _Answer()
+    out = Answer()
     for piece in answer.pieces():
-        if piece.anew:
-            out.close()
-            click.echo("llmos: the answer had to be made anew; here it is from its start", err=True)
-        out.write(piece.burst, piece.text)
+        out.take(piece)
     record = answer.result()
     if not out.burst:
         out.write(1, record.get("answer", ""))
@@ -128,43 +133,17 @@ def _placement(places: tuple[str, ...], prefer: str | None) -> dict[str, Any] | 
     return {name: value for name, value in given.items() if value is not None} or None
 
 
+def _nothing_piped_in() -> bool:
+    """Whether stdin is at its end from the start, as it is for a program in the background."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return False
+    raw = sys.stdin.buffer
+    return isinstance(raw, BufferedReader) and not raw.peek(1)
+
+
 def _is_interactive(agent: Agent) -> bool:
     spec = agent.info().spec
     return bool(spec and spec["spec"].get("interactive"))
-
-
-def _converse(system: System, agent: Agent, *, told: bool) -> int:
-    """Its answers, and what is written to it in between, until one of the two ends it."""
-    answer, out = agent.ending(), _Answer()
-    person = sys.stdin is not None and sys.stdin.isatty()
-    while not answer.done:
-        process = agent.info().process
-        for text in answer.ready():
-            out.write(1, text)
-        if (process.state, process.reason) != ("WAITING", "mail"):
-            time.sleep(_GLANCE)
-            continue
-        out.close()
-        line = _line() if person else None
-        if line is None or not (person or told):
-            agent.kill("TERM")
-            agent.wait()
-            return 0
-        system.call("ipc.send", pid=agent.pid, body=line)
-    out.close()
-    return ended_with(answer.result())
-
-
-def _line() -> str | None:
-    """What a person writes next; None at the end."""
-    while True:
-        try:
-            line = input("> ")
-        except EOFError:
-            click.echo()
-            return None
-        if line.strip():
-            return line
 
 
 def _end(agent: Agent) -> None:
@@ -179,26 +158,3 @@ def _end(agent: Agent) -> None:
     except (ESRCH, ETIMEOUT):
         # It has ended meanwhile. And if not: it ends with our connection.
         return
-
-
-class _Answer:
-    """The answer on stdout, as it comes; a turn ends with a line end."""
-
-    def __init__(self) -> None:
-        self.burst = 0
-        self._screen = sys.stdout.isatty()
-        self._last = "\n"
-
-    def write(self, burst: int, text: str) -> None:
-        if burst != self.burst:
-            self.close()
-            self.burst = burst
-        shown = printable(text) if self._screen else text
-        if shown:
-            sys.stdout.write(shown)
-            sys.stdout.flush()
-            self._last = shown[-1]
-
-    def close(self) -> None:
-        if self._last != "\n":
-            self.write(self.burst, "\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import click
 
 from llmagentos.abi.errors import EINVAL, ENOSYS
@@ -39,4 +41,19 @@ def web(host: str, port: int, read_only: bool, expose: bool) -> None:
         ) from None
     with open_system(patience=3.0) as system:
         system.call("sys.ping", within=3.0)
+    _check_free(host, port)
     serve(Home.default(), host, port, read_only=read_only)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Before an address is printed, and its token with it, that leads to somebody else's program.
+    Raises ``EINVAL``."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        why = (error.strerror or str(error)).partition(" (")[0].lower()
+        raise EINVAL(
+            f"it can't listen on {host}, port {port}: {why}",
+            hint="another port may be free: llmos web --port 8001",
+        ) from None

@@ -63,7 +63,7 @@ class Palette(Provider):
 
 class ShellApp(App[int]):
     """``first``: the view to begin with. ``settings``: what a person has set. ``fresh``: the system
-    is only just coming up."""
+    is only just coming up. ``tick``: seconds between two looks at the system."""
 
     TITLE = "llmos"
     CSS_PATH = "shell.tcss"
@@ -73,11 +73,18 @@ class ShellApp(App[int]):
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {}
 
     def __init__(
-        self, link: Link, settings: Settings, *, first: str = "processes", fresh: bool = False
+        self,
+        link: Link,
+        settings: Settings,
+        *,
+        first: str = "processes",
+        fresh: bool = False,
+        tick: float = TICK,
     ) -> None:
         super().__init__()
         self._first = first
         self._fresh = fresh
+        self._tick = tick
         self.link = link
         self.board = Board()
         self.feed = Feed(link, self.board)
@@ -125,7 +132,7 @@ class ShellApp(App[int]):
                     # Its widgets are gone already.
                     return
                 self.fault(error)
-            await asyncio.sleep(max(TICK / 5, TICK - (time.monotonic() - begun)))
+            await asyncio.sleep(max(self._tick / 5, self._tick - (time.monotonic() - begun)))
 
     # -- doing things --------------------------------------------------------------------------
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from llmagentos.home import Home
+from shell.cli import main
 from shell.lock import supervisor_pid
 from tests.shell.standins import Supervised, end
+from tests.system.machines import Machines
 
 ECHO = {
     "apiVersion": "llmagentos/v1",
@@ -52,3 +54,31 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> str:
     file = tmp_path_factory.mktemp("manifests") / "echo.yaml"
     file.write_text(json.dumps(ECHO))
     return str(file)
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """A kernel, a host and a scripted driver that says back what it was told, word by word."""
+    machines = Machines(Home(tmp_path_factory.mktemp("machines") / "h"))
+    try:
+        machines.start_kernel()
+        machines.start_driver("--delay", "0.01")
+        machines.start_host()
+        yield machines
+    finally:
+        machines.close()
+
+
+@pytest.fixture
+def on_machines(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """The command on them: its status, stdout and stderr."""
+    monkeypatch.setenv("LLMOS_HOME", str(machines.home.root))
+    monkeypatch.delenv("LLMOS_SESSION", raising=False)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        status = main(list(words))
+        return status, *capsys.readouterr()
+
+    return run

@@ -3,46 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
+import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llmagentos.home import Home
+from shell import image
 from shell.cli import main
+from shell.commands.process import SORTS
+from shell.tui import board
 from tests.system.machines import Machines, agent, eventually
-from tests.tui.terminal import Terminal
 
 Command = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    machines = Machines(Home(tmp_path_factory.mktemp("twins") / "h"))
-    try:
-        machines.start_kernel()
-        machines.start_driver("--delay", "0.01")
-        machines.start_host()
-        yield machines
-    finally:
-        machines.close()
-
-
 @pytest.fixture
-def llmos(
-    machines: Machines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    monkeypatch.setenv("LLMOS_HOME", str(machines.home.root))
-    monkeypatch.delenv("LLMOS_SESSION", raising=False)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        status = main(list(words))
-        return status, *capsys.readouterr()
-
-    return run
+def llmos(on_machines: Command) -> Command:
+    return on_machines
 
 
 @pytest.fixture
@@ -83,24 +63,30 @@ def test_does_ps_filter_and_sort(llmos: Command, sleeper: int) -> None:
     assert pids(llmos("ps", "--filter", "no such words", "--json")[1]) == []
     status, _, err = llmos("ps", "--sort", "colour")
     assert (status, "colour" in err) == (2, True)
+    assert tuple(board.SORTS) == SORTS
+    table = llmos("ps", "--filter", "sleeper", "--tree", "--sort", "age")[1].splitlines()
+    assert {line.split()[2] for line in table[1:]} == {"sleeper"}
 
 
 def test_does_kill_take_many_and_tell_of_each_that_it_could_not(
     machines: Machines, llmos: Command, sleeper: int
 ) -> None:
-    status, _, err = llmos("kill", "99999", str(sleeper), "-s", "STOP")
-    assert status == 2
-    assert "99999" in err
+    status, out, err = llmos("kill", "99999", "1", str(sleeper), "-s", "STOP")
+    assert (status, out) == (2, "")
+    assert err.index("no process 99999") < err.index("process 1 takes no signals")
+    assert llmos("kill", "1", "99999")[0] == 4
     assert info(machines, sleeper)["process"]["state"] == "STOPPED"
-    assert llmos("kill", str(sleeper), str(sleeper), "-s", "CONT")[0] == 0
+    assert llmos("kill", str(sleeper), str(sleeper), "-s", "sigcont")[0] == 0
+    assert info(machines, sleeper)["process"]["state"] == "WAITING"
     assert llmos("kill")[0] == 2
 
 
 def test_does_nice_change_the_priority(machines: Machines, llmos: Command, sleeper: int) -> None:
     assert llmos("nice", str(sleeper), "5")[0] == 0
     assert info(machines, sleeper)["process"]["priority"] == 5
-    assert llmos("nice", str(sleeper), "--", "-3")[0] == 0
-    assert info(machines, sleeper)["process"]["priority"] == -3
+    for words, priority in ((["-3"], -3), (["--", "-4"], -4)):
+        assert llmos("nice", str(sleeper), *words)[0] == 0
+        assert info(machines, sleeper)["process"]["priority"] == priority
     assert llmos("nice", str(sleeper), "20")[0] == 2
     assert llmos("nice", "99999", "1")[0] == 2
 
@@ -118,7 +104,9 @@ def test_does_a_fork_go_on_with_what_it_is_told(
 
     eventually(answered)
     assert int(llmos("fork", str(sleeper))[1]) == child["pid"] + 1
-    assert llmos("fork", "99999")[0] == 2
+    for words in (["99999"], ["1"], [str(sleeper), " "], [str(sleeper), "--name", "no name!"]):
+        status, out, err = llmos("fork", *words)
+        assert (status, out, "hint: " in err) == (2, "", True), words
 
 
 def test_does_a_context_go_back_and_forth(machines: Machines, llmos: Command, sleeper: int) -> None:
@@ -134,8 +122,13 @@ def test_does_a_context_go_back_and_forth(machines: Machines, llmos: Command, sl
     assert llmos("ctx", "restore", pid, "c2")[1] == "3 messages\n"
     assert llmos("ctx", "compact", pid, "They greeted.", "--keep", "1")[0] == 0
     assert llmos("ctx", "rewind", pid, "0", "--json")[1].split() == ["{", '"messages":', "0", "}"]
-    assert llmos("ctx", "restore", pid, "nowhere")[0] == 2
-    assert llmos("ctx", "rewind", pid, "77")[0] == 2
+    for words in (
+        ["restore", pid, "nowhere"], ["rewind", pid, "777777"], ["rewind", pid, "last"],
+        ["checkpoint", pid, "no name!"], ["compact", pid, " "], ["read", "99999"],
+        ["compact", pid, "x", "--keep", "9"], ["read", pid, "--last", "0"], ["checkpoints", "99999"],
+    ):  # fmt: skip
+        status, out, err = llmos("ctx", *words)
+        assert (status, out, "hint: " in err) == (2, "", True), words
 
 
 def test_is_a_driver_drained_and_taken_back(machines: Machines, llmos: Command) -> None:
@@ -148,6 +141,9 @@ def test_is_a_driver_drained_and_taken_back(machines: Machines, llmos: Command) 
     assert llmos("drivers", "undrain", "fake")[0] == 0
     eventually(lambda: state() == "ready")
     assert llmos("drivers", "drain", "nobody")[0] == 2
+    status, out, err = llmos("drivers", "--json", "drain", "fake")
+    assert (status, out, "drain has no --json" in err) == (2, "", True)
+    assert state() == "ready"
 
 
 def test_does_a_detached_run_return_at_once_and_go_on(
@@ -157,8 +153,24 @@ def test_does_a_detached_run_return_at_once_and_go_on(
     assert status == 0
     eventually(lambda: info(machines, int(out))["process"]["state"] == "ZOMBIE")
     told = json.loads(llmos("run", manifest(), "x", "--detach", "--json", "--name", "odd")[1])
-    assert told["name"] == "odd"
+    assert (told["name"], told["notices"]) == ("odd", [])
     assert llmos("wait", str(told["pid"]))[0] == 0
+    # As a program in the background: with a stdin that is at its end.
+    silent = subprocess.run(
+        [*image.command("shell"), "run", manifest(interactive=True), "--detach"],
+        env=image.environment(machines.home), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+    assert (silent.returncode, silent.stderr) == (0, "")
+    eventually(lambda: info(machines, int(silent.stdout))["process"]["reason"] == "mail")
+
+
+def test_does_a_port_that_is_taken_end_before_an_address_is_told(llmos: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, out, err = llmos("web", "--port", port)
+    assert (status, out) == (2, "")
+    assert f"can't listen on 127.0.0.1, port {port}: address already in use\nhint: " in err
 
 
 def test_may_an_agent_run_only_where_it_is_told(
@@ -172,33 +184,11 @@ def test_may_an_agent_run_only_where_it_is_told(
     assert llmos("run", manifest(), "x", "--place", "moon")[0] == 2
 
 
-def test_does_a_pipe_get_one_answer_of_an_interactive_agent(
-    llmos: Command, manifest: Callable[..., str]
-) -> None:
-    assert llmos("run", manifest(interactive=True), "one two") == (0, "one two\n", "")
-
-
-def test_is_an_interactive_agent_talked_with_on_a_terminal(
-    machines: Machines, manifest: Callable[..., str]
-) -> None:
-    given = {k: v for k, v in os.environ.items() if not k.startswith("LLMOS_")}
-    environment = {**given, "LLMOS_HOME": str(machines.home.root)}
-    command = [sys.executable, "-m", "shell", "run", manifest(interactive=True), "first things"]
-    with Terminal(command, 80, 24, environment) as terminal:
-        terminal.until(lambda: terminal.text.rstrip().endswith(">"), "the prompt")
-        terminal.press("second thoughts", "enter")
-        terminal.until(lambda: terminal.text.count("second thoughts") == 2, "the answer")
-        terminal.until(lambda: terminal.text.rstrip().endswith(">"), "the prompt")
-        terminal.press("\x04")
-        assert terminal.status(10) == 0
-    assert "Traceback" not in terminal.text
-
-
 def test_does_info_tell_budgets_and_checkpoints(
     machines: Machines, llmos: Command, sleeper: int, manifest: Callable[..., str]
 ) -> None:
     llmos("ctx", "checkpoint", str(sleeper), "mark")
-    assert "points     mark" in llmos("info", str(sleeper))[1]
+    assert "checkpoints mark" in llmos("info", str(sleeper))[1]
     pid = int(llmos("run", manifest(limits={"tokens": 500}), "one two", "--detach")[1])
     eventually(lambda: info(machines, pid)["process"]["state"] == "ZOMBIE")
     assert "of 500, turns 1" in llmos("info", str(pid))[1]
@@ -209,8 +199,10 @@ def test_do_all_of_them_say_that_the_system_is_down(
 ) -> None:
     monkeypatch.setenv("LLMOS_HOME", str(tmp_path / "nowhere"))
     for words in (
-        ["nice", "2", "1"], ["fork", "2"], ["ctx", "read", "2"], ["drivers", "drain", "x"],
-        ["kill", "2", "3"], ["web"],
+        ["nice", "2", "1"], ["fork", "2"], ["ctx", "read", "2"], ["ctx", "checkpoint", "2"],
+        ["ctx", "checkpoints", "2"], ["ctx", "restore", "2", "x"], ["ctx", "rewind", "2", "0"],
+        ["ctx", "compact", "2", "x"], ["drivers", "drain", "x"], ["drivers", "undrain", "x"],
+        ["kill", "2", "3"], ["run", "x", "y", "--detach"], ["ps", "--sort", "out"], ["web"],
     ):  # fmt: skip
         assert main(words) == 3, words
         out, err = capsys.readouterr()

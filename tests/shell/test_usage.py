@@ -76,6 +76,15 @@ def test_does_it_know_its_version(llmos: Main) -> None:
         ("run", "x", ""), ("run", "x", " \n\t"), ("run", "x", "\udcff"),
         ("run", "x", "y", "--temperature", "-1"), ("send", "1", " "), ("models", "rm"),
         ("completion", "powershell"), ("mem", "search"), ("fs", "cat"), ("audit", "nonsense"),
+        ("nice", "1"), ("nice", "1", "-21"), ("nice", "x", "1"), ("nice", "1", "--nonsense"),
+        ("fork",), ("fork", "x"), ("fork", "1", ""), ("fork", "1", "\udcff"),
+        ("ctx", "read", "x"), ("ctx", "read", "1", "--last", "9" * 20), ("ctx", "restore", "1"),
+        ("ctx", "rewind", "1", "-1"), ("ctx", "rewind", "1"), ("ctx", "compact", "1"),
+        ("ctx", "compact", "1", ""), ("ctx", "compact", "1", "x", "--keep", "some"),
+        ("ctx", "nonsense"), ("drivers", "drain"), ("drivers", "nonsense"), ("kill", "1", "x"),
+        ("drivers", "--json", "undrain", "x"), ("ps", "--sort", "colour"), ("ps", "--filter"),
+        ("web", "--port", "0"), ("web", "--port", "x"), ("web", "--host", "0.0.0.0"),
+        ("web", "--host", "192.0.2.1", "--read-only"),
     ],
     ids=ascii,
 )  # fmt: skip
@@ -87,7 +96,7 @@ def test_does_a_mistake_exit_with_2(llmos: Main, words: tuple[str, ...]) -> None
     assert hint.startswith("hint: ")
 
 
-@pytest.mark.parametrize("group", ["audit", "mem", "fs"])
+@pytest.mark.parametrize("group", ["audit", "ctx", "mem", "fs"])
 def test_does_a_group_alone_show_its_help(llmos: Main, group: str) -> None:
     status, out, err = llmos(group)
     assert (status, out) == (2, "")
@@ -174,17 +183,27 @@ def test_is_there_a_completion_for(llmos: Main, shell: str) -> None:
     assert "_LLMOS_COMPLETE" in out
 
 
+@pytest.mark.parametrize(
+    ("line", "known"),
+    [
+        ("llmos st", ["status"]), ("llmos fo", ["fork"]), ("llmos we", ["web"]),
+        ("llmos ctx re", ["read", "restore", "rewind"]), ("llmos drivers und", ["undrain"]),
+        ("llmos ps --sort ki", []), ("llmos ps --sort k", ["kv"]), ("llmos kill -s ST", ["STOP"]),
+    ],
+    ids=repr,
+)  # fmt: skip
 def test_does_completion_know_the_commands(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, known: list[str]
 ) -> None:
     for name, value in {
-        "_LLMOS_COMPLETE": "bash_complete", "COMP_WORDS": "llmos st", "COMP_CWORD": "1",
+        "_LLMOS_COMPLETE": "bash_complete", "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split()) - 1),
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as caught:
         main([])
     assert caught.value.code == 0
-    assert capsys.readouterr().out == "plain,status\n"
+    assert capsys.readouterr().out.split() == [f"plain,{word}" for word in known]
 
 
 @pytest.mark.parametrize("code", BY_CODE)

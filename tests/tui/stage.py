@@ -164,7 +164,7 @@ def staged(
     home.create()
     told = {name.replace("_", ".", 1): answer for name, answer in given.items()}
     link = StagedLink(home, told, rights or Rights())
-    app = ShellApp(link, Settings(theme), first=first)
+    app = ShellApp(link, Settings(theme), first=first, tick=0.05)
     vitals = app.feed.vitals
     for history, value in ((vitals.pace, 96.5), (vitals.queue, 2.0), (vitals.load, 3 / 16)):
         # As if it had been so for long: else how it looks depends on how long the test takes.
@@ -193,7 +193,7 @@ def run(
 
 async def settled(pilot: Pilot[int]) -> None:
     """Until what was begun is done, and the feed has looked."""
-    await pilot.pause(0.35)
+    await pilot.pause(0.12)
     await pilot.pause()
 
 

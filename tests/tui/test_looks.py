@@ -6,14 +6,18 @@ first.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
+from llmagentos.abi.errors import ECONNREFUSED
 from tests.tui.stage import SIZES, THEMES, settled, staged
+from tests.tui.test_agent_view import opened, talking
 
 Compare = Callable[..., bool]
 
@@ -31,10 +35,7 @@ PROCESSES = {
     "flat": (),
     "tree": ("t",),
     "kill": ("j", "x"),
-    "sort": ("o",),
-    "marked": ("space", "space", "a"),
     "help": ("question_mark",),
-    "palette": ("ctrl+p",),
 }
 
 
@@ -47,3 +48,58 @@ def test_processes(
     app = staged(tmp_path, theme=theme)
     keys = PROCESSES[scene]
     assert snap_compare(app, run_before=pressing(*keys), terminal_size=SIZES[size])
+
+
+AGENT = {"talk": (), "context": ("right_square_bracket",), "rights": ("right_square_bracket",) * 3}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scene", AGENT)
+def test_agent(
+    snap_compare: Compare,
+    tmp_path: Path,
+    scene: str,
+    size: str,
+    theme: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shell.tui.facts.time.localtime", time.gmtime)
+    app = talking(tmp_path, theme=theme)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        for key in AGENT[scene]:
+            await pilot.press(key)
+            await settled(pilot)
+        # It looks at the process again a fifth of a second later.
+        await pilot.pause(0.5)
+        await settled(pilot)
+
+    assert snap_compare(app, run_before=play, terminal_size=SIZES[size])
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_launch(snap_compare: Compare, tmp_path: Path, size: str, theme: str) -> None:
+    app = staged(tmp_path, theme=theme)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await pilot.press("n")
+        await settled(pilot)
+        while not app.screen.query_one("#found", OptionList).option_count:
+            await pilot.pause(0.05)
+        for box in app.screen.query("Input, TextArea"):
+            box.cursor_blink = False  # type: ignore[attr-defined]
+        await pilot.press("down")
+        await pilot.pause(0.4)
+        await settled(pilot)
+
+    assert snap_compare(app, run_before=play, terminal_size=SIZES[size])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_kernel_that_is_away(snap_compare: Compare, tmp_path: Path, size: str) -> None:
+    app = staged(tmp_path, sys_info=ECONNREFUSED("the system in ~/.llmos is not up"))
+    app.link.heard = float("inf")
+    assert snap_compare(app, run_before=pressing(), terminal_size=SIZES[size])
