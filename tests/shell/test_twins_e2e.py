@@ -124,11 +124,12 @@ def test_does_a_context_go_back_and_forth(machines: Machines, llmos: Command, sl
     assert llmos("ctx", "rewind", pid, "0", "--json")[1].split() == ["{", '"messages":', "0", "}"]
     for words in (
         ["restore", pid, "nowhere"], ["rewind", pid, "777777"], ["rewind", pid, "last"],
-        ["checkpoint", pid, "no name!"], ["compact", pid, " "], ["read", "99999"],
-        ["compact", pid, "x", "--keep", "9"], ["read", pid, "--last", "0"], ["checkpoints", "99999"],
+        ["checkpoint", pid, "no name!"], ["compact", pid, " "], ["compact", "99999", "x"],
+        ["read", "99999"], ["read", pid, "--last", "0"], ["checkpoints", "99999"],
     ):  # fmt: skip
         status, out, err = llmos("ctx", *words)
         assert (status, out, "hint: " in err) == (2, "", True), words
+    assert llmos("ctx", "compact", pid, "x", "--keep", "9")[0] == 2
 
 
 def test_is_a_driver_drained_and_taken_back(machines: Machines, llmos: Command) -> None:
