@@ -7,7 +7,9 @@ It knows nothing about what the views show.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -27,6 +29,7 @@ from shell.tui.actions import ANYWHERE, Action
 from shell.tui.board import Board
 from shell.tui.dialogs import Choice
 from shell.tui.feed import TICK, Feed
+from shell.tui.guard import Guard
 from shell.tui.link import Link
 from shell.tui.settings import Settings
 from shell.tui.view import VIEWS, View
@@ -61,7 +64,7 @@ class Palette(Provider):
                 )
 
 
-class ShellApp(App[int]):
+class ShellApp(Guard, App[int]):
     """``first``: the view to begin with. ``settings``: what a person has set. ``fresh``: the system
     is only just coming up. ``tick``: seconds between two looks at the system."""
 
@@ -113,6 +116,10 @@ class ShellApp(App[int]):
 
             self.push_screen(StartView())
         self.run_worker(self._look(), exit_on_error=False, group="look")
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            # Else the terminal would be left as the screen needs it.
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self.exit, 128 + number)
 
     async def on_unmount(self) -> None:
         self.feed.close()
@@ -287,7 +294,10 @@ class ShellApp(App[int]):
                         severity="error", markup=False)  # fmt: skip
 
     def _handle_exception(self, error: Exception) -> None:
-        self.fault(error)
+        """Something can't be drawn, or was not made: there is no screen to go on with."""
+        _log.critical("the screen failed", exc_info=error)
+        self._last_words = self._last_words or f"the screen failed: {error!r}"
+        self.exit(1)
 
     @property
     def last_words(self) -> str:

@@ -27,7 +27,8 @@ _BYTES: Final = ("kv_bytes", "memory_bytes", "storage_bytes")
 def headline(process: ProcessInfo, colour: Colour) -> Text:
     """One line: who, in which state, where, how much."""
     usage = process.usage
-    text = Text(f"{printable(process.name)} ", "bold")
+    text = Text()
+    text.append(f"{printable(process.name)} ", "bold")
     text.append(f"pid {process.pid}  ")
     text.append(state(process), colour(process.state))
     text.append(f"  {place(process)}  {usage.prompt_tokens} in, {usage.completion_tokens} out")

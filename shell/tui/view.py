@@ -19,6 +19,7 @@ from textual.worker import Worker, WorkerState
 
 from shell.tui import actions
 from shell.tui.feed import Change
+from shell.tui.guard import Guard
 from shell.tui.meters import Meters
 from shell.tui.table import LiveTable
 
@@ -37,7 +38,7 @@ VIEWS: Final = {
 """Those that the row at the top has."""
 
 
-class View(Screen[Any]):
+class View(Guard, Screen[Any]):
     """``NAME``: as in the table of actions. A subclass gives the ``body``, and what it does on
     a ``live`` change."""
 

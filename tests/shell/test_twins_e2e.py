@@ -150,12 +150,6 @@ def test_is_a_driver_drained_and_taken_back(machines: Machines, llmos: Command) 
 def test_does_a_detached_run_return_at_once_and_go_on(
     machines: Machines, llmos: Command, manifest: Callable[..., str]
 ) -> None:
-    status, out, _ = llmos("run", manifest(), "one two", "--detach")
-    assert status == 0
-    eventually(lambda: info(machines, int(out))["process"]["state"] == "ZOMBIE")
-    told = json.loads(llmos("run", manifest(), "x", "--detach", "--json", "--name", "odd")[1])
-    assert (told["name"], told["notices"]) == ("odd", [])
-    assert llmos("wait", str(told["pid"]))[0] == 0
     # As a program in the background: with a stdin that is at its end.
     silent = subprocess.run(
         [*image.command("shell"), "run", manifest(interactive=True), "--detach"],
@@ -163,7 +157,15 @@ def test_does_a_detached_run_return_at_once_and_go_on(
         capture_output=True, text=True, timeout=20,
     )  # fmt: skip
     assert (silent.returncode, silent.stderr) == (0, "")
-    eventually(lambda: info(machines, int(silent.stdout))["process"]["reason"] == "mail")
+    status, out, _ = llmos("run", manifest(), "one two", "--detach")
+    assert status == 0
+    eventually(lambda: info(machines, int(out))["process"]["state"] == "ZOMBIE")
+    told = json.loads(llmos("run", manifest(), "x", "--detach", "--json", "--name", "odd")[1])
+    assert (told["name"], told["notices"]) == ("odd", [])
+    assert llmos("wait", str(told["pid"]))[0] == 0
+    # Whoever started it is long gone.
+    assert llmos("send", silent.stdout.strip(), "still there?")[0] == 0
+    eventually(lambda: info(machines, int(silent.stdout))["process"]["context_messages"] == 3)
 
 
 def test_does_a_port_that_is_taken_end_before_an_address_is_told(llmos: Command) -> None:

@@ -41,6 +41,9 @@ class Terminal:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
         os.kill(self.pid, signal.SIGWINCH)
         self._status: int | None = None
+        self._given_back = b""
+        self.left = False
+        """The alternate screen was left, and the mouse given back."""
 
     def __enter__(self) -> Terminal:
         return self
@@ -102,6 +105,9 @@ class Terminal:
         """What a terminal says of itself when it is asked."""
         if b"\x1b[?2026$p" in data:
             os.write(self._master, b"\x1b[?2026;0$y")
+        self._given_back += data[-4096:]
+        self._given_back = self._given_back[-8192:]
+        self.left = all(code in self._given_back for code in (b"\x1b[?1049l", b"\x1b[?1000l"))
 
     @property
     def lines(self) -> list[str]:

@@ -5,6 +5,7 @@ The driver is the scripted one: slow enough to be watched, and it says back what
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -13,12 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from textual.pilot import Pilot
 
 from llmagentos import System
 from llmagentos.home import Home
+from shell.tui.views.processes import ProcessesView
 from tests.system.machines import Machines, agent, eventually
+from tests.tui.stage import settled, staged, text_of
 from tests.tui.terminal import Terminal
 
 SIZES = [(80, 24), (200, 60)]
@@ -260,6 +265,37 @@ def test_is_torch_never_loaded_and_the_first_screen_soon_there(machines: Machine
         took = time.monotonic() - begun
         maps = Path(f"/proc/{screen.pid}/maps").read_text(encoding="ascii")
         assert "torch" not in maps
-        os.kill(screen.pid, signal.SIGTERM)
     # How long it takes is measured in benchmarks/tui.py; here only that it is no matter of minutes.
     assert took < 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_is_the_terminal_as_it_was_after_a_signal(
+    machines: Machines, number: signal.Signals
+) -> None:
+    with opened(machines, SIZES[0]) as screen:
+        os.kill(screen.pid, number)
+        assert screen.status(10) == 128 + number
+        screen.read(0.2)
+        assert screen.left, "the alternate screen and the mouse are given back"
+        assert "Traceback" not in screen.text
+
+
+def test_is_a_fault_of_its_own_told_in_a_line_and_the_rest_goes_on(tmp_path: Path) -> None:
+    app = staged(tmp_path)
+
+    async def play(pilot: Pilot[int]) -> None:
+        with patch.object(ProcessesView, "action_tree", side_effect=ZeroDivisionError):
+            await pilot.press("t")
+            await settled(pilot)
+        await pilot.press("j", "question_mark")
+        await settled(pilot)
+        assert "All about this process" in text_of(app)
+
+    async def whole() -> None:
+        async with app.run_test(size=SIZES[0], notifications=True) as pilot:
+            await settled(pilot)
+            await play(pilot)
+
+    asyncio.run(whole())
+    assert not app.last_words

@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from llmagentos.abi.errors import ECONNREFUSED
-from tests.tui.stage import SIZES, THEMES, settled, staged
+from tests.tui.stage import SIZES, THEMES, settled, staged, text_of
 from tests.tui.test_agent_view import opened, talking
 
 Compare = Callable[..., bool]
@@ -50,6 +50,8 @@ def test_processes(
     assert snap_compare(app, run_before=pressing(*keys), terminal_size=SIZES[size])
 
 
+SHOWS = {"talk": "A boat.", "context": "A boat.", "rights": "its own rules"}
+"""What comes last in each of these scenes."""
 AGENT = {"talk": (), "context": ("right_square_bracket",), "rights": ("right_square_bracket",) * 3}
 
 
@@ -65,15 +67,20 @@ def test_agent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("shell.tui.facts.time.localtime", time.gmtime)
-    app = talking(tmp_path, theme=theme)
+    rules = [{"allow": ["llm:*"], "ask": ["tool:shell(*)"], "deny": [], "approved": []}]
+    caps = {"rules": rules, "labels": ["private"], "approvals": [], "more": False}
+    app = talking(tmp_path, theme=theme, cap_list=caps)
 
     async def play(pilot: Pilot[int]) -> None:
         await opened(app, pilot)
         for key in AGENT[scene]:
             await pilot.press(key)
             await settled(pilot)
-        # It looks at the process again a fifth of a second later.
-        await pilot.pause(0.5)
+        shows = SHOWS[scene]
+        for _ in range(200):
+            if shows in text_of(app):
+                break
+            await pilot.pause(0.05)
         await settled(pilot)
 
     assert snap_compare(app, run_before=play, terminal_size=SIZES[size])

@@ -204,6 +204,8 @@ class AgentView(View):
     def _turned(self, event: TabbedContent.TabActivated) -> None:
         event.stop()
         self._stale.set()
+        # It can be focused when it is shown, and not before.
+        self.call_after_refresh(self.focus_body)
 
     @on(Input.Submitted, "#say")
     def _said(self, event: Input.Submitted) -> None:
@@ -256,7 +258,6 @@ class AgentView(View):
         names = list(_PANES)
         panes = self.query_one("#panes", TabbedContent)
         panes.active = names[(names.index(self._pane) + by) % len(names)]
-        self.call_after_refresh(self.focus_body)
 
     def action_checkpoint(self) -> None:
         def named(name: str | None) -> None:
