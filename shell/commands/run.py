@@ -16,6 +16,7 @@ from shell.session import limits_from, open_system, terminable
 from shell.terminal import print_json
 
 if TYPE_CHECKING:
+    from llmagentos.abi.process import Signal
     from llmagentos.client import Agent, System
 
 PLACE = click.Choice(["edge", "node", "cloud"])
@@ -92,9 +93,12 @@ def run(
             told = {"pid": agent.pid, "name": agent.name, "notices": list(agent.notices)}
             print_json(told) if as_json else click.echo(agent.pid)
             return 0
+        signal: Signal = "INT"
         try:
             if not _is_interactive(agent):
                 return _follow(system, agent, as_json=as_json)
+            # INT would end its answer only.
+            signal = "TERM"
             if as_json:
                 raise EINVAL(
                     f"{agent.name} is interactive: it has no end that could be told as JSON",
@@ -104,7 +108,7 @@ def run(
 
             return converse(system, agent, told=given is not None)
         except (KeyboardInterrupt, Terminated):
-            _end(agent)
+            _end(agent, signal)
             raise
 
 
@@ -146,11 +150,11 @@ def _is_interactive(agent: Agent) -> bool:
     return bool(spec and spec["spec"].get("interactive"))
 
 
-def _end(agent: Agent) -> None:
-    """Interrupt its tree; whatever does not end by that, or at a second Ctrl-C, is killed."""
+def _end(agent: Agent, signal: Signal) -> None:
+    """Signal its tree; whatever does not end by that, or at a second Ctrl-C, is killed."""
     try:
         try:
-            agent.kill("INT", tree=True)
+            agent.kill(signal, tree=True)
             agent.wait(_LAST_WORDS)
         except (ETIMEOUT, KeyboardInterrupt, Terminated):
             agent.kill("KILL", tree=True)

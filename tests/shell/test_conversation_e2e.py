@@ -104,6 +104,19 @@ def test_does_ctrl_c_end_the_answer_and_then_the_agent(machines: Machines, talk:
     assert alive(machines) == []
 
 
+def test_does_a_second_ctrl_c_end_an_agent_that_answers(machines: Machines, talk: Talk) -> None:
+    with talk("on and on " * 1000) as terminal:
+        terminal.shows("on and on")
+        (pid,) = alive(machines)
+        terminal.press("\x03", "\x03")
+        assert terminal.status(10) == 130
+    with machines.user() as user:
+        record = user.info(pid).process.exit
+    # Asked to end, and not killed.
+    assert record is not None
+    assert (record.signal, record.code) == ("TERM", 143)
+
+
 def test_is_the_end_of_an_agent_told_that_somebody_else_has_ended(
     machines: Machines, on_machines: Command, talk: Talk
 ) -> None:
