@@ -28,6 +28,12 @@ come first. Seconds that a cancelled agent waits to hear whether TERM was the re
 _LOST: Final = (errors.EAUTH, errors.ESRCH, errors.ECONNREFUSED)
 """The process has ended, is somebody else's now, or there is no kernel to tell of its end."""
 
+_ONE_TURN: Final = (
+    errors.ECANCELED, errors.ECONTEXT, errors.EDRIVER, errors.ENODRIVER, errors.ETIMEOUT,
+    errors.EBUSY, errors.ERATE,
+)  # fmt: skip
+"""What an interactive agent outlives: the next message may fare better."""
+
 _log = logging.getLogger("agents.loop")
 
 
@@ -91,7 +97,7 @@ async def _run(program: AsyncSystem, interactive: bool) -> Ending:
     answer = last.content if last and last.role == "assistant" else None
     if answer is None and not interactive and not any(m.role == "user" for m in context):
         raise errors.EINVAL("it was given no text", hint="spawn it with a text")
-    waits_first = interactive and (last is None or last.role != "user")
+    waits_first = interactive and (last is None or last.role == "system")
     while True:
         if answer is None and not waits_first:
             # Without messages the kernel takes the context and appends the answer in one step. It
@@ -99,18 +105,41 @@ async def _run(program: AsyncSystem, interactive: bool) -> Ending:
             answer = await _answered(program, interactive)
         # What was said to it meanwhile is answered too; into its context in one step with its
         # leaving the mailbox, so that no message is lost with a host.
-        come = await program.call("ipc.recv", append=True, block=interactive)
+        try:
+            come = await program.call("ipc.recv", append=True, block=interactive)
+        except errors.ECANCELED:
+            if not interactive:
+                raise
+            # INT, while there was nothing to cancel. Or TERM, of which the host hears now.
+            await asyncio.sleep(_TERM_GRACE)
+            continue
         if not come["mail"]:
             return Ending(0, answer or "")
         answer, waits_first = None, False
 
 
 async def _answered(program: AsyncSystem, interactive: bool) -> str:
-    """INT ends an answer of an agent that is interactive, not the agent."""
+    """Of an agent that is interactive INT, a driver's fault or a message that is too long end one
+    answer, not the agent. Its context says so in its place, so that no host tries again."""
     try:
         return (await program.generate()).text
-    except errors.ECANCELED:
+    except _ONE_TURN as error:
         if not interactive:
             raise
-        await asyncio.sleep(_TERM_GRACE)
-        return ""
+        if isinstance(error, errors.ECANCELED):
+            await asyncio.sleep(_TERM_GRACE)
+            words = "(interrupted)"
+        else:
+            words = f"(no answer: {error.message})"
+        if isinstance(error, errors.ECONTEXT):
+            # With it no later message could be read either.
+            await _take_back(program)
+        await program.call("ctx.append", messages=[{"role": "assistant", "content": words}])
+        return words
+
+
+async def _take_back(program: AsyncSystem) -> None:
+    """The last message of the context."""
+    read = ReadResult.model_validate(await program.call("ctx.read", last=2))
+    before = read.messages[-2].id if len(read.messages) > 1 else 0
+    await program.call("ctx.rewind", message=before)

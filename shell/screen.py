@@ -17,7 +17,7 @@ from shell.terminal import is_screen
 
 def can_open() -> bool:
     """Whether a person sits before it."""
-    return is_screen(sys.stdout) and sys.stdin.isatty()
+    return is_screen(sys.stdout) and sys.stdin is not None and sys.stdin.isatty()
 
 
 def open_screen(*, read_only: bool, theme: str, screenshot: str) -> int:

@@ -17,7 +17,11 @@ PIPE_WIDTH: Final = 100_000
 """What a pipe gets is not cut to fit anything."""
 
 _KEPT: Final = {ord("\n"), ord("\t")}
-_CONTROLS: Final = {c: None for c in (*range(32), *range(127, 160)) if c not in _KEPT}
+_HIDDEN: Final = (
+    0x061C, 0x200B, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF,
+)  # fmt: skip
+"""What takes no room and turns the line around or breaks it, so that it reads as something else."""
+_CONTROLS: Final = {c: None for c in (*range(32), *range(127, 160), *_HIDDEN) if c not in _KEPT}
 
 
 def is_screen(stream: TextIO) -> bool:
@@ -51,7 +55,8 @@ def paint(text: str, colour: str | None, stream: TextIO | None = None, **style: 
 
 
 def printable(text: str) -> str:
-    """Without control characters: a model's answer must not command the terminal."""
+    """Without control characters: a model's answer must not command the terminal, nor read as
+    something that it is not."""
     return text.translate(_CONTROLS)
 
 

@@ -14,7 +14,7 @@ import os
 import secrets
 import shlex
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import click
 from aiohttp import web
@@ -48,6 +48,8 @@ class Guarded(Server):
         super().__init__(command, host, port, title="llmos", public_url="")
         self._token = secrets.token_urlsafe(24)
         self._cookie = f"llmos-{port}"
+        # Other servers of this machine get cookies too: so it is another one than in the address.
+        self._known = secrets.token_urlsafe(24)
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
@@ -81,11 +83,11 @@ class Guarded(Server):
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not self._is_at_home(request):
             raise web.HTTPForbidden(text="this page was not asked for here")
-        if self._has(request.query.get("token")):
+        if _same(request.query.get("token"), self._token):
             answer: web.StreamResponse = web.HTTPFound("/")
-            answer.set_cookie(self._cookie, self._token, httponly=True, samesite="Strict", path="/")
+            answer.set_cookie(self._cookie, self._known, httponly=True, samesite="Strict", path="/")
             return answer
-        if not self._has(request.cookies.get(self._cookie)):
+        if not _same(request.cookies.get(self._cookie), self._known):
             raise web.HTTPForbidden(text="open the address that llmos web has printed")
         # What the page is told of where things are is said for the name that it was asked by.
         self.public_url = f"{request.scheme}://{request.host}"
@@ -94,9 +96,6 @@ class Guarded(Server):
             answer.headers["Content-Security-Policy"] = _POLICY
         return answer
 
-    def _has(self, token: Any) -> bool:
-        return isinstance(token, str) and hmac.compare_digest(token.encode(), self._token.encode())
-
     def _is_at_home(self, request: web.Request) -> bool:
         """Not from another site's page, nor under a name that others have for this machine."""
         origin = request.headers.get("Origin")
@@ -104,3 +103,7 @@ class Guarded(Server):
             return False
         name = request.host.rpartition(":")[0] or request.host
         return self.host not in ("127.0.0.1", "localhost", "::1") or name in _LOCAL
+
+
+def _same(given: str | None, secret: str) -> bool:
+    return given is not None and hmac.compare_digest(given.encode(), secret.encode())

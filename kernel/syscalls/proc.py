@@ -232,15 +232,14 @@ def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
 
 
 def _listed(kernel: Machine, root: Process, pids: list[int] | None) -> list[Process]:
-    tree = kernel.table.tree(root)
     if pids is None:
-        return tree
+        return kernel.table.tree(root)
     wanted = set(pids)
     if root.pid == INIT:
-        # All there are: no need to look at each of them for a few.
+        # All are below it: no need to look at each of them for a few.
         found = map(kernel.table.find, wanted)
         return [process for process in found if process is not None]
-    return [process for process in tree if process.pid in wanted]
+    return [process for process in kernel.table.tree(root) if process.pid in wanted]
 
 
 def info(kernel: Machine, call: Call, args: InfoArgs) -> ProcessDetail:

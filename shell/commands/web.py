@@ -25,7 +25,7 @@ def web(host: str, port: int, read_only: bool, expose: bool) -> None:
     llmos web
     llmos web --port 8080 --read-only
 
-    Whoever can reach the port acts as you: there is no password. So only this machine can, unless
+    Whoever has the address that it prints acts as you. So only this machine can reach it, unless
     you say --expose; put something that asks who is there before it then.
     """
     if host not in _LOCAL and not expose:

@@ -74,7 +74,7 @@ ACTIONS: Final = (
            "llmos events -f"),
     Action("filter", _A, "slash", "Filter", "Show only the lines that have these words.",
            "llmos ps --filter TEXT", footer=True),
-    Action("command", _A, "colon", "Command", "Type an action's name, as :kill or :launch poet.",
+    Action("command", _A, "colon", "Command", "Type an action's name, as :kill or :view drivers.",
            "llmos COMMAND"),
     Action("command_palette", _A, "ctrl+p", "Palette", "Look for an action by its name.",
            "llmos --help", footer=True),

@@ -24,6 +24,7 @@ from textual.suggester import SuggestFromList
 from textual.worker import Worker, WorkerState
 
 from llmagentos.abi.errors import LLMOSError
+from shell.terminal import printable
 from shell.tui import actions, themes
 from shell.tui.actions import ANYWHERE, Action
 from shell.tui.board import Board
@@ -108,7 +109,7 @@ class ShellApp(Guard, App[int]):
         unknown = self._settings.keys.keys() - {action.id for action in actions.ACTIONS}
         if unknown:
             self.notify(f"tui.yaml has keys for what is no action: {', '.join(sorted(unknown))}",
-                        severity="warning", markup=False)  # fmt: skip
+                        severity="warning")  # fmt: skip
         self.set_keymap(self._settings.keys)
         self.switch_mode(self._first)
         if self._fresh:
@@ -157,12 +158,12 @@ class ShellApp(Guard, App[int]):
         try:
             said = await doing()
         except LLMOSError as error:
-            self.notify(f"{error.message}\n{error.hint}".strip(), severity="error", markup=False)
+            self.notify(f"{error.message}\n{error.hint}".strip(), severity="error")
         except Exception as error:
             self.fault(error)
         else:
             if said:
-                self.notify(said, markup=False)
+                self.notify(said)
 
     def obey(self, view: View, words: str) -> None:
         """A line after ``:``, which names an action by the beginning of its name."""
@@ -175,7 +176,7 @@ class ShellApp(Guard, App[int]):
         ]
         if not found:
             self.notify(f"there is no action {words} here; ? shows which there are",
-                        severity="warning", markup=False)  # fmt: skip
+                        severity="warning")  # fmt: skip
             return
         self.run_worker(_doing(view, found[0])(), exit_on_error=False)
 
@@ -241,7 +242,7 @@ class ShellApp(Guard, App[int]):
         except OSError as error:
             self.notify(f"it could not be kept: {error.strerror}", severity="error")
         else:
-            self.notify(f"kept as {kept}", markup=False)
+            self.notify(f"kept as {kept}")
 
     async def action_quit(self) -> None:
         agents = [row for row in self.board.rows.values() if row.kind == "agent" and not row.exit]
@@ -281,6 +282,10 @@ class ShellApp(Guard, App[int]):
 
     # -- what goes wrong -----------------------------------------------------------------------
 
+    def notify(self, message: str, **more: Any) -> None:
+        """Words of others are in it: nothing of them is obeyed."""
+        super().notify(printable(message), **{**more, "markup": False})
+
     def fault(self, error: Exception) -> None:
         """Our own fault: into the log, and a word of it here. Never a traceback on the screen."""
         _log.error("a fault of the TUI", exc_info=error)
@@ -291,7 +296,7 @@ class ShellApp(Guard, App[int]):
             self.exit(1)
         elif len(self._faults) == 1:
             self.notify(f"a fault of this screen: {error!r}; logs/tui.log has it",
-                        severity="error", markup=False)  # fmt: skip
+                        severity="error")  # fmt: skip
 
     def _handle_exception(self, error: Exception) -> None:
         """Something can't be drawn, or was not made: there is no screen to go on with."""
@@ -319,7 +324,7 @@ def _view(name: str) -> Screen[Any]:
 def _doing(view: View, action: Action) -> Callable[[], Awaitable[None]]:
     async def do() -> None:
         if why := view.app.refusal(action, view.target()):
-            view.app.notify(why, severity="warning", markup=False)
+            view.app.notify(why, severity="warning")
             return
         await view.app.run_action(action.name, view.app if action.where == ANYWHERE else view)
 

@@ -6,22 +6,28 @@ they come from.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Final
 
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Collapsible, Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
 from llmagentos.abi.calls.ctx import ContextMessage
 from shell.terminal import printable
+from shell.tui.words import Words
 
 MOST: Final = 200
 """Messages that are shown, the last ones."""
 _LONGEST: Final = 20_000
 """Characters of one message that are laid out; more would hold up the screen."""
+_LINES: Final = 400
+_CELLS: Final = 600
+"""Lines, and strokes of tables, up to which a message is laid out as Markdown."""
 
 
 class Bubble(Widget):
@@ -44,6 +50,7 @@ class Bubble(Widget):
         self.text = text
         self.message = message
         self._stream: MarkdownStream | None = None
+        self._cut = False
 
     def compose(self):  # type: ignore[no-untyped-def]
         shown = printable(self.text)
@@ -52,16 +59,23 @@ class Bubble(Widget):
         yield Static(self.role, classes="role")
         if self.role in ("tool", "system"):
             first = shown.strip().partition("\n")[0][:60]
-            with Collapsible(title=first or self.role, collapsed=True):
-                yield Static(_pretty(shown), markup=False)
-        elif self.role == "user":
-            yield Static(shown, markup=False)
+            # As content: a title in words would be taken for markup, which can do things.
+            with Collapsible(title=Content(first or self.role), collapsed=True):  # type: ignore[arg-type]
+                yield Words(_pretty(shown))
+        elif self.role == "user" or _is_long(shown):
+            yield Words(shown)
         else:
             yield Markdown(shown, open_links=False)
 
     async def write(self, text: str) -> None:
-        """The answer goes on."""
+        """The answer goes on. What is too long to be laid out while it comes is shown when it is
+        a message."""
         self.text += text
+        if self._cut:
+            return
+        if _is_long(self.text):
+            self._cut = True
+            text = "\n\n… and so on"
         if self._stream is None:
             self._stream = Markdown.get_stream(self.query_one(Markdown))
         await self._stream.write(printable(text))
@@ -85,11 +99,20 @@ class Conversation(VerticalScroll):
 
     can_focus = True
 
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._turn = asyncio.Lock()
+        """Who shows and who hears come from two sides."""
+
     def on_mount(self) -> None:
         self.anchor()
 
     async def show(self, messages: Sequence[ContextMessage], *, idle: bool) -> None:
         """The context as it is. ``idle``: no answer is being made."""
+        async with self._turn:
+            await self._show_all(messages, idle)
+
+    async def _show_all(self, messages: Sequence[ContextMessage], idle: bool) -> None:
         await self._show(messages)
         growing = self.growing
         if idle and growing is not None and messages and messages[-1].content == growing.text:
@@ -129,6 +152,10 @@ class Conversation(VerticalScroll):
 
     async def hear(self, text: str, *, anew: bool = False) -> None:
         """A piece of the answer that is being made. ``anew``: it begins again."""
+        async with self._turn:
+            await self._hear(text, anew)
+
+    async def _hear(self, text: str, anew: bool) -> None:
         growing = self.growing
         if growing is not None and anew:
             await growing.remove()
@@ -150,7 +177,7 @@ class Conversation(VerticalScroll):
                 return
             old.remove()
         if words:
-            self.mount(Static(words, classes="note", markup=False))
+            self.mount(Words(words, classes="note"))
 
     def fold(self) -> None:
         """Fold all, or if all are folded, unfold them."""
@@ -166,6 +193,11 @@ class Conversation(VerticalScroll):
     @property
     def _bubbles(self) -> list[Bubble]:
         return [child for child in self.children if isinstance(child, Bubble)]
+
+
+def _is_long(text: str) -> bool:
+    """Whether to lay it out as Markdown would hold up the screen: that takes a widget a block."""
+    return len(text) > _LONGEST or text.count("\n") > _LINES or text.count("|") > _CELLS
 
 
 def _pretty(text: str) -> str:

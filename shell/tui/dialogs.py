@@ -16,6 +16,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from shell.tui.words import Words
+
 _FRAME = """
     {name} {{ align: center middle; background: $background 60%; }}
     {name} > Vertical {{
@@ -46,7 +48,7 @@ class Choice(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(self._question, classes="question", markup=False)
+            yield Words(self._question, classes="question")
             yield OptionList(
                 *(
                     Option(words, id=f"option-{n}")
@@ -88,7 +90,7 @@ class Question(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(self._question, classes="question", markup=False)
+            yield Words(self._question, classes="question")
             yield Input(self._value, placeholder=self._example)
             yield Static("Enter sends, Esc goes back", classes="hint")
 

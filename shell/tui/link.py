@@ -20,7 +20,7 @@ from llmagentos.home import Home
 from shell.tui.rights import Rights
 
 _PATIENCE: Final = 30.0
-"""Seconds that what was asked waits for a kernel that went away."""
+"""Seconds that a call in flight waits for a kernel that went away, if whoever made it does."""
 _ANSWER_WITHIN: Final = 10.0
 
 
@@ -29,7 +29,8 @@ class Link:
 
     def __init__(self, home: Home, *, read_only: bool = False, session: str = "") -> None:
         self.home = home
-        self.rights = Rights(read_only=read_only)
+        # Who we are is not known yet: until then nothing is changed with a session of a process.
+        self.rights = Rights(read_only=read_only or bool(session))
         self.heard = time.monotonic()
         """When there was last word of the kernel."""
         self._read_only = read_only

@@ -12,6 +12,7 @@ from textual.widgets import Sparkline, Static
 from shell.engines import computing
 from shell.terminal import duration
 from shell.tui.feed import Vitals
+from shell.tui.words import Words
 
 
 class Meters(Horizontal):
@@ -27,10 +28,10 @@ class Meters(Horizontal):
     """
 
     def compose(self) -> ComposeResult:
-        yield Static(id="facts", markup=False)
+        yield Words(id="facts")
         with Horizontal(id="lines"):
             for name in ("pace", "queue", "load"):
-                yield Static("", id=f"{name}-label", classes="label", markup=False)
+                yield Words("", id=f"{name}-label", classes="label")
                 yield Sparkline([0.0], id=name, summary_function=max)
 
     def show(self, vitals: Vitals, down: str, silence: float, *, note: str = "") -> None:

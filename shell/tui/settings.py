@@ -34,16 +34,26 @@ class Settings:
             document = yaml.safe_load(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return cls()
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise EINVAL(f"{file} can't be read: {error}", hint="mend or delete it") from None
+        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+            words = " ".join(str(error).split())[:200]
+            raise EINVAL(f"{file} can't be read: {words}", hint="mend or delete it") from None
         document = document or {}
-        theme = document.get("theme", "") if isinstance(document, dict) else None
-        keys = document.get("keys") or {} if isinstance(document, dict) else None
-        if not isinstance(theme, str) or not isinstance(keys, dict):
-            raise EINVAL(f"{file} is not of the form theme: NAME, keys: {{ACTION: KEYS}}")
-        return cls(theme, {str(name): str(key) for name, key in keys.items()})
+        theme = (document.get("theme") or "") if isinstance(document, dict) else None
+        keys = (document.get("keys") or {}) if isinstance(document, dict) else None
+        named = isinstance(keys, dict) and all(
+            isinstance(word, str) for pair in keys.items() for word in pair
+        )
+        if not isinstance(theme, str) or not named:
+            raise EINVAL(
+                f"{file} is not of the form theme: NAME, keys: {{ACTION: KEYS}}",
+                hint='for example: keys: {processes.kill: "ctrl+k"}',
+            )
+        return cls(theme, dict(keys or {}))
 
     def save(self, home: Home) -> None:
         document = {"theme": self.theme, "keys": self.keys}
         text = yaml.safe_dump({name: value for name, value in document.items() if value})
-        self.file(home).write_text(text, encoding="utf-8")
+        # In one step: a full disk must not take the keys away.
+        fresh = self.file(home).with_suffix(".new")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(self.file(home))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from llmagentos.abi.errors import ECONNREFUSED, LLMOSError
 from shell.terminal import printable
 from shell.tui.dialogs import Choice
 
@@ -52,13 +53,26 @@ def send(
 ) -> None:
     async def do() -> str:
         signalled: set[int] = set()
+        refused: list[LLMOSError] = []
         for process in processes:
-            if process.pid in signalled:
-                continue  # in the tree of another one
-            sent = await app.link.call("proc.kill", pid=process.pid, signal=signal, tree=tree)
-            signalled.update(sent["signalled"])
+            if process.pid in signalled or process.state == "ZOMBIE":
+                continue  # in the tree of another one, or gone
+            try:
+                sent = await app.link.call("proc.kill", pid=process.pid, signal=signal, tree=tree)
+            except ECONNREFUSED:
+                raise
+            except LLMOSError as error:
+                # The others get theirs all the same.
+                refused.append(error)
+            else:
+                signalled.update(sent["signalled"])
         then()
-        return f"{signal} was sent to {len(signalled)} process{'es' if len(signalled) != 1 else ''}"
+        if refused and not signalled:
+            raise refused[0]
+        many = "" if len(signalled) == 1 else "es"
+        return "\n".join(
+            [f"{signal} was sent to {len(signalled)} process{many}", *map(str, refused)]
+        )
 
     app.act(do)
 

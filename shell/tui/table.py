@@ -20,6 +20,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from shell.tui.words import harmless
+
 Cell = str | Text
 
 
@@ -140,11 +142,12 @@ class LiveTable(ScrollView, can_focus=True):
         """Rows in this order. Of those that have ``changed`` or are new the ``cells`` are asked for
         when they are in sight, so the rest of a long table costs nothing."""
         kept, self._cells_of = self.key, cells
-        before, sight = self._cells, set(self.in_sight)
+        before, sight = set(self._cells), set(self.in_sight)
         if order != self._order:
             self._order = order
             there = set(order)
-            self._cells = {key: row for key, row in before.items() if key in there}
+            for key in before - there:
+                self._forget(key)
             self._row = self._place(kept)
             self.virtual_size = Size(_width(self._fitted), len(order) + 1)
             self.refresh()
@@ -231,7 +234,7 @@ class LiveTable(ScrollView, can_focus=True):
         console = self.app.console
         segments: list[Segment] = []
         for column, cell in zip(self._fitted, cells, strict=True):
-            text = Text(cell) if isinstance(cell, str) else cell.copy()
+            text = harmless(Text(cell) if isinstance(cell, str) else cell.copy())
             text.end = ""
             text.truncate(column.width, overflow="ellipsis", pad=not column.right)
             if column.right:

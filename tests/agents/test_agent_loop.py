@@ -137,7 +137,37 @@ def test_does_int_end_an_interactive_agents_answer_only(
     shared_kernel.assign(pid, interactive=True)
     shared_kernel.context(*PROMPT)
     shared_kernel.fail(shared_kernel.call("llm.generate"), "ECANCELED")
+    noted = shared_kernel.call("ctx.append")
+    assert noted.args["messages"] == [{"role": "assistant", "content": "(interrupted)"}]
+    shared_kernel.answer(noted, ids=[4])
     shared_kernel.mail(shared_kernel.call("ipc.recv"), "Never mind. Hello?")
     shared_kernel.generated(shared_kernel.call("llm.generate"), "Hello.")
     shared_kernel.call("ipc.recv")
+    shared_kernel.signal(pid, "KILL")
+
+
+def test_does_int_leave_an_interactive_agent_that_waits_alone(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    shared_kernel.assign(pid, interactive=True)
+    shared_kernel.context(("system", "Help."))
+    shared_kernel.fail(shared_kernel.call("ipc.recv"), "ECANCELED")
+    assert shared_kernel.call("ipc.recv").args == {"append": True, "block": True}
+    shared_kernel.signal(pid, "KILL")
+
+
+def test_is_a_message_that_is_too_long_taken_back_and_told(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    shared_kernel.assign(pid, interactive=True)
+    shared_kernel.context(*PROMPT)
+    shared_kernel.fail(shared_kernel.call("llm.generate"), "ECONTEXT", "it is too long")
+    shared_kernel.context(*PROMPT)
+    back = shared_kernel.call("ctx.rewind")
+    assert back.args == {"message": 1}
+    shared_kernel.answer(back, messages=1)
+    noted = shared_kernel.call("ctx.append")
+    assert "it is too long" in noted.args["messages"][0]["content"]
+    shared_kernel.answer(noted, ids=[4])
+    assert shared_kernel.call("ipc.recv").args["block"] is True
     shared_kernel.signal(pid, "KILL")

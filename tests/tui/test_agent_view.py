@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from llmagentos.abi.errors import EBUSY
+from llmagentos.abi.errors import EBUSY, EQUOTA
 from llmagentos.exchange import Piece
 from shell.tui.app import ShellApp
 from shell.tui.conversation import Bubble
@@ -123,6 +123,7 @@ def test_does_the_conversation_go_back_when_the_context_does(tmp_path: Path) -> 
         await opened(app, pilot)
         assert len(bubbles(app)) == 4
         said[1:] = [message(7, "user", "Something else")]
+        link(app).given["proc.info"] = detail(context_messages=2)
         app.screen._stale.set()  # type: ignore[attr-defined]
         await settled(pilot)
         assert [text for _, text in bubbles(app)] == ["Be brief.", "Something else"]
@@ -223,5 +224,59 @@ def test_is_an_end_told(tmp_path: Path) -> None:
     async def play(pilot: Pilot[int]) -> None:
         await opened(app, pilot)
         assert "ended with code 4: no tokens are left (EBUDGET)" in text_of(app)
+
+    run(app, play)
+
+
+def test_does_nothing_that_is_said_command_the_screen(tmp_path: Path) -> None:
+    trap = "[@click=app.simulate_key('3')]look[/] [/x] \x1b]0;gone\x07\x9b31m\u202eback"
+    record = {
+        "pid": PID, "name": "assistant", "code": 4, "signal": None, "answer": "", "usage": {},
+        "error": {"code": "EIO", "message": trap, "hint": "", "detail": {}},
+        "started": 1.0, "ended": 2.0,
+    }  # fmt: skip
+    said = [message(n, role, trap) for n, role in enumerate(("system", "user", "tool") * 9, 1)]
+    ended = detail(state="ZOMBIE", reason=None, exit=record, ended=2.0)
+    app = talking(tmp_path, said, proc_info=ended)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        shown = text_of(app)
+        assert "[@click=app.simulate_key('3')]look[/] [/x]" in shown
+        assert not any(sign in shown for sign in "\x1b\x07\x9b\u202e")
+        for title in list(app.screen.query("CollapsibleTitle"))[-2:]:
+            await pilot.click(title)
+        await settled(pilot)
+        assert app.current_mode == "processes"
+
+    run(app, play)
+
+
+def test_is_what_is_too_long_to_be_laid_out_shown_as_it_is(tmp_path: Path) -> None:
+    table = "|a|b|\n|-|-|\n" + "|1|2|\n" * 3000
+    app = talking(tmp_path, [message(1, "user", "A table."), message(2, "assistant", table)])
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        assert not app.screen.query("Bubble.assistant Markdown")
+        assert "|1|2|" in text_of(app)
+
+    run(app, play)
+
+
+def test_is_a_context_that_is_too_large_read_as_far_as_it_fits(tmp_path: Path) -> None:
+    def read(args: dict[str, Any]) -> Any:
+        if args["last"] > 2:
+            return EQUOTA("the result takes 5,000,361 bytes")
+        return {"messages": MESSAGES[-1:], "tokens": 100}
+
+    app = talking(tmp_path, ctx_read=read)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        assert bubbles(app) == [("assistant", MESSAGES[-1]["content"])]
+        await pilot.press(*["right_square_bracket"] * 2)
+        await settled(pilot)
+        assert "set aside of 2,000" in text_of(app)
 
     run(app, play)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -191,5 +192,29 @@ def test_does_a_line_after_a_colon_do_what_it_names(app: ShellApp) -> None:
         await pilot.press("1", "colon", *"dance", "enter")
         await settled(pilot)
         assert "there is no action dance" in text_of(app)
+
+    run(app, play)
+
+
+def test_does_a_refusal_of_one_leave_the_others_their_signal(app: ShellApp) -> None:
+    def kill(args: dict[str, Any]) -> Any:
+        return EPERM("not this one") if args["pid"] == 2 else {"signalled": [args["pid"]]}
+
+    link(app).given["proc.kill"] = kill
+
+    async def play(pilot: Pilot[int]) -> None:
+        await pilot.press("j", "space", "j", "space", "x", "enter")
+        await settled(pilot)
+        assert "TERM was sent to 1 process" in text_of(app)
+        assert "not this one" in text_of(app)
+
+    run(app, play)
+
+
+def test_is_what_a_filter_hides_not_signalled_though_it_is_marked(app: ShellApp) -> None:
+    async def play(pilot: Pilot[int]) -> None:
+        await pilot.press("j", "space", "slash", *"critic", "enter", "s")
+        await settled(pilot)
+        assert [args["pid"] for args in link(app).calls("proc.kill")] == [5]
 
     run(app, play)

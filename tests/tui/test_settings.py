@@ -27,7 +27,9 @@ def test_is_what_was_saved_loaded_again(home: Home) -> None:
     assert Settings.load(home) == Settings("llmos-safe", {"processes.kill": "ctrl+k"})
 
 
-@pytest.mark.parametrize("text", ["[", "- 1", "theme: 3", "keys: 5", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["[", "[" * 3000, "- 1", "theme: 3", "keys: 5", "keys: {anywhere.quit: null}", "\x00"]
+)
 def test_is_a_broken_file_an_error_that_names_it(home: Home, text: str) -> None:
     Settings.file(home).write_text(text, encoding="utf-8")
     with pytest.raises(EINVAL, match=r"tui\.yaml"):

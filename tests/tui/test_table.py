@@ -155,3 +155,15 @@ def test_is_no_markup_of_a_cell_obeyed() -> None:
         assert app.lines()[1].startswith("[b]x")
 
     play(part)
+
+
+def test_is_a_row_that_comes_back_shown_as_it_is_now() -> None:
+    async def part(app: Table, pilot: Pilot[None]) -> None:
+        app.table.show({"a": ("a", "", ""), "b": ("old", "", "")})
+        await pilot.pause()
+        app.table.show({"a": ("a", "", "")})
+        app.table.show({"a": ("a", "", ""), "b": ("new", "", "")})
+        await pilot.pause()
+        assert app.lines()[2].startswith("new")
+
+    play(part)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
+from rich.text import Text
 from textual import on
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
@@ -18,7 +19,7 @@ from textual.widgets import Input, Static, TabbedContent, TabPane
 
 from llmagentos.abi.calls.cap import ListResult
 from llmagentos.abi.calls.ctx import ContextMessage, ReadResult
-from llmagentos.abi.errors import LLMOSError
+from llmagentos.abi.errors import EQUOTA, LLMOSError
 from llmagentos.abi.process import ProcessDetail, ProcessInfo
 from shell.terminal import printable
 from shell.tui import facts, signals
@@ -27,6 +28,7 @@ from shell.tui.dialogs import Choice, Question
 from shell.tui.feed import Change
 from shell.tui.table import Column, LiveTable
 from shell.tui.view import View, bound
+from shell.tui.words import Words
 
 _PANES: Final = {
     "talk": "Conversation",
@@ -46,6 +48,8 @@ _CONTEXT: Final = (
 )
 _AGAIN: Final = 1.0
 """Seconds between two tries to follow it, and between two looks at what changes by itself."""
+_WHILE: Final = 60.0
+"""Seconds that it is followed by one call."""
 
 
 class AgentView(View):
@@ -71,9 +75,11 @@ class AgentView(View):
         self._stale = asyncio.Event()
         self._looked = 0.0
         self._idle = False
+        self._known: tuple[int, str, int] | None = None
+        self._reading = asyncio.Lock()
 
     def body(self) -> Iterable[Widget]:
-        yield Static(f"pid {self.pid}", id="who")
+        yield Words(f"pid {self.pid}", id="who")
         with TabbedContent(id="panes"):
             with TabPane(_PANES["talk"], id="talk"):
                 yield Conversation(id="conversation")
@@ -82,7 +88,7 @@ class AgentView(View):
                 yield LiveTable(*_CONTEXT, id="messages")
             for name in ("budget", "rights", "family", "history", "manifest"):
                 with TabPane(_PANES[name], id=name), VerticalScroll():
-                    yield Static(id=f"{name}-facts", classes="facts", markup=False)
+                    yield Words(id=f"{name}-facts", classes="facts")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -108,8 +114,9 @@ class AgentView(View):
         return self.pid
 
     def live(self, change: Change) -> None:
+        # Now and then in any case: what others do to its context is no event.
         old = time.monotonic() - self._looked > _AGAIN
-        if change.pids is None or self.pid in change.pids or (old and self._pane == "budget"):
+        if change.pids is None or self.pid in change.pids or old:
             self._stale.set()
 
     # -- following it --------------------------------------------------------------------------
@@ -128,20 +135,40 @@ class AgentView(View):
                 self.app.fault(error)
             await asyncio.sleep(0.2)
 
-    async def _read(self) -> None:
-        call = self.app.link.call
-        self._detail = ProcessDetail.model_validate(await call("proc.info", pid=self.pid))
-        read = ReadResult.model_validate(await call("ctx.read", pid=self.pid, last=MOST))
-        self._messages, self._tokens = read.messages, read.tokens
-        process = self._detail.process
-        self._idle = process.state not in ("RUNNING", "READY")
-        await self.query_one(Conversation).show(read.messages, idle=self._idle)
-        self.query_one(Conversation).note(facts.ending(process))
-        self._who(facts.headline(process, self.app.colour_of))
-        await self._show_pane()
+    async def _read(self, *, forced: bool = False) -> None:
+        """``forced``: the messages too, whether there are more or not."""
+        async with self._reading:
+            call = self.app.link.call
+            self._detail = ProcessDetail.model_validate(await call("proc.info", pid=self.pid))
+            process = self._detail.process
+            self._idle = process.state not in ("RUNNING", "READY")
+            self._who(facts.headline(process, self.app.colour_of))
+            await self._show_pane()
+            known = (process.context_messages, process.state, process.context_tokens)
+            if forced or known != self._known or self._pane == "context":
+                self._known = known
+                await self._read_context()
+            conversation = self.query_one(Conversation)
+            await conversation.show(self._messages, idle=self._idle)
+            conversation.note(facts.ending(process))
 
-    def _who(self, words: Any) -> None:
-        self.query_one("#who", Static).update(words)
+    async def _read_context(self) -> None:
+        """As many of the last messages as fit into one answer."""
+        last = MOST
+        while True:
+            try:
+                read = await self.app.link.call("ctx.read", pid=self.pid, last=last)
+            except EQUOTA:
+                if last == 1:
+                    raise
+                last = max(1, last // 5)
+                continue
+            found = ReadResult.model_validate(read)
+            self._messages, self._tokens = found.messages, found.tokens
+            return
+
+    def _who(self, words: str | Text) -> None:
+        self.query_one("#who", Words).update(words)
 
     async def _show_pane(self) -> None:
         detail, name = self._detail, self._pane
@@ -169,20 +196,31 @@ class AgentView(View):
     async def _follow(self) -> None:
         """Its answers, as they are made, until it has ended."""
         conversation = self.query_one(Conversation)
+        burst = 0
         while True:
             try:
-                answer = self.app.link.open("proc.wait", pid=self.pid, stream=True, reap=False)
-                burst = 0
-                async for piece in answer.pieces():
-                    if piece.burst != burst and burst:
-                        await self._read()
-                    await conversation.hear(piece.text, anew=piece.anew or piece.burst < burst)
-                    burst = piece.burst
-                    if self._idle:
-                        self._stale.set()
-                await answer.result()
+                # For a while only, so that the kernel is not asked for ever by a view that is gone.
+                answer = self.app.link.open(
+                    "proc.wait", pid=self.pid, stream=True, reap=False, timeout=_WHILE
+                )
+                try:
+                    again = True
+                    async for piece in answer.pieces():
+                        if piece.burst != burst and burst:
+                            await self._read(forced=True)
+                        same = piece.burst == burst
+                        # Asked again, it tells an answer that is being made from its beginning.
+                        await conversation.hear(piece.text, anew=piece.anew or (again and same))
+                        burst, again = piece.burst, False
+                        if self._idle:
+                            self._stale.set()
+                    await answer.result()
+                finally:
+                    answer.close()
             except LLMOSError as error:
-                if error.code not in ("ECONNREFUSED", "ETIMEOUT"):
+                if error.code == "ETIMEOUT":
+                    continue
+                if error.code != "ECONNREFUSED":
                     return
             except Exception as error:
                 if not self.is_attached:
@@ -292,6 +330,7 @@ class AgentView(View):
                 head = await call("ctx.restore", pid=self.pid, checkpoint=name)
             else:
                 head = await call("ctx.rewind", pid=self.pid, message=int(name))
+            self._known = None
             self._stale.set()
             return f"the context has {head['messages']} messages now"
 

@@ -28,6 +28,7 @@ from shell.tui.feed import Change
 from shell.tui.reader import Line, Reader
 from shell.tui.table import Cell, Column, LiveTable
 from shell.tui.view import View, bound
+from shell.tui.words import Words
 
 PENDING: Final = (
     Column("id", "ID", 4, right=True),
@@ -91,9 +92,9 @@ class ApprovalsView(View):
         with Container(id="halves"):
             with Vertical(id="left"):
                 yield Inbox(*PENDING, id="approvals")
-                yield Static(id="nothing", classes="empty", markup=False)
+                yield Words(id="nothing", classes="empty")
             with Vertical(id="right", classes="pane"):
-                yield Static(id="asked", markup=False)
+                yield Words(id="asked")
                 yield Reader(id="whole")
 
     @property

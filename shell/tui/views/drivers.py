@@ -22,6 +22,7 @@ from shell.tui.dialogs import Choice
 from shell.tui.feed import Change
 from shell.tui.table import Cell, Column, LiveTable
 from shell.tui.view import View, bound
+from shell.tui.words import Words
 
 COLUMNS: Final = (
     Column("name", "NAME", 10),
@@ -60,11 +61,11 @@ class DriversView(View):
     def body(self) -> ComposeResult:
         with Vertical(id="list"):
             yield LiveTable(*COLUMNS, id="drivers")
-            yield Static(id="nothing", classes="empty", markup=False)
+            yield Words(id="nothing", classes="empty")
         with VerticalScroll(id="about", classes="pane"):
-            yield Static(id="headline", markup=False)
+            yield Words(id="headline")
             yield ProgressBar(id="progress", show_eta=False)
-            yield Static(id="details", markup=False)
+            yield Words(id="details")
 
     @property
     def table(self) -> LiveTable:

@@ -23,6 +23,7 @@ from shell.tui.dialogs import Question
 from shell.tui.feed import Change
 from shell.tui.tail import MOST, Line, Tail
 from shell.tui.view import View, bound
+from shell.tui.words import Words
 
 _HISTORY: Final = 1000
 """Events of the past that are asked for."""
@@ -52,9 +53,9 @@ class EventsView(View):
         self._asking: Worker[None] | None = None
 
     def body(self) -> ComposeResult:
-        yield Static(id="about", markup=False)
-        yield Static(_TITLES, id="titles", markup=False)
-        yield Static(id="nothing", classes="empty", markup=False)
+        yield Words(id="about")
+        yield Words(_TITLES, id="titles")
+        yield Words(id="nothing", classes="empty")
         yield Tail(self._name_of, id="tail")
 
     @property

@@ -29,6 +29,7 @@ from shell.tui.feed import Change
 from shell.tui.reader import Line, Reader
 from shell.tui.table import Cell, Column, LiveTable
 from shell.tui.view import View, bound
+from shell.tui.words import Words
 
 FILES: Final = (
     Column("name", "NAME", 20, grow=True),
@@ -92,11 +93,11 @@ class FilesView(View):
         self._rest: Timer | None = None
 
     def body(self) -> ComposeResult:
-        yield Static(id="path", markup=False)
+        yield Words(id="path")
         with Container(id="halves"):
             with Vertical(id="left"):
                 yield FileTable(*FILES, id="folder")
-                yield Static(id="nothing", classes="empty", markup=False)
+                yield Words(id="nothing", classes="empty")
             with Vertical(id="right", classes="pane"):
                 versions = FileTable(*VERSIONS, id="versions")
                 versions.styles.height = "auto"

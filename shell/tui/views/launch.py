@@ -23,6 +23,7 @@ from llmagentos.abi.process import Limits
 from shell.terminal import printable
 from shell.tui.order import SAMPLING, Listed, Order, manifests
 from shell.tui.view import View, bound
+from shell.tui.words import Words
 
 _PLACES: Final[tuple[str, ...]] = get_args(Place)
 _SOON: Final = 0.1
@@ -65,7 +66,7 @@ class LaunchView(View):
                 yield Input(placeholder="find a manifest", id="search")
                 yield OptionList(id="found", markup=False, compact=True)
             with VerticalScroll(id="form", can_focus=False):
-                yield Static(id="about", markup=False)
+                yield Words(id="about")
                 yield TextArea(id="text", compact=True, placeholder="what it is told")
                 yield from self._row("name", "name", "the manifest's")
                 yield from self._row("model", "model", "the manifest's")
@@ -84,7 +85,7 @@ class LaunchView(View):
                         prompt="the manifest's", id="prefer", compact=True,
                     )  # fmt: skip
                 yield Button("Run it", variant="primary", id="go", compact=True)
-        yield Static(id="preview", markup=False)
+        yield Words(id="preview")
 
     @staticmethod
     def _row(id: str, label: str, hint: str) -> Iterable[Widget]:

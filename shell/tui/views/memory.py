@@ -28,6 +28,7 @@ from shell.tui.feed import Change
 from shell.tui.reader import Reader
 from shell.tui.table import Cell, Column, LiveTable
 from shell.tui.view import View, bound
+from shell.tui.words import Words
 
 LIST: Final = (
     Column("key", "KEY", 24, grow=True),
@@ -82,11 +83,11 @@ class MemoryView(View):
         self._rest: Timer | None = None
 
     def body(self) -> ComposeResult:
-        yield Static(id="place", markup=False)
+        yield Words(id="place")
         with Container(id="halves"):
             with Vertical(id="left"):
                 yield LiveTable(*LIST, id="rows")
-                yield Static(id="nothing", classes="empty", markup=False)
+                yield Words(id="nothing", classes="empty")
             with Vertical(id="right", classes="pane"):
                 yield Reader(id="row")
 

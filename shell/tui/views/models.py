@@ -29,6 +29,7 @@ from shell.tui.dialogs import Question
 from shell.tui.feed import Change
 from shell.tui.table import Cell, Column, LiveTable
 from shell.tui.view import View, bound
+from shell.tui.words import Words
 
 COLUMNS: Final = (
     Column("name", "NAME", 22, grow=True),
@@ -65,12 +66,12 @@ class ModelsView(View):
     def body(self) -> ComposeResult:
         with Vertical(id="list"):
             yield LiveTable(*COLUMNS, id="models")
-            yield Static(id="nothing", classes="empty", markup=False)
-        pull = Static(id="pull", markup=False)
+            yield Words(id="nothing", classes="empty")
+        pull = Words(id="pull")
         pull.display = False
         yield pull
         with Vertical(id="about", classes="pane"):
-            yield Static(id="details", markup=False)
+            yield Words(id="details")
 
     @property
     def table(self) -> LiveTable:

@@ -116,7 +116,10 @@ class ProcessesView(View):
     def _chosen(self) -> list[ProcessInfo]:
         """What an action is about: all that are marked, else the one under the cursor."""
         board = self.app.board
-        pids = board.targets or [pid for pid in [self.target()] if pid is not None]
+        # None that a filter hides: nobody can see that it is marked.
+        seen = {process.pid for _, process in board.seen()}
+        marked = [pid for pid in board.targets if pid in seen]
+        pids = marked or [pid for pid in [self.target()] if pid is not None]
         return [row for pid in pids if (row := board.rows.get(pid)) and pid != INIT]
 
     # -- actions -------------------------------------------------------------------------------

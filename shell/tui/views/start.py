@@ -21,6 +21,7 @@ from shell.engines import computing, progress
 from shell.terminal import printable
 from shell.tui.feed import Change
 from shell.tui.view import View, bound
+from shell.tui.words import Words
 from shell.watch import services_of
 
 ASSISTANT: Final = "assistant"
@@ -50,7 +51,7 @@ class StartView(View):
                 "by itself; Esc shows the processes at once.",
                 id="welcome",
             )
-            yield Static(id="trouble", markup=False)
+            yield Words(id="trouble")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -91,7 +92,7 @@ class StartView(View):
             row.query_one(ProgressBar).update(total=_total(driver), progress=100 * _done(driver))
             return
         row = Horizontal(
-            Static(words, markup=False),
+            Words(words),
             ProgressBar(total=_total(driver), show_eta=False),
             id=id,
             classes="driver",
