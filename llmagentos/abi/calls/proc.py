@@ -24,9 +24,7 @@ class SpawnArgs(Model):
     model: ModelName | None = Field(None, description="instead of the manifest's model")
     sampling: Sampling | None = Field(None, description="instead of the manifest's sampling")
     limits: Limits | None = Field(None, description="lowers the manifest's limits")
-    placement: PlacementRule | None = Field(
-        None, description="instead of the manifest's placement"
-    )
+    placement: PlacementRule | None = Field(None, description="instead of the manifest's placement")
     attach: bool = Field(False, description="end it when the caller's connection ends")
 
     @model_validator(mode="after")
