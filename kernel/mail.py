@@ -19,7 +19,7 @@ from kernel.process import Process
 from kernel.topics import ENOUGH, Topics, TopicStore
 from llmagentos.abi.calls import ipc
 from llmagentos.abi.errors import EBUSY, ECONTEXT, ESRCH, ETIMEOUT
-from llmagentos.abi.model import Json
+from llmagentos.abi.process import INIT
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -173,7 +173,7 @@ class Mail:
         for one in mail:
             lifecycle.label(self._kernel, process, one.labels, f"mail of process {one.sender}")
             if wish.append:
-                self._kernel.append(process, "user", _as_text(one.body))
+                self._kernel.append(process, "user", _as_text(one))
         self._admit(process, box)
         return ipc.RecvResult(mail=mail, left=box.length)
 
@@ -185,8 +185,10 @@ class Mail:
             self._kernel.calls.complete(call, ipc.SendResult(id=id))
 
 
-def _as_text(body: Json) -> str:
-    return body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+def _as_text(mail: ipc.Mail) -> str:
+    """As a message. What another process has written must not pass for the user's words."""
+    text = mail.body if isinstance(mail.body, str) else json.dumps(mail.body, ensure_ascii=False)
+    return text if mail.sender == INIT else f"(mail of process {mail.sender}) {text}"
 
 
 def ended(pid: int) -> ESRCH:

@@ -87,8 +87,11 @@ class Feed:
         self._looked_slowly = 0.0
         self._dirty: set[int] = set()
         self._socket: zmq.Socket[bytes] | None = None
+        self._closed = False
 
     def close(self) -> None:
+        """For good: a look that is still going on opens no other socket."""
+        self._closed = True
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -154,6 +157,8 @@ class Feed:
 
     def _drain(self) -> list[Event]:
         """What the event socket has."""
+        if self._closed:
+            return []
         if self._socket is None:
             self._socket = zmq.Context.instance().socket(zmq.SUB)
             self._socket.setsockopt(zmq.LINGER, 0)

@@ -404,7 +404,8 @@ def test_is_mail_in_the_context_when_it_leaves_the_mailbox(ann: Program, bob: Pr
     post(ann, bob, "now")
     post(ann, bob, {"n": 1})
     assert len(bob.call("ipc.recv", append=True, limit=9)["mail"]) == 2
-    assert said(bob) == [("user", "now"), ("user", '{"n": 1}')]
+    who = f"(mail of process {ann.pid})"
+    assert said(bob) == [("user", f"{who} now"), ("user", f'{who} {{"n": 1}}')]
     assert read(bob) == []
 
 
@@ -412,7 +413,13 @@ def test_is_mail_that_is_waited_for_in_the_context_too(ann: Program, bob: Progra
     call = bob.start("ipc.recv", append=True)
     post(ann, bob, "later")
     assert bodies(bob.result(call)) == ["later"]
-    assert said(bob) == [("user", "later")]
+    assert said(bob) == [("user", f"(mail of process {ann.pid}) later")]
+
+
+def test_is_the_users_own_mail_in_the_context_as_it_was_written(rig: Rig, bob: Program) -> None:
+    rig.call("ipc.send", pid=bob.pid, body="from me")
+    bob.call("ipc.recv", append=True)
+    assert said(bob) == [("user", "from me")]
 
 
 def test_does_mail_stay_where_it_is_if_the_context_is_full(

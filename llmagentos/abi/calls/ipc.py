@@ -41,7 +41,8 @@ class SendResult(Model):
 
 class RecvArgs(Model):
     """With ``append`` the mail is in the caller's context when the call returns, so that none is
-    lost if whoever runs it dies in between: one user message each, what is no text as JSON."""
+    lost if whoever runs it dies in between: one user message each, what is no text as JSON. Those
+    of other processes than the user's say whose they are."""
 
     limit: int = Field(1, ge=1, le=100)
     block: bool = Field(True, description="wait for mail when there is none")

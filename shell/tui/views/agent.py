@@ -256,8 +256,10 @@ class AgentView(View):
         async def do() -> None:
             try:
                 await self.app.link.call("ipc.send", pid=self.pid, body=text)
-            except LLMOSError:
-                event.input.value = text
+            except LLMOSError as error:
+                # After a time-out it may have arrived all the same; then it must not go twice.
+                if error.code != "ETIMEOUT" and not event.input.value:
+                    event.input.value = text
                 raise
 
         self.app.act(do)
