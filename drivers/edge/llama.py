@@ -9,13 +9,16 @@ nothing about sequences, nor about how a token is chosen.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, Literal
 
 import torch
 from torch.nn.functional import silu
 
 from drivers.edge.attention import Step
 from drivers.edge.blocks import BLOCK
+from drivers.edge.int8 import Int8Linear, Rows, rounded
 from drivers.edge.linear import Linear
 from drivers.edge.pool import Shape
 
@@ -26,6 +29,8 @@ _FORMAT: Final = 1
 """Grows when the same weights come to give other keys and values here."""
 _SAMPLE: Final = 4096
 _STATIC_ROPE: Final = frozenset({"default", "linear", "llama3", "yarn"})
+
+Activations = Literal["float", "int8"]
 
 
 def fits(model: Any) -> bool:
@@ -46,15 +51,23 @@ def fits(model: Any) -> bool:
 
 class Llama:
     """``model``: a transformers model that ``fits``; it is not needed any more afterwards.
-    ``int8``: in bf16, a row or two are multiplied with weights of 8 bits."""
+    ``int8``: in bf16, a row or two are multiplied with weights of 8 bits. ``activations``: int8,
+    and all rows are, and rounded for it; what is not multiplied with weights is fp32 then, but for
+    attention."""
 
-    def __init__(self, model: Any, *, int8: bool = True) -> None:
+    def __init__(
+        self, model: Any, *, int8: bool = True, activations: Activations = "float"
+    ) -> None:
         config, base = model.config, model.model
-        self._fingerprint = _fingerprint(model, f"{int8} {BLOCK} {_FORMAT}")
+        self._fingerprint = _fingerprint(model, f"{int8} {BLOCK} {_FORMAT} {activations}")
         self._embedding = base.embed_tokens.weight.detach()
-        self._layers = [_Layer(layer, int8=int8) for layer in base.layers]
-        self._norm = _Norm(base.norm)
-        self._head = Linear([_folded(model.lm_head.weight, base.norm)], int8=int8)
+        rounding = activations == "int8"
+        self._hidden = torch.float32 if rounding else self._embedding.dtype
+        norm = _RoundingNorm if rounding else _Norm
+        product: _Product = Int8Linear if rounding else partial(Linear, int8=int8)
+        self._layers = [_Layer(layer, norm, product) for layer in base.layers]
+        self._norm = norm(base.norm)
+        self._head = product([_folded(model.lm_head.weight, base.norm)])
         self._rotary = base.rotary_emb
         self._size = int(base.layers[0].self_attn.head_dim)
         self._heads = int(config.num_attention_heads)
@@ -83,7 +96,7 @@ class Llama:
     ) -> torch.Tensor:
         """``tokens`` and their ``positions``: [tokens] each, in the order of ``step``. The logits
         after those in the places ``wanted``: [wanted, vocabulary]."""
-        hidden = self._embedding[tokens]
+        hidden = self._embedding[tokens].to(self._hidden)
         cosines, sines = self._rotary(hidden[None], positions[None])
         cosines, half = cosines[0][:, None], self._size // 2
         # Of a number and the one half a head further on, the first is turned the other way.
@@ -98,6 +111,7 @@ class Llama:
             turned = parts[:, :both]
             other = turned.roll(half, dims=-1)
             turned.mul_(cosines).addcmul_(other, sines)
+            parts = parts.to(self.dtype)
             read = step.attend(number, parts[:, :heads], parts[:, heads:])
             hidden = layer.out(read, add=hidden)
             gate, up = layer.gate_up(layer.before_mlp(hidden)).chunk(2, dim=-1)
@@ -114,20 +128,37 @@ class _Norm:
         self.epsilon = torch.tensor(epsilon, device=module.weight.device)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        # By hand, since torch's own takes longer for a few rows on a CPU.
         wide = x.float()
-        length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-        scale = torch.addcmul(self.epsilon, length, length, value=1 / x.shape[-1]).rsqrt_()
-        normed = (wide * scale).to(x.dtype)
+        normed = (wide * self._factor(wide)).to(x.dtype)
         return normed if self.weight is None else self.weight * normed
+
+    def _factor(self, wide: torch.Tensor) -> torch.Tensor:
+        # By hand, since torch's own takes longer for a few rows on a CPU.
+        length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+        return torch.addcmul(self.epsilon, length, length, value=1 / wide.shape[-1]).rsqrt_()
+
+
+class _RoundingNorm(_Norm):
+    """A norm multiplies a row by one number, and so does what a row was rounded by: so it is
+    rounded as it came, and the norm is in its scale."""
+
+    def __call__(self, x: torch.Tensor) -> Rows:  # type: ignore[override]
+        whole, scale = rounded(x)
+        return Rows(whole, self._factor(x).mul_(scale))
+
+
+_Product = Callable[..., Any]
+"""Makes what multiplies with some weights."""
 
 
 class _Layer:
-    def __init__(self, layer: Any, *, int8: bool) -> None:
+    """``norm``: the kind of norm before a ``product``."""
+
+    def __init__(self, layer: Any, norm: type[_Norm], product: _Product) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         before, after = layer.input_layernorm, layer.post_attention_layernorm
-        self.before_attention = _Norm(before)
-        self.before_mlp = _Norm(after)
+        self.before_attention = norm(before)
+        self.before_mlp = norm(after)
         scale = float(attention.scaling)
         self.query_norm = self.key_norm = None
         if hasattr(attention, "q_norm"):
@@ -137,10 +168,10 @@ class _Layer:
         # Queries are scaled here, for all products with keys to come.
         queries = (attention.q_proj, scale)
         keys, values = (attention.k_proj, 1.0), (attention.v_proj, 1.0)
-        self.qkv = _together(before, queries, keys, values, int8=int8)
-        self.out = _together(None, (attention.o_proj, 1.0), int8=int8)
-        self.gate_up = _together(after, (mlp.gate_proj, 1.0), (mlp.up_proj, 1.0), int8=int8)
-        self.down = _together(None, (mlp.down_proj, 1.0), int8=int8)
+        self.qkv = _together(product, before, queries, keys, values)
+        self.out = _together(product, None, (attention.o_proj, 1.0))
+        self.gate_up = _together(product, after, (mlp.gate_proj, 1.0), (mlp.up_proj, 1.0))
+        self.down = _together(product, None, (mlp.down_proj, 1.0))
 
 
 def _fingerprint(model: Any, how: str) -> str:
@@ -153,12 +184,12 @@ def _fingerprint(model: Any, how: str) -> str:
     return digest.hexdigest()
 
 
-def _together(norm: Any, *modules: tuple[Any, float], int8: bool) -> Linear:
+def _together(product: _Product, norm: Any, *modules: tuple[Any, float]) -> Any:
     """One product for all of these, each times a number; the weight of the ``norm`` before them is
     in it."""
     weights = [_folded(module.weight, norm) * scale for module, scale in modules]
     biases = [module.bias * scale for module, scale in modules if module.bias is not None]
-    return Linear(weights, biases or None, int8=int8)
+    return product(weights, biases or None)
 
 
 def _folded(weight: torch.Tensor, norm: Any) -> torch.Tensor:
