@@ -9,8 +9,7 @@ nothing about sequences, nor about how a token is chosen.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import torch
@@ -21,6 +20,7 @@ from drivers.edge.blocks import BLOCK
 from drivers.edge.int8 import Int8Linear, Rows, rounded
 from drivers.edge.linear import Linear
 from drivers.edge.pool import Shape
+from drivers.edge.smoothing import Smoothing
 
 _KNOWN: Final = frozenset(
     {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
@@ -61,13 +61,10 @@ class Llama:
         config, base = model.config, model.model
         self._fingerprint = _fingerprint(model, f"{int8} {BLOCK} {_FORMAT} {activations}")
         self._embedding = base.embed_tokens.weight.detach()
-        rounding = activations == "int8"
-        self._hidden = torch.float32 if rounding else self._embedding.dtype
-        norm = _RoundingNorm if rounding else _Norm
-        product: _Product = Int8Linear if rounding else partial(Linear, int8=int8)
-        self._layers = [_Layer(layer, norm, product) for layer in base.layers]
-        self._norm = norm(base.norm)
-        self._head = product([_folded(model.lm_head.weight, base.norm)])
+        made = _Whole(model) if activations == "int8" else _Float(int8=int8)
+        self._hidden = made.dtype or self._embedding.dtype
+        self._layers = [_Layer(layer, made) for layer in base.layers]
+        self._norm, self._head = made.after(base.norm, (model.lm_head, 1.0))
         self._rotary = base.rotary_emb
         self._size = int(base.layers[0].self_attn.head_dim)
         self._heads = int(config.num_attention_heads)
@@ -140,25 +137,72 @@ class _Norm:
 
 class _RoundingNorm(_Norm):
     """A norm multiplies a row by one number, and so does what a row was rounded by: so it is
-    rounded as it came, and the norm is in its scale."""
+    rounded as it came, but for the ``weight``, and the norm is in its scale."""
+
+    def __init__(self, module: Any, weight: torch.Tensor) -> None:
+        super().__init__(module)
+        self._before = weight.detach()
 
     def __call__(self, x: torch.Tensor) -> Rows:  # type: ignore[override]
-        whole, scale = rounded(x)
+        whole, scale = rounded(x * self._before)
         return Rows(whole, self._factor(x).mul_(scale))
 
 
-_Product = Callable[..., Any]
-"""Makes what multiplies with some weights."""
+_Part = tuple[Any, float | torch.Tensor]
+"""A linear layer of transformers, and what its output is multiplied by: one number, or [out]."""
+
+
+class _Float:
+    """Makes norms and products of the numbers that the model has."""
+
+    dtype: torch.dtype | None = None
+
+    def __init__(self, *, int8: bool) -> None:
+        self._int8 = int8
+
+    def after(self, norm: Any, *parts: _Part) -> tuple[Any, Any]:
+        """The norm, and one product for all of these, with the norm's weight in it."""
+        weights = [_folded(_weight(part), norm) for part in parts]
+        return _Norm(norm), Linear(weights, _biases(parts), int8=self._int8)
+
+    def inner(self, up: Any, down: Any) -> tuple[_Part, Any]:
+        """What comes before the product ``down``, and that."""
+        return (up, 1.0), self.plain(down)
+
+    def plain(self, module: Any) -> Any:
+        return Linear([module.weight], _biases([(module, 1.0)]), int8=self._int8)
+
+
+class _Whole:
+    """Makes norms that round what they give, and products of whole numbers."""
+
+    dtype: torch.dtype | None = torch.float32
+
+    def __init__(self, model: Any) -> None:
+        layers = model.model.layers
+        asked = [one for layer in layers for one in (layer.self_attn.q_proj, layer.mlp.gate_proj)]
+        asked += [layer.mlp.down_proj for layer in layers]
+        self._smoothing = Smoothing(model, [*asked, model.lm_head])
+
+    def after(self, norm: Any, *parts: _Part) -> tuple[Any, Any]:
+        weights = torch.cat([_weight(part).float() for part in parts])
+        smooth = self._smoothing.of(parts[0][0], weights)
+        return _RoundingNorm(norm, norm.weight / smooth), Int8Linear(
+            [weights * smooth], _biases(parts)
+        )
+
+    def inner(self, up: Any, down: Any) -> tuple[_Part, Any]:
+        smooth = self._smoothing.of(down, down.weight.detach())
+        product = Int8Linear([down.weight.detach() * smooth], _biases([(down, 1.0)]))
+        return (up, 1 / smooth), product
+
+    def plain(self, module: Any) -> Any:
+        return Int8Linear([module.weight], _biases([(module, 1.0)]))
 
 
 class _Layer:
-    """``norm``: the kind of norm before a ``product``."""
-
-    def __init__(self, layer: Any, norm: type[_Norm], product: _Product) -> None:
+    def __init__(self, layer: Any, made: _Float | _Whole) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        before, after = layer.input_layernorm, layer.post_attention_layernorm
-        self.before_attention = norm(before)
-        self.before_mlp = norm(after)
         scale = float(attention.scaling)
         self.query_norm = self.key_norm = None
         if hasattr(attention, "q_norm"):
@@ -168,10 +212,11 @@ class _Layer:
         # Queries are scaled here, for all products with keys to come.
         queries = (attention.q_proj, scale)
         keys, values = (attention.k_proj, 1.0), (attention.v_proj, 1.0)
-        self.qkv = _together(product, before, queries, keys, values)
-        self.out = _together(product, None, (attention.o_proj, 1.0))
-        self.gate_up = _together(product, after, (mlp.gate_proj, 1.0), (mlp.up_proj, 1.0))
-        self.down = _together(product, None, (mlp.down_proj, 1.0))
+        before, after = layer.input_layernorm, layer.post_attention_layernorm
+        self.before_attention, self.qkv = made.after(before, queries, keys, values)
+        self.out = made.plain(attention.o_proj)
+        up, self.down = made.inner(mlp.up_proj, mlp.down_proj)
+        self.before_mlp, self.gate_up = made.after(after, (mlp.gate_proj, 1.0), up)
 
 
 def _fingerprint(model: Any, how: str) -> str:
@@ -184,16 +229,19 @@ def _fingerprint(model: Any, how: str) -> str:
     return digest.hexdigest()
 
 
-def _together(product: _Product, norm: Any, *modules: tuple[Any, float]) -> Any:
-    """One product for all of these, each times a number; the weight of the ``norm`` before them is
-    in it."""
-    weights = [_folded(module.weight, norm) * scale for module, scale in modules]
-    biases = [module.bias * scale for module, scale in modules if module.bias is not None]
-    return product(weights, biases or None)
+def _weight(part: _Part) -> torch.Tensor:
+    module, factor = part
+    weight: torch.Tensor = module.weight.detach()
+    return weight * (factor[:, None] if isinstance(factor, torch.Tensor) else factor)
+
+
+def _biases(parts: Sequence[_Part]) -> list[torch.Tensor] | None:
+    """None, if there are none."""
+    return [
+        module.bias.detach() * factor for module, factor in parts if module.bias is not None
+    ] or None
 
 
 def _folded(weight: torch.Tensor, norm: Any) -> torch.Tensor:
     """A matrix that has the weight of the norm before it in itself."""
-    if norm is None:
-        return weight.detach()
-    return (weight.detach().float() * norm.weight.detach().float()).to(weight.dtype)
+    return (weight.float() * norm.weight.detach().float()).to(weight.dtype)
