@@ -146,10 +146,10 @@ def engines() -> dict[str, Callable[[list[Start]], tuple[float, float]]]:
     for dtype in ("float32", "bfloat16"):
         loaded = load_model(MODEL, folder, dtype, "cpu")  # type: ignore[arg-type]
         runner = make_runner(loaded, max(BATCHES))
-        found[f"transformers {dtype}"] = lambda batch, loaded=loaded: theirs(loaded, batch)  # type: ignore[misc]
-        found[f"edge {dtype}"] = lambda batch, loaded=loaded, runner=runner: ours(  # type: ignore[misc]
-            loaded, runner, batch
-        )
+        found[f"transformers {dtype}"] = partial(theirs, loaded)
+        found[f"edge {dtype}"] = partial(ours, loaded, runner)
+    runner = make_runner(loaded, max(BATCHES), activations="int8")
+    found["edge bfloat16, activations int8"] = partial(ours, loaded, runner)
     if importlib.util.find_spec("openvino_genai"):
         for activations in ("float32", "int8"):
             engine = openvino_engine(activations)

@@ -31,6 +31,7 @@ class DriverConfig(Model):
     model: ModelName | None = None
     slots: int | None = Field(None, ge=1, le=4096)
     dtype: Literal["auto", "float32", "bfloat16"] | None = None
+    activations: Literal["float", "int8"] | None = None
     threads: int | None = Field(None, ge=1, le=1024)
     options: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="further options of its program, by their long names"
@@ -40,6 +41,8 @@ class DriverConfig(Model):
     def _only_engines_compute(self) -> DriverConfig:
         if self.kind != "edge" and self.dtype:
             raise ValueError(f"a {self.kind} driver has no dtype")
+        if self.kind != "edge" and self.activations:
+            raise ValueError(f"{self.kind} drivers have no setting activations; see options")
         if not self.computes and self.threads:
             raise ValueError(f"a {self.kind} driver has no threads")
         if self.kind == "clock" and self.model:
@@ -56,6 +59,7 @@ class DriverConfig(Model):
             "--model": None if self.kind == "clock" else self.model or default_model,
             "--slots": self.slots,
             "--dtype": self.dtype,
+            "--activations": self.activations,
             "--threads": self.threads,
         }
         words = [str(w) for pair in options.items() if pair[1] is not None for w in pair]

@@ -45,6 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--no-int8", action="store_true",
         help="in bfloat16, don't keep a copy of the weights in 8 bits for one or two sequences",
     )  # fmt: skip
+    parser.add_argument(
+        "--activations", choices=["float", "int8"], default="float",
+        help="int8 is faster, and parts earlier from what the exact model says (%(default)s)",
+    )  # fmt: skip
     options = parser.parse_args(argv)
 
     def load(announce: Announce) -> Engine:
@@ -67,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         archive = Home.default().root / "kv" / options.name
         runner = make_runner(
             loaded, options.slots, options.kv_bytes, archive, options.swap_bytes,
-            int8=not options.no_int8,
+            int8=not options.no_int8, activations=options.activations,
         )  # fmt: skip
         return EdgeEngine(loaded, options.slots, runner=runner)
 

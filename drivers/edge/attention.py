@@ -9,6 +9,7 @@ is ever copied for them. It knows nothing about layers, weights, or how a token 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from drivers.edge.pool import Pool
 _Places = torch.Tensor | slice
 """Of some sequences in the batch; a slice, where they lie side by side, copies nothing."""
 
+_LOG2_E: Final = math.log2(math.e)
 _SHARED_AT_LEAST: Final = 4
 """Blocks in common, below which it is quicker to read them for each sequence."""
 
@@ -227,7 +229,8 @@ def _attend(
     # By hand, since softmax and logsumexp would each take the exponentials.
     wide = scores.float()
     top = wide.amax(-1, keepdim=True)
-    weights = wide.sub_(top).exp_()
+    # Powers of 2, which take torch a third of the time of powers of e.
+    weights = torch.add(top * -_LOG2_E, wide, alpha=_LOG2_E, out=wide).exp2_()
     total = weights.sum(-1, keepdim=True)
     read = (weights.to(values.dtype) @ values).float().div_(total)
     return read.to(values.dtype), total.log_().add_(top).squeeze(-1)
