@@ -72,6 +72,13 @@ def row(user: System, pid: int) -> dict[str, Any]:
     return found
 
 
+def is_front(screen: Terminal, view: str) -> bool:
+    """Whether it is the one that is marked in the row of views."""
+    row = screen.lines[2]
+    usual = screen.colour(2, len(row) + 2)
+    return view in row and screen.colour(2, row.index(view)) != usual
+
+
 def test_is_everything_reached_with_keys(machines: Machines, size: tuple[int, int]) -> None:
     with machines.user() as user, opened(machines, size) as screen:
         # Launch two; watch the second one answer.
@@ -159,10 +166,11 @@ def test_is_everything_reached_with_the_mouse(machines: Machines, size: tuple[in
         screen.click_on("KILL tree")
         eventually(lambda: row(user, 3)["state"] == "ZOMBIE")
         screen.shows("ZOMBIE")
-        for view in ("Approvals", "Drivers", "Models", "Memory", "Files", "Events"):
+        views = ("Approvals", "Drivers", "Models", "Memory", "Files", "Events", "Processes")
+        for view in views:
             screen.click_on(view)
-            screen.read(0.5)
-        screen.click_on("Processes")
+            # A person looks where he has come before he clicks again.
+            screen.until(lambda view=view: is_front(screen, view), view)  # type: ignore[misc]
         screen.shows("betas")
         # The first click brings the cursor, which may be there already; the next one opens.
         screen.click_on("betas")
