@@ -25,6 +25,8 @@ from shell.tui.settings import Settings
 
 SIZES = {"small": (80, 24), "middle": (120, 40), "large": (200, 60)}
 THEMES = ("llmos-dark", "llmos-light")
+LOOKS = [*((size, THEMES[0]) for size in SIZES), ("middle", THEMES[1])]
+"""Sizes and themes in which every scene is looked at."""
 
 
 def process(pid: int, name: str = "", state: str = "RUNNING", **more: Any) -> dict[str, Any]:

@@ -184,16 +184,17 @@ def test_is_everything_reached_with_the_mouse(machines: Machines, size: tuple[in
         assert screen.status(10) == 0
 
 
-def test_is_an_approval_decided(machines: Machines) -> None:
+@pytest.mark.parametrize("how", ["key", "mouse"])
+def test_is_an_approval_decided(machines: Machines, how: str) -> None:
     with machines.user() as user, opened(machines, SIZES[0]) as screen:
         adopted = user.call("proc.adopt", name="asker", capabilities={"ask": ["tool:shell"]})
         with machines.program(session=adopted["session"]) as program:
             waiting = program.open("cap.request", capability="tool:shell", reason="to look around")
-            screen.press("2")
+            screen.press("2") if how == "key" else screen.click_on("Approvals")
             screen.shows("tool:shell", "to look around")
             # What has only just come under the cursor can not be decided: nobody has read it.
             screen.read(1.0)
-            screen.press("y")
+            screen.press("y") if how == "key" else screen.click_on("Allow once")
             assert waiting.result(10)["granted"] is True
         assert user.call("cap.list")["approvals"] == []
 

@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from llmagentos.abi.errors import ECONNREFUSED
-from tests.tui.stage import SIZES, THEMES, settled, staged, text_of
+from tests.tui.stage import LOOKS, SIZES, settled, staged, text_of
 from tests.tui.test_agent_view import opened, talking
 
 Compare = Callable[..., bool]
@@ -39,8 +39,7 @@ PROCESSES = {
 }
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "theme"), LOOKS)
 @pytest.mark.parametrize("scene", PROCESSES)
 def test_processes(
     snap_compare: Compare, tmp_path: Path, scene: str, size: str, theme: str
@@ -55,8 +54,7 @@ SHOWS = {"talk": "A boat.", "context": "A boat.", "rights": "its own rules"}
 AGENT = {"talk": (), "context": ("right_square_bracket",), "rights": ("right_square_bracket",) * 3}
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "theme"), LOOKS)
 @pytest.mark.parametrize("scene", AGENT)
 def test_agent(
     snap_compare: Compare,
@@ -86,8 +84,7 @@ def test_agent(
     assert snap_compare(app, run_before=play, terminal_size=SIZES[size])
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "theme"), LOOKS)
 def test_launch(snap_compare: Compare, tmp_path: Path, size: str, theme: str) -> None:
     app = staged(tmp_path, theme=theme)
 

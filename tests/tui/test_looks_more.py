@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tui.stage import SIZES, THEMES
+from tests.tui.stage import LOOKS, SIZES
 from tests.tui.test_looks import Compare, pressing
 from tests.tui.test_view_approvals import asking, inbox, writing
 from tests.tui.test_view_drivers import garage
@@ -22,12 +22,10 @@ APPROVALS = {
     "file": ((asking, writing), ("j",)),
 }
 
-themes = pytest.mark.parametrize("theme", THEMES)
-sizes = pytest.mark.parametrize("size", SIZES)
+looks = pytest.mark.parametrize(("size", "theme"), LOOKS)
 
 
-@themes
-@sizes
+@looks
 @pytest.mark.parametrize("scene", APPROVALS)
 def test_approvals(
     snap_compare: Compare, tmp_path: Path, scene: str, size: str, theme: str
@@ -37,15 +35,13 @@ def test_approvals(
     assert snap_compare(app, run_before=pressing(*keys), terminal_size=SIZES[size])
 
 
-@themes
-@sizes
+@looks
 def test_drivers(snap_compare: Compare, tmp_path: Path, size: str, theme: str) -> None:
     app = garage(tmp_path, theme=theme)
     assert snap_compare(app, run_before=pressing("j", "j"), terminal_size=SIZES[size])
 
 
-@themes
-@sizes
+@looks
 def test_models(
     snap_compare: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str, theme: str
 ) -> None:

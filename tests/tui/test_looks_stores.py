@@ -14,7 +14,7 @@ import pytest
 from textual.pilot import Pilot
 
 from shell.tui.reader import Reader
-from tests.tui.stage import SIZES, THEMES, settled
+from tests.tui.stage import LOOKS, SIZES, settled
 from tests.tui.test_view_events import events, many
 from tests.tui.test_view_files import files
 from tests.tui.test_view_memory import NOW, memory
@@ -88,24 +88,21 @@ MEMORY: dict[str, Play] = {"list": a_row, "search": found}
 FILES: dict[str, Play] = {"history": history, "dump": dumped}
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "theme"), LOOKS)
 @pytest.mark.parametrize("scene", MEMORY)
 def test_memory(snap_compare: Compare, tmp_path: Path, scene: str, size: str, theme: str) -> None:
     app = memory(tmp_path, theme=theme)
     assert snap_compare(app, run_before=MEMORY[scene], terminal_size=SIZES[size])
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "theme"), LOOKS)
 @pytest.mark.parametrize("scene", FILES)
 def test_files(snap_compare: Compare, tmp_path: Path, scene: str, size: str, theme: str) -> None:
     app = files(tmp_path, theme=theme)
     assert snap_compare(app, run_before=FILES[scene], terminal_size=SIZES[size])
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "theme"), LOOKS)
 def test_events(snap_compare: Compare, tmp_path: Path, size: str, theme: str) -> None:
     app = events(tmp_path, 40, theme=theme)
     assert snap_compare(app, run_before=a_gap, terminal_size=SIZES[size])
