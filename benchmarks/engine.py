@@ -34,6 +34,7 @@ from tabulate import tabulate
 
 from drivers.edge.engine import EdgeEngine
 from drivers.edge.loader import LoadedModel, load_model
+from drivers.edge.memory import keep_freed
 from drivers.edge.prompt import prompt_tokens
 from drivers.edge.runner import Runner
 from drivers.edge.runners import make_runner
@@ -167,6 +168,7 @@ def main() -> int:
     parser.add_argument("--engines", default="", help="only those with one of these in their names")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    keep_freed()
     taken: dict[tuple[str, int], list[tuple[float, float]]] = {}
     all_engines = {
         name: run

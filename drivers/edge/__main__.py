@@ -59,12 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             from drivers.edge.engine import EdgeEngine
             from drivers.edge.loader import load_model
+            from drivers.edge.memory import keep_freed
             from drivers.edge.runners import make_runner
         except ImportError as error:
             raise ENOSYS(
                 f"the edge driver needs the package {error.name!r}",
                 hint='install the edge extra: pip install "llmagentos[edge]"',
             ) from None
+        keep_freed()
         if options.threads:
             torch.set_num_threads(options.threads)
         loaded = load_model(options.model, folder, options.dtype, options.device)
