@@ -38,7 +38,7 @@ def process_table(
 ) -> str:
     """The process table, as wide as the terminal. Without ``live`` all are taken to be."""
     now = time.time()
-    ordered = list(_tree(processes)) if tree else [(0, process) for process in processes]
+    ordered = list(in_tree(processes)) if tree else [(0, process) for process in processes]
     return render(
         [_row(process, depth, now, live) for depth, process in ordered],
         COLUMNS,
@@ -92,7 +92,7 @@ def _row(
     }
 
 
-def _tree(processes: Sequence[ProcessInfo]) -> Iterator[tuple[int, ProcessInfo]]:
+def in_tree(processes: Sequence[ProcessInfo]) -> Iterator[tuple[int, ProcessInfo]]:
     """Each with its depth, children after their parent. Whose parent is gone is a root."""
     there = {process.pid for process in processes}
     children: dict[int, list[ProcessInfo]] = {}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llmagentos.abi.process import ProcessInfo
+from shell.processes import in_tree
 
 _PAST: Final = 1000
 """Collected processes that are remembered."""
@@ -91,7 +92,7 @@ class Board:
         """What is to be seen, in order: each with its depth in the tree, 0 in a flat list."""
         rows = [row for row in self._all() if self._passes(row)]
         rows.sort(key=SORTS[self.sort], reverse=self.reverse)
-        return list(_tree(rows)) if self.tree else [(0, row) for row in rows]
+        return list(in_tree(rows)) if self.tree else [(0, row) for row in rows]
 
     def _all(self) -> Iterable[ProcessInfo]:
         if not self.ended:
@@ -112,18 +113,3 @@ class Board:
             self.marks.discard(pid)
         while len(self.past) > _PAST:
             del self.past[next(iter(self.past))]
-
-
-def _tree(rows: list[ProcessInfo]) -> Iterable[tuple[int, ProcessInfo]]:
-    """Children after their parents, in the order of the rows. Whose parent is missing is a root."""
-    there = {row.pid for row in rows}
-    children: dict[int, list[ProcessInfo]] = {}
-    for row in rows:
-        parent = row.ppid if row.ppid in there and row.ppid != row.pid else 0
-        children.setdefault(parent, []).append(row)
-    # A stack, not recursion: agents choose how deep their tree is.
-    stack = [(0, row) for row in reversed(children.get(0, []))]
-    while stack:
-        depth, row = stack.pop()
-        yield depth, row
-        stack.extend((depth + 1, child) for child in reversed(children.get(row.pid, [])))

@@ -291,3 +291,10 @@ class LiveTable(ScrollView, can_focus=True):
             self.action_select()
         elif row < len(self._order):
             self._to(row)
+
+
+class FixedTable(LiveTable):
+    """Without ``h`` for the left, which is a view's own key here; so the last line shows it."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return False if action == "scroll_left" else super().check_action(action, parameters)

@@ -23,11 +23,11 @@ from llmagentos.abi.errors import ECONNREFUSED, ENOENT, ETIMEOUT, LLMOSError
 from shell.commands.approvals import visible
 from shell.terminal import clip, size
 from shell.tui import actions, asked
+from shell.tui.asking import AskingView
 from shell.tui.dialogs import Question
-from shell.tui.feed import Change
 from shell.tui.reader import Line, Reader
-from shell.tui.table import Cell, Column, LiveTable
-from shell.tui.view import View, bound
+from shell.tui.table import Cell, Column, FixedTable, LiveTable
+from shell.tui.view import bound
 from shell.tui.words import Words
 
 PENDING: Final = (
@@ -41,23 +41,15 @@ PENDING: Final = (
 SETTLED: Final = (PENDING[0], Column("status", "STATUS", 9), *PENDING[1:])
 _HISTORY: Final = 100
 """Of those that are settled."""
-_AGAIN: Final = 1.0
-"""Seconds between two looks at what is there."""
 _UNSEEN: Final = 0.5
 """Seconds that one which came under the cursor by itself can't be decided: nobody has read it."""
 _MOST_BYTES: Final = 1024 * 1024
 """Of a file that is compared."""
 
 
-class Inbox(LiveTable):
-    """``h`` shows those that are settled here, and does not scroll to the left."""
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return False if action == "scroll_left" else super().check_action(action, parameters)
-
-
-class ApprovalsView(View):
+class ApprovalsView(AskingView):
     NAME = "approvals"
+    AGAIN = 1.0
     BINDINGS: ClassVar[list[BindingType]] = bound("approvals")
     DEFAULT_CSS = """
     ApprovalsView #halves { height: 1fr; }
@@ -77,8 +69,6 @@ class ApprovalsView(View):
         self._known: dict[str, Approval] = {}
         self._settled = False
         self._trouble = ""
-        self._asked = 0.0
-        self._asking: Worker[None] | None = None
         self._shown: Approval | None = None
         """What can be seen now: a decision is about this, and nothing else."""
         self._changed_at = -_UNSEEN
@@ -91,7 +81,7 @@ class ApprovalsView(View):
     def body(self) -> ComposeResult:
         with Container(id="halves"):
             with Vertical(id="left"):
-                yield Inbox(*PENDING, id="approvals")
+                yield FixedTable(*PENDING, id="approvals")
                 yield Words(id="nothing", classes="empty")
             with Vertical(id="right", classes="pane"):
                 yield Words(id="asked")
@@ -104,23 +94,7 @@ class ApprovalsView(View):
     def target(self) -> int | None:
         return self._shown.pid if self._shown else None
 
-    def live(self, change: Change) -> None:
-        fronted = change.pids is None and change.vitals
-        if fronted or time.monotonic() - self._asked >= _AGAIN:
-            self._ask()
-        elif change.pids is None:
-            self._show()
-
     # -- what is there -------------------------------------------------------------------------
-
-    def _ask(self, *, anew: bool = False) -> None:
-        """``anew``: what is being asked for is no longer wanted."""
-        if not anew and self._asking is not None and not self._asking.is_finished:
-            return
-        self._asked = time.monotonic()
-        self._asking = self.run_worker(
-            self._fetch(), exit_on_error=False, exclusive=True, group="list"
-        )
 
     async def _fetch(self) -> None:
         try:

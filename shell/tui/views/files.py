@@ -17,18 +17,17 @@ from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.timer import Timer
 from textual.widgets import Input, Static
-from textual.worker import Worker
 
 from llmagentos.abi.calls.fs import FileInfo, HistoryResult, ListResult
 from llmagentos.abi.errors import ECONNREFUSED, ETIMEOUT, LLMOSError
 from shell.terminal import clip, size
 from shell.tui import actions
+from shell.tui.asking import AskingView
 from shell.tui.content import MOST_TEXT, difference, lines_of
 from shell.tui.dialogs import Choice
-from shell.tui.feed import Change
 from shell.tui.reader import Line, Reader
-from shell.tui.table import Cell, Column, LiveTable
-from shell.tui.view import View, bound
+from shell.tui.table import Cell, Column, FixedTable, LiveTable
+from shell.tui.view import bound
 from shell.tui.words import Words
 
 FILES: Final = (
@@ -49,19 +48,11 @@ VERSIONS: Final = (
 )
 _MOST: Final = 2000
 """Files of a folder."""
-_AGAIN: Final = 2.0
 _REST: Final = 0.15
 _WITHIN: Final = 10.0
 
 
-class FileTable(LiveTable):
-    """``h`` is for versions here, not for scrolling to the left: so the last line shows it."""
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return False if action == "scroll_left" else super().check_action(action, parameters)
-
-
-class FilesView(View):
+class FilesView(AskingView):
     NAME = "files"
     BINDINGS: ClassVar[list[BindingType]] = bound("files")
     DEFAULT_CSS = """
@@ -87,8 +78,6 @@ class FilesView(View):
         self._folders: list[str] = []
         self._more = False
         self._trouble = ""
-        self._asked = 0.0
-        self._asking: Worker[None] | None = None
         self._versions: list[FileInfo] = []
         self._rest: Timer | None = None
 
@@ -96,10 +85,10 @@ class FilesView(View):
         yield Words(id="path")
         with Container(id="halves"):
             with Vertical(id="left"):
-                yield FileTable(*FILES, id="folder")
+                yield FixedTable(*FILES, id="folder")
                 yield Words(id="nothing", classes="empty")
             with Vertical(id="right", classes="pane"):
-                versions = FileTable(*VERSIONS, id="versions")
+                versions = FixedTable(*VERSIONS, id="versions")
                 versions.styles.height = "auto"
                 yield versions
                 yield Reader("enter shows a file here, h its versions", id="content")
@@ -119,23 +108,7 @@ class FilesView(View):
     def focus_body(self) -> None:
         self.query_one("#versions" if self._versions else "#folder", LiveTable).focus()
 
-    def live(self, change: Change) -> None:
-        fronted = change.pids is None and change.vitals
-        if fronted or time.monotonic() - self._asked >= _AGAIN:
-            self._ask()
-        elif change.pids is None:
-            self._show()
-
     # -- the folder ----------------------------------------------------------------------------
-
-    def _ask(self, *, anew: bool = False) -> None:
-        """``anew``: what is being asked for is no longer wanted."""
-        if not anew and self._asking is not None and not self._asking.is_finished:
-            return
-        self._asked = time.monotonic()
-        self._asking = self.run_worker(
-            self._fetch(), exit_on_error=False, exclusive=True, group="folder"
-        )
 
     async def _fetch(self) -> None:
         try:

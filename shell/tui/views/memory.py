@@ -16,18 +16,17 @@ from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.timer import Timer
 from textual.widgets import Input, Static
-from textual.worker import Worker
 
 from llmagentos.abi.calls.mem import OWN, Hit, ListResult, MemoryRow, RowBrief, SearchResult
 from llmagentos.abi.errors import ECONNREFUSED, ETIMEOUT, LLMOSError
 from shell.terminal import clip, duration, size
 from shell.tui import actions
+from shell.tui.asking import AskingView
 from shell.tui.content import MOST_TEXT
 from shell.tui.dialogs import Choice, Question
-from shell.tui.feed import Change
 from shell.tui.reader import Reader
 from shell.tui.table import Cell, Column, LiveTable
-from shell.tui.view import View, bound
+from shell.tui.view import bound
 from shell.tui.words import Words
 
 LIST: Final = (
@@ -48,13 +47,11 @@ _MOST: Final = 2000
 """Rows that are loaded."""
 _PAGE: Final = 1000
 _HITS: Final = 100
-_AGAIN: Final = 2.0
-"""Seconds between two looks at what is there."""
 _REST: Final = 0.15
 """Seconds that the cursor rests on a row before it is read."""
 
 
-class MemoryView(View):
+class MemoryView(AskingView):
     NAME = "memory"
     BINDINGS: ClassVar[list[BindingType]] = bound("memory")
     DEFAULT_CSS = """
@@ -77,8 +74,6 @@ class MemoryView(View):
         self._hits: list[Hit] = []
         self._more = False
         self._trouble = ""
-        self._asked = 0.0
-        self._asking: Worker[None] | None = None
         self._wanted: tuple[str, float] | None = None
         self._rest: Timer | None = None
 
@@ -103,23 +98,7 @@ class MemoryView(View):
     def target(self) -> int | None:
         return self.pid
 
-    def live(self, change: Change) -> None:
-        fronted = change.pids is None and change.vitals
-        if fronted or time.monotonic() - self._asked >= _AGAIN:
-            self._ask()
-        elif change.pids is None:
-            self._show()
-
     # -- what is there -------------------------------------------------------------------------
-
-    def _ask(self, *, anew: bool = False) -> None:
-        """``anew``: what is being asked for is no longer wanted."""
-        if not anew and self._asking is not None and not self._asking.is_finished:
-            return
-        self._asked = time.monotonic()
-        self._asking = self.run_worker(
-            self._fetch(), exit_on_error=False, exclusive=True, group="rows"
-        )
 
     async def _fetch(self) -> None:
         try:
