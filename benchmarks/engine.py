@@ -39,8 +39,9 @@ from drivers.edge.prompt import prompt_tokens
 from drivers.edge.runner import Runner
 from drivers.edge.runners import make_runner
 from drivers.models import Store, ensure
-from llmagentos.abi.driver import ChatMessage, Start
+from llmagentos.abi.driver import Start
 from llmagentos.abi.manifest import Sampling
+from llmagentos.abi.talk import ChatMessage
 
 if TYPE_CHECKING:
     from drivers.openvino.engine import OpenVINOEngine

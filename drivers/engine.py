@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from llmagentos.abi.driver import ModelCard, Start, StepReport
+from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.driver import Start, StepReport
 
 
 class EngineStats(NamedTuple):

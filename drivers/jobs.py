@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from drivers.engine import Embedder, Engine
 from drivers.faults import first_problem, record
 from drivers.tool import Job, Tool
-from llmagentos.abi.driver import EmbedOrder, JobRef, JobResult, ToolCard, ToolOrder
+from llmagentos.abi.cards import ToolCard
+from llmagentos.abi.driver import EmbedOrder, JobRef, JobResult, ToolOrder
 from llmagentos.abi.errors import EBUSY, EDRIVER, ENOENT, EPROTO, LLMOSError
 from llmagentos.abi.wire import Message, decode, encode
 

@@ -18,7 +18,8 @@ from drivers.engine import Loader
 from drivers.faults import first_problem
 from drivers.host import Host
 from drivers.tool import Tool
-from llmagentos.abi.driver import Feature, Kind, ModelCard, Registration
+from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.driver import Feature, Kind, Registration
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.home import Home
 

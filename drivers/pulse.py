@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from drivers.engine import EngineStats
-from llmagentos.abi.driver import BEAT_INTERVAL, KV, Beat, DriverState, ModelCard
+from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.driver import BEAT_INTERVAL, KV, Beat, DriverState
 
 log = logging.getLogger("driver")
 

@@ -27,7 +27,8 @@ from pydantic import ValidationError
 from drivers.engine import Announce, EngineStats
 from drivers.faults import first_problem
 from drivers.options import common_options, run_driver
-from llmagentos.abi.driver import Feature, Finish, ModelCard, Price, Start, StepReport
+from llmagentos.abi.cards import ModelCard, Price
+from llmagentos.abi.driver import Feature, Finish, Start, StepReport
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT
 
 DIMENSIONS = 32

@@ -14,7 +14,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from drivers.faults import first_problem
-from llmagentos.abi.driver import ToolCard
+from llmagentos.abi.cards import ToolCard
 from llmagentos.abi.errors import EINVAL
 from llmagentos.abi.model import Json, Model, Name
 

@@ -47,13 +47,13 @@ class Answers:
         if burst.append:
             given = burst.messages[len(burst.messages) - burst.added :] if burst.added else ()
             for one in given:
-                kernel.append(process, one.role, one.content)
-            message = kernel.append(process, "assistant", burst.text).id
-            process.context_tokens = burst.prompt_tokens + len(burst.tokens)
+                kernel.append(process, one)
+            message = kernel.append(process, burst.answer()).id
+            process.context_tokens = burst.prompt_tokens + burst.made
         kernel.journal.event(
             kernel.now, "burst.done", process.pid, burst=burst.id, driver=burst.driver,
             finish=burst.finish, prompt_tokens=burst.prompt_tokens,
-            completion_tokens=len(burst.tokens), recalled_tokens=burst.recalled,
+            completion_tokens=burst.made, recalled_tokens=burst.recalled,
         )  # fmt: skip
         result = GenerateResult(
             text=burst.text,
@@ -62,6 +62,7 @@ class Answers:
             driver=burst.driver or "",
             usage=burst.usage(),
             tokens=burst.tokens,
+            tool_calls=burst.tool_calls,
             message=message,
             logprobs=burst.logprobs if burst.sampling.logprobs is not None else None,
         )
@@ -100,6 +101,8 @@ class Answers:
 
     def _stream(self, call: Call, burst: Burst, offset: int, text: str) -> None:
         lifecycle.taint(self._kernel, call.process, burst.process)
-        body = StreamBody(burst=burst.number, offset=offset, text=text).model_dump()
+        body = StreamBody(
+            burst=burst.number, offset=offset, text=text, restarts=burst.restarts
+        ).model_dump()
         frames = encode(Message("stream", call.id, call.spec.name, body=body))
         self._kernel.effects.sends.append(Send(call.peer, frames))

@@ -17,7 +17,7 @@ from kernel.ledger import chain
 from kernel.process import Process
 from kernel.rate import Window
 from kernel.registry import Driver
-from llmagentos.abi.driver import ModelCard
+from llmagentos.abi.cards import ModelCard
 from llmagentos.abi.errors import ERATE, LLMOSError
 
 _BINDING: Final = ("tokens", "tokens_per_minute", "money", "kv_bytes")

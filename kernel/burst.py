@@ -9,16 +9,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from kernel import ledger
-from llmagentos.abi.driver import ChatMessage, Finish, Price, StepReport
+from llmagentos.abi.cards import Price
+from llmagentos.abi.driver import Finish, StepReport
 from llmagentos.abi.errors import EPROTO
 from llmagentos.abi.logprob import ChosenLogprob
 from llmagentos.abi.manifest import Sampling
 from llmagentos.abi.process import Usage
+from llmagentos.abi.talk import ChatMessage, ToolCall, ToolSpec
 
 if TYPE_CHECKING:
     from kernel.calls import Call
     from kernel.demand import Demand
     from kernel.process import Process
+
+
+Resumes = Literal["tokens", "text"]
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +40,7 @@ class Burst:
     models: tuple[str, ...]
     messages: tuple[ChatMessage, ...]
     sampling: Sampling
+    tools: tuple[ToolSpec, ...]
     append: bool
     added: int
     """How many of ``messages``, from the end, are not in the context yet."""
@@ -62,6 +68,19 @@ class Burst:
     started: float | None = None
     tokens: list[int] = field(default_factory=list)
     text: str = ""
+    numbered: str = ""
+    """The model whose numbers its tokens are; "": at least one of them is no number of a token, so
+    only its text says how it goes on."""
+    restarts: int = 0
+    """How often it was begun anew."""
+    failed_on: tuple[str, ...] = ()
+    """Drivers that gave it an error which another might not."""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    paid_tokens: int | None = None
+    """How many tokens its answer is to be paid for, where its driver says another number than the
+    tokens that it gave."""
+    metered: bool = True
+    """False: its driver takes money for it, and has not said yet for how much."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     """Of these, those that its first driver had read before."""
@@ -112,9 +131,27 @@ class Burst:
         return self.bytes + 16 * len(self.messages) + 64
 
     @property
+    def made(self) -> int:
+        """How many tokens its answer has."""
+        return len(self.tokens) if self.paid_tokens is None else self.paid_tokens
+
+    @property
+    def resumes(self) -> Resumes | None:
+        """How it goes on elsewhere; None: it has not begun."""
+        if not self.tokens:
+            return None
+        return "tokens" if self.numbered else "text"
+
+    @property
     def cost(self) -> int:
-        """What it cost up to now, in billionths of a currency unit."""
-        return self.cost_of(self.prompt_tokens, len(self.tokens), self.price)
+        """What it cost up to now, in billionths of a currency unit. What nobody has said the cost
+        of may have cost all that it could."""
+        if not self.metered:
+            return max(self.sunk_cost, self.reserved.get("money", 0))
+        return self.cost_of(self.prompt_tokens, self.made, self.price)
+
+    def answer(self) -> ChatMessage:
+        return ChatMessage(role="assistant", content=self.text, tool_calls=self.tool_calls)
 
     def cost_of(self, prompt: int, tokens: int, price: Price | None) -> int:
         """What it costs with so many tokens in all, at this price on the driver that it is on. What
@@ -153,13 +190,19 @@ class Burst:
         self.prefill_seconds += step.prefill_seconds
         self.decode_seconds += step.decode_seconds
         self.finish = step.finish
+        self.tool_calls += step.tool_calls
+        if step.prompt_tokens is not None:
+            self.metered = True
+        if step.completion_tokens is not None:
+            # Those that it brought from elsewhere are no affair of this driver.
+            self.paid_tokens = self.moved_at + step.completion_tokens
         return True
 
     def usage(self) -> Usage:
         return Usage(
             prompt_tokens=self.prompt_tokens,
             cached_tokens=min(self.cached_tokens, self.prompt_tokens),
-            completion_tokens=len(self.tokens),
+            completion_tokens=self.made,
             turns=1,
             money=self.cost / ledger.MONEY,
             queue_seconds=round(self.queue_seconds, 6),

@@ -12,6 +12,7 @@ from typing import Final
 
 from llmagentos.abi.errors import ECONTEXT, ENOENT
 from llmagentos.abi.process import Role
+from llmagentos.abi.talk import ChatMessage
 
 _MOST_MESSAGES: Final = 20_000
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -24,27 +25,39 @@ class Node:
 
     id: int
     parent: Node | None
-    role: Role
-    content: str
+    message: ChatMessage
     time: float
     sources: tuple[int, ...] = ()
     depth: int = 1
     size: int = 0
 
+    @property
+    def role(self) -> Role:
+        return self.message.role
+
+    @property
+    def content(self) -> str:
+        return self.message.content
+
 
 def grow(
     parent: Node | None,
     id: int,
-    role: Role,
-    content: str,
+    message: ChatMessage,
     time: float,
     sources: tuple[int, ...] = (),
 ) -> Node:
     """A message after ``parent``."""
     depth, size = (parent.depth, parent.size) if parent else (0, 0)
-    # A few bytes for what msgpack puts around the text.
-    size += len(content.encode()) + 32
-    return Node(id, parent, role, content, time, sources, depth + 1, size)
+    return Node(id, parent, message, time, sources, depth + 1, size + bytes_of(message))
+
+
+def bytes_of(message: ChatMessage) -> int:
+    """How many bytes it takes, about: a few for what msgpack puts around the texts."""
+    size = len(message.content.encode()) + 32
+    for call in message.tool_calls:
+        size += len(call.name.encode()) + len(call.arguments.encode()) + len(call.id.encode()) + 32
+    return size
 
 
 def messages(head: Node | None, last: int | None = None) -> list[Node]:

@@ -19,7 +19,8 @@ from kernel.registry import Driver
 from kernel.table import digest
 from llmagentos.abi.calls.llm import EmbedArgs, EmbedResult
 from llmagentos.abi.calls.tool import CallArgs, CallResult
-from llmagentos.abi.driver import PLACES, EmbedOrder, JobResult, ModelCard, ToolCard, ToolOrder
+from llmagentos.abi.cards import ModelCard, ToolCard
+from llmagentos.abi.driver import PLACES, EmbedOrder, JobResult, ToolOrder
 from llmagentos.abi.errors import (
     EBUDGET,
     EDRIVER,

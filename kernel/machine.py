@@ -46,7 +46,7 @@ from kernel.scheduler import Scheduler
 from kernel.table import Table
 from kernel.timers import Timers
 from llmagentos.abi.model import Model
-from llmagentos.abi.process import Role
+from llmagentos.abi.talk import ChatMessage
 
 
 class Machine:
@@ -145,11 +145,9 @@ class Machine:
         this input, once, however much of it changes until then."""
         self._unsettled[process.pid] = (process, why)
 
-    def append(
-        self, process: Process, role: Role, content: str, sources: tuple[int, ...] = ()
-    ) -> Node:
+    def append(self, process: Process, message: ChatMessage, sources: tuple[int, ...] = ()) -> Node:
         """A new last message in a process's context."""
-        node = context.grow(process.head, self.next_message, role, content, self.now, sources)
+        node = context.grow(process.head, self.next_message, message, self.now, sources)
         self.next_message += 1
         process.head = node
         self.effects.rows.append(Put("messages", message_row(node, process.pid)))

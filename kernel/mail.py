@@ -20,6 +20,7 @@ from kernel.topics import ENOUGH, Topics, TopicStore
 from llmagentos.abi.calls import ipc
 from llmagentos.abi.errors import EBUSY, ECONTEXT, ESRCH, ETIMEOUT
 from llmagentos.abi.process import INIT
+from llmagentos.abi.talk import ChatMessage
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -173,7 +174,7 @@ class Mail:
         for one in mail:
             lifecycle.label(self._kernel, process, one.labels, f"mail of process {one.sender}")
             if wish.append:
-                self._kernel.append(process, "user", _as_text(one))
+                self._kernel.append(process, ChatMessage(role="user", content=_as_text(one)))
         self._admit(process, box)
         return ipc.RecvResult(mail=mail, left=box.length)
 

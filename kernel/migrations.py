@@ -255,3 +255,8 @@ def _approvals(db: Database) -> None:
 @MIGRATIONS(name="0008_hosts")
 def _hosts(db: Database) -> None:
     db.table("processes").add_column("host", str)
+
+
+@MIGRATIONS(name="0009_tools")
+def _tools(db: Database) -> None:
+    db.table("messages").add_column("tools", str)

@@ -19,6 +19,7 @@ from kernel.rate import Window
 from kernel.rules import Rules
 from llmagentos.abi.manifest import Manifest
 from llmagentos.abi.process import ExitRecord, Limits, Usage
+from llmagentos.abi.talk import ChatMessage
 
 
 @dataclass(slots=True)
@@ -196,6 +197,7 @@ def message_row(node: Node, pid: int) -> dict[str, Any]:
         "content": node.content,
         "time": node.time,
         "sources": json.dumps(node.sources),
+        "tools": _tools(node.message),
     }
 
 
@@ -205,7 +207,16 @@ def nodes_from(rows: list[dict[str, Any]]) -> dict[int, Node]:
     for row in sorted(rows, key=lambda row: row["id"]):
         parent = nodes[row["parent"]] if row["parent"] else None
         sources = tuple(json.loads(row["sources"]))
-        nodes[row["id"]] = context.grow(
-            parent, row["id"], row["role"], row["content"], row["time"], sources
+        tools = json.loads(row["tools"]) if row["tools"] else {}
+        message = ChatMessage.model_validate(
+            {"role": row["role"], "content": row["content"], **tools}
         )
+        nodes[row["id"]] = context.grow(parent, row["id"], message, row["time"], sources)
     return nodes
+
+
+def _tools(message: ChatMessage) -> str | None:
+    """What a message has to do with tools; most have nothing."""
+    if not message.tool_calls and message.tool_call is None:
+        return None
+    return message.model_dump_json(include={"tool_calls", "tool_call"})

@@ -12,14 +12,8 @@ from typing import Final, Literal
 
 from kernel.burst import Burst
 from llmagentos.abi.calls.drv import DriverInfo
-from llmagentos.abi.driver import (
-    PLACES,
-    Beat,
-    DriverState,
-    ModelCard,
-    Registration,
-    ToolCard,
-)
+from llmagentos.abi.cards import ModelCard, ToolCard
+from llmagentos.abi.driver import PLACES, Beat, DriverState, Registration
 
 _RATE_WINDOW = 10.0
 

@@ -26,7 +26,8 @@ from drivers.edge.sampler import check_finite, choose, is_plain, logprobs
 from drivers.edge.sequence import Sequence
 from drivers.edge.threads import Threads
 from drivers.engine import EngineStats
-from llmagentos.abi.driver import ModelCard, Start, StepReport
+from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.driver import Start, StepReport
 from llmagentos.abi.errors import ENOENT, LLMOSError
 from llmagentos.abi.logprob import ChosenLogprob, TokenLogprob
 

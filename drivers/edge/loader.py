@@ -23,7 +23,7 @@ from drivers.huggingface import (
     kv_bytes,
     local_transformers,
 )
-from llmagentos.abi.driver import FREE, ModelCard
+from llmagentos.abi.cards import FREE, ModelCard
 from llmagentos.abi.errors import EIO, ENOSYS
 
 Dtype = Literal["auto", "float32", "bfloat16"]

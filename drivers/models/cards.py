@@ -12,7 +12,7 @@ from drivers.engine import Announce
 from drivers.models.known import KNOWN
 from drivers.models.pulling import ensure
 from drivers.models.store import Store
-from llmagentos.abi.driver import FREE, ModelCard
+from llmagentos.abi.cards import FREE, ModelCard
 from llmagentos.abi.errors import LLMOSError
 
 

@@ -20,7 +20,8 @@ from drivers.openvino.loader import LoadedModel
 from drivers.openvino.pipeline import Pipeline, Request
 from drivers.openvino.prefixes import Prefixes, names_of
 from drivers.openvino.sampling import generation_config
-from llmagentos.abi.driver import ModelCard, Start, StepReport
+from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.driver import Start, StepReport
 from llmagentos.abi.errors import ENOENT, LLMOSError
 
 log = logging.getLogger("driver")

@@ -18,7 +18,7 @@ from drivers.huggingface import (
     kv_bytes,
     local_transformers,
 )
-from llmagentos.abi.driver import FREE, ModelCard
+from llmagentos.abi.cards import FREE, ModelCard
 from llmagentos.abi.errors import EIO
 
 _KV_BYTES: Final = 2

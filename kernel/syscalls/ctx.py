@@ -26,6 +26,7 @@ from llmagentos.abi.calls.ctx import (
     RewindArgs,
 )
 from llmagentos.abi.errors import EINVAL, ENOENT, EQUOTA, ESRCH
+from llmagentos.abi.talk import ChatMessage
 from llmagentos.abi.wire import MAX_BODY
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def read(kernel: Machine, call: Call, args: ReadArgs) -> ReadResult:
             content=node.content,
             time=node.time,
             sources=list(node.sources),
+            tool_calls=node.message.tool_calls,
+            tool_call=node.message.tool_call,
         )
         for node in nodes
     ]
@@ -77,9 +80,9 @@ def _past(kernel: Machine, call: Call, pid: int) -> tuple[list[Node], int]:
 def append(kernel: Machine, call: Call, args: AppendArgs) -> AppendResult:
     process = _target(kernel, call, args.pid)
     lifecycle.taint(kernel, process, call.process)
-    size = sum(len(m.content.encode()) + 32 for m in args.messages)
+    size = sum(map(context.bytes_of, args.messages))
     context.check_room(process.head, len(args.messages), size)
-    nodes = [kernel.append(process, m.role, m.content) for m in args.messages]
+    nodes = [kernel.append(process, message) for message in args.messages]
     return AppendResult(ids=[node.id for node in nodes])
 
 
@@ -95,9 +98,9 @@ def compact(kernel: Machine, call: Call, args: CompactArgs) -> CompactResult:
     checkpoint = _checkpoint(kernel, process, None)
     process.head = nodes[0] if first else None
     sources = tuple(node.id for node in replaced)
-    summary = kernel.append(process, "system", args.summary, sources)
+    summary = kernel.append(process, ChatMessage(role="system", content=args.summary), sources)
     for node in kept:
-        kernel.append(process, node.role, node.content, node.sources)
+        kernel.append(process, node.message, node.sources)
     _head_moved(kernel, process)
     return CompactResult(summary=summary.id, sources=list(sources), checkpoint=checkpoint)
 

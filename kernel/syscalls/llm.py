@@ -12,9 +12,9 @@ from kernel.job import EmbedJob
 from kernel.process import Process
 from kernel.table import digest
 from llmagentos.abi.calls.llm import CancelArgs, CancelResult, EmbedArgs, GenerateArgs
-from llmagentos.abi.driver import ChatMessage
 from llmagentos.abi.errors import ECANCELED, ECONTEXT, EINVAL, LLMOSError
 from llmagentos.abi.manifest import MAX_LOGPROBS, Sampling
+from llmagentos.abi.talk import ChatMessage
 from llmagentos.abi.wire import MAX_PROMPT
 
 if TYPE_CHECKING:
@@ -24,22 +24,23 @@ if TYPE_CHECKING:
 def generate(kernel: Machine, call: Call, args: GenerateArgs) -> Deferred:
     process = call.process
     kept = args.messages is None or args.append
-    size = sum(len(m.content.encode()) + 32 for m in args.messages or ())
+    given: list[ChatMessage] = list(args.messages or ())
+    size = sum(map(context.bytes_of, given))
     size += context.size(process.head) if kept else 0
     sampling = _sampling(process, args)
     _check(sampling)
+    size += sum(len(tool.model_dump_json()) for tool in args.tools)
     # A grammar lies beside the prompt in the order to the driver.
     grammar = len(sampling.grammar.model_dump_json()) if sampling.grammar is not None else 0
     if size + grammar > MAX_PROMPT:
         raise ECONTEXT(
             f"the prompt takes {size + grammar:,} bytes; the most is {MAX_PROMPT:,}",
-            hint="shorten or compact the context",
+            hint="shorten or compact the context, or tell of fewer tools",
         )
-    given = [ChatMessage(role=m.role, content=m.content) for m in args.messages or ()]
     prompt = given
     if kept:
         past = context.messages(process.head)
-        prompt = [ChatMessage(role=node.role, content=node.content) for node in past] + given
+        prompt = [node.message for node in past] + given
     if not prompt:
         raise EINVAL(
             "the context is empty, and no messages were given",
@@ -55,6 +56,7 @@ def generate(kernel: Machine, call: Call, args: GenerateArgs) -> Deferred:
         models=_models(kernel, process, args),
         messages=tuple(prompt),
         sampling=_seeded(kernel, process, number, sampling),
+        tools=tuple(args.tools),
         append=kept,
         added=len(given) if kept else 0,
         labels=process.labels,

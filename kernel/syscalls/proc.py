@@ -33,6 +33,7 @@ from llmagentos.abi.calls.proc import (
 from llmagentos.abi.errors import EINVAL, EPERM, ESRCH, ETIMEOUT
 from llmagentos.abi.manifest import Manifest
 from llmagentos.abi.process import INIT, ErrorRecord, ExitRecord, Limits, ProcessDetail
+from llmagentos.abi.talk import ChatMessage
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -76,9 +77,9 @@ def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
         attached=call.peer if args.attach else b"",
     )
     if manifest.spec.prompt.strip():
-        kernel.append(process, "system", manifest.spec.prompt.strip())
+        kernel.append(process, ChatMessage(role="system", content=manifest.spec.prompt.strip()))
     if args.text is not None:
-        kernel.append(process, "user", args.text)
+        kernel.append(process, ChatMessage(role="user", content=args.text))
     process.born = process.head
     kernel.journal.audit(kernel.now, call.process.pid, "proc.spawn", "ok", f"pid {process.pid}")
     told = notices(manifest.spec)
@@ -106,7 +107,7 @@ def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:
     )
     if args.text is not None:
         lifecycle.taint(kernel, child, call.process)
-        kernel.append(child, "user", args.text)
+        kernel.append(child, ChatMessage(role="user", content=args.text))
     child.born = child.head
     kernel.residency.forked(parent, child)
     kernel.journal.audit(kernel.now, call.process.pid, "proc.fork", "ok", f"pid {child.pid}")

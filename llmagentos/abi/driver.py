@@ -41,14 +41,16 @@ never change an answer. They only say what is worth keeping.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
+from llmagentos.abi.cards import ModelCard, Rate, ToolCard, ToolName
 from llmagentos.abi.logprob import ChosenLogprob, TokenId
 from llmagentos.abi.manifest import Place, Sampling
-from llmagentos.abi.model import MAX_COUNT, Count, Json, Model, ModelName, Name, Pid, Text
-from llmagentos.abi.process import ErrorRecord, Role, Signal
+from llmagentos.abi.model import Count, Json, Model, ModelName, Name, Pid, Text
+from llmagentos.abi.process import ErrorRecord, Signal
+from llmagentos.abi.talk import ChatMessage, ToolCall, ToolSpec
 
 BEAT_INTERVAL: Final = 1.0
 MISSED_BEATS: Final = 10
@@ -59,48 +61,18 @@ by its closed connection."""
 Kind = Literal["edge", "cloud", "node", "tool", "host"]
 DriverState = Literal["loading", "ready", "draining", "failed"]
 Feature = Literal[
-    "preempt", "resume_tokens", "count", "fork", "snapshot", "embed", "grammar", "logprobs"
+    "preempt",
+    "resume_tokens",
+    "resume_text",
+    "count",
+    "fork",
+    "snapshot",
+    "embed",
+    "grammar",
+    "logprobs",
+    "tools",
 ]
-Finish = Literal["stop", "length", "stop_string", "error"]
-
-
-ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-
-
-class Price(Model):
-    """Currency units for a million tokens."""
-
-    prompt: float = Field(ge=0, le=1e9)
-    completion: float = Field(ge=0, le=1e9)
-
-
-FREE: Final = Price(prompt=0, completion=0)
-
-
-class ModelCard(Model):
-    """A model that a driver offers. Without a ``price`` it is refused where money is limited.
-    ``embeds``: it makes vectors, not text."""
-
-    name: ModelName
-    context_length: int = Field(
-        ge=1, le=MAX_COUNT, description="tokens, prompt and answer together"
-    )
-    dtype: str = ""
-    parameters: Count = 0
-    price: Price | None = None
-    kv_bytes_per_token: Count = Field(0, description="0: not known, or not on this device")
-    embeds: bool = False
-
-
-class ToolCard(Model):
-    """A tool that a driver offers. ``labels``: what its results are labelled with."""
-
-    name: ToolName
-    description: str = Field("", max_length=10_000)
-    parameters: dict[str, Json] = Field(
-        default_factory=dict, description="JSON Schema of its arguments"
-    )
-    labels: list[Name] = Field(default_factory=list, max_length=32)
+Finish = Literal["stop", "length", "stop_string", "tool_calls", "error"]
 
 
 class Registration(Model):
@@ -116,6 +88,7 @@ class Registration(Model):
     tools: list[ToolCard] = Field(default_factory=list, max_length=4096)
     zone: str = "device"
     labels: list[Name] = Field(default_factory=list, description="labels that it may see")
+    rates: list[Rate] = Field(default_factory=list, max_length=8)
     state: DriverState = "loading"
     os_pid: Count = 0
     version: str = ""
@@ -143,6 +116,10 @@ class Beat(Model):
         None, gt=0, le=1000, description="what it takes to read a token, measured; to make one is 1"
     )
     models: list[ModelCard] | None = None
+    rates: list[Rate] | None = Field(None, max_length=8, description="only when they have changed")
+    closed: float | None = Field(
+        None, ge=0, le=1e7, description="seconds for which its provider takes nothing from it"
+    )
 
 
 class StepReport(Model):
@@ -151,6 +128,10 @@ class StepReport(Model):
     ``index`` is the number of tokens that it had before; ``text`` what became readable with
     ``tokens`` (a token may hold half a character, and a text that may begin a stop string is
     held back until that is known). ``finish`` ends the burst.
+
+    A driver without ``resume_tokens`` may not know the tokens: it gives any numbers, one for each
+    piece of text, and says at the end how many there were (``completion_tokens``). An error with
+    ``prompt_tokens: 0`` says that nothing was used; one without them, that nobody knows.
     """
 
     burst: int = Field(ge=1)
@@ -159,7 +140,15 @@ class StepReport(Model):
     tokens: list[TokenId] = Field(default_factory=list)
     text: str = ""
     logprobs: list[ChosenLogprob] | None = Field(None, description="of tokens, if asked for")
-    prompt_tokens: TokenId | None = Field(None, description="once, with the first report")
+    tool_calls: list[ToolCall] = Field(
+        default_factory=list, max_length=128, description="with the end, whole"
+    )
+    prompt_tokens: TokenId | None = Field(
+        None, description="once: with the first report, if it can count beforehand"
+    )
+    completion_tokens: TokenId | None = Field(
+        None, description="with the end: what is to be paid for, if that is not len(tokens)"
+    )
     cached_tokens: TokenId = Field(
         0, description="once: of the prompt and the accepted tokens, those that were read before"
     )
@@ -192,15 +181,12 @@ class Welcome(Model):
     beat_interval: float = BEAT_INTERVAL
 
 
-class ChatMessage(Model):
-    role: Role
-    content: str
-
-
 class Start(Model):
     """``accepted`` are tokens that this burst already has: they are prefilled after the prompt,
-    not reported again, and the answer goes on from them. ``hold``: only count the prompt, report
-    that, and wait to be resumed."""
+    not reported again, and the answer goes on from them. With ``text`` their numbers mean nothing
+    here (another kind of driver made them): the answer goes on from this text of theirs, and is
+    counted from where they end. ``hold``: only count the prompt, report that, and wait to be
+    resumed."""
 
     burst: int = Field(ge=1)
     attempt: int
@@ -213,6 +199,8 @@ class Start(Model):
         default_factory=list, description="of the prompt: KV is shared among equals only"
     )
     accepted: list[int] = Field(default_factory=list)
+    text: str | None = None
+    tools: list[ToolSpec] = Field(default_factory=list)
     hold: bool = False
 
 

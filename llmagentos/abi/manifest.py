@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from llmagentos.abi.model import Duration, Json, Model, ModelName, Name, Text
+from llmagentos.abi.model import Duration, Json, Model, ModelName, Name, Patience, Text
 from llmagentos.abi.process import Limits
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -25,10 +25,16 @@ class Metadata(Model):
 
 
 class PlacementRule(Model):
-    """Where its bursts may run, and where they should run if there is a choice."""
+    """Where its bursts may run, and where they should run if there is a choice. ``failover``: what
+    becomes of an answer whose driver dies in its middle. ``continue``: another driver goes on from
+    what is there; where none can, it fails. ``restart``: then it is begun anew, and the reader is
+    told. ``fail``: it fails at once. ``patience``: seconds that it waits for a driver that is
+    away; 0: it fails at once; default: the system's."""
 
     allow: list[Place] = Field(["edge", "node", "cloud"], min_length=1, max_length=3)
     prefer: Place | None = None
+    failover: Literal["continue", "restart", "fail"] = "continue"
+    patience: Patience | None = None
 
 
 MAX_GRAMMAR: Final = 20_000

@@ -44,21 +44,29 @@ def seconds(value: object) -> object:
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
-Duration = Annotated[
-    float,
-    BeforeValidator(seconds),
-    Field(gt=0, le=366 * 86400),
-    WithJsonSchema(
+_LONGEST: Final = 366 * 86400
+
+
+def _written(bound: str) -> WithJsonSchema:
+    """How a length of time may be written; ``bound``: what JSON Schema calls its least."""
+    return WithJsonSchema(
         {
             "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0, "maximum": 366 * 86400},
+                {"type": "number", bound: 0, "maximum": _LONGEST},
                 {"type": "string", "pattern": r"^(\d+(\.\d+)?\s*(ms|s|m|h|d)\s*)+$"},
             ],
             "description": "seconds, or a text such as 500ms, 30s, 5m, 2h, 1h30m",
         }
-    ),
+    )
+
+
+Duration = Annotated[
+    float, BeforeValidator(seconds), Field(gt=0, le=_LONGEST), _written("exclusiveMinimum")
 ]
 """A length of time in seconds; written as a number or as ``30s``, ``5m``, ``1h30m``."""
+
+Patience = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=_LONGEST), _written("minimum")]
+"""The same, and 0 is one too."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 """A name of a process, manifest or driver: letters, digits, ``.``, ``_`` and ``-``."""

@@ -71,7 +71,7 @@ def test_is_every_call_that_changes_something_marked_as_one_that_writes(call: Sy
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
 def test_does_a_call_stream_only_if_one_can_ask_for_it(call: Syscall) -> None:
     assert call.streams == ("stream" in call.args.model_fields)
-    assert set(StreamBody.model_fields) == {"burst", "offset", "text"}
+    assert set(StreamBody.model_fields) == {"burst", "offset", "text", "restarts"}
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)

@@ -27,8 +27,9 @@ from drivers.edge.engine import EdgeEngine
 from drivers.edge.loader import LoadedModel, load_model
 from drivers.edge.prompt import prompt_tokens
 from drivers.edge.runners import make_runner
-from llmagentos.abi.driver import ChatMessage, Start
+from llmagentos.abi.driver import Start
 from llmagentos.abi.manifest import Sampling
+from llmagentos.abi.talk import ChatMessage
 
 FAMILY = 8
 """Prompts that begin alike."""

@@ -19,7 +19,8 @@ import zmq
 from drivers.host import Host
 from drivers.scripted import ScriptedEngine
 from drivers.tool import Tool
-from llmagentos.abi.driver import ModelCard, Registration
+from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.driver import Registration
 from llmagentos.abi.wire import Message, decode, encode
 from llmagentos.home import Home, write_secret
 

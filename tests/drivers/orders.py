@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from drivers.engine import Engine, Keeper
-from llmagentos.abi.driver import ChatMessage, Start, StepReport
+from llmagentos.abi.driver import Start, StepReport
 from llmagentos.abi.manifest import Sampling
+from llmagentos.abi.talk import ChatMessage
 
 TEXTS = ["hi", "the quick brown fox " * 3, "ünïcödé 🙂", "a " * 40, "x", "dog " * 25, "naïve", "?"]
 

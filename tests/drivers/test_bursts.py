@@ -12,7 +12,8 @@ import pytest
 
 from drivers.bursts import Bursts
 from drivers.scripted import ScriptedEngine
-from llmagentos.abi.driver import BurstRef, ModelCard, Start, StepReport
+from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.driver import BurstRef, Start, StepReport
 from tests.drivers.conftest import CARD
 from tests.drivers.orders import order
 

@@ -15,8 +15,9 @@ import torch
 from drivers.edge.engine import EdgeEngine
 from drivers.edge.plain import PlainRunner
 from drivers.edge.sequence import Vocabulary
-from llmagentos.abi.driver import FREE, ChatMessage
+from llmagentos.abi.cards import FREE
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT
+from llmagentos.abi.talk import ChatMessage
 from tests.drivers.orders import TEXTS, Collected, order, reference, used
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from drivers.jobs import Jobs
 from drivers.tool import Job, Tool
-from llmagentos.abi.driver import JobRef, JobResult, ToolCard, ToolOrder
+from llmagentos.abi.cards import ToolCard
+from llmagentos.abi.driver import JobRef, JobResult, ToolOrder
 from llmagentos.abi.errors import EDRIVER
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from drivers.scripted import KV_PER_TOKEN, ScriptedEngine
-from llmagentos.abi.driver import ModelCard, Registration
+from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.driver import Registration
 
 RunHost = Callable[..., SimpleNamespace]
 RunProgram = Callable[..., "subprocess.Popen[str]"]

@@ -12,7 +12,7 @@ import pytest
 
 from drivers.link import Link
 from drivers.tool import Job, Tool, make_tool
-from llmagentos.abi.driver import ToolCard
+from llmagentos.abi.cards import ToolCard
 from llmagentos.abi.errors import EPERM, LLMOSError
 from llmagentos.abi.model import Model
 

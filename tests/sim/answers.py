@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-from llmagentos.abi.driver import ChatMessage
+from llmagentos.abi.talk import ChatMessage
 from tests.sim.markers import first
 
 _LABELLED = re.compile(r"\b[pt]q\d+x\b")

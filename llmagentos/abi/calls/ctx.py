@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from llmagentos.abi.calls.llm import InputMessage
 from llmagentos.abi.model import Count, Model, Name, Pid, Text
 from llmagentos.abi.process import Role
+from llmagentos.abi.talk import CallId, InputMessage, ToolCall
 
 
 class ContextMessage(Model):
@@ -17,6 +17,8 @@ class ContextMessage(Model):
     content: str
     time: float
     sources: list[int] = Field(default_factory=list)
+    tool_calls: list[ToolCall] = Field(default_factory=list)
+    tool_call: CallId | None = None
 
 
 class ReadArgs(Model):

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from llmagentos.abi.driver import DriverState, Kind, ModelCard
+from llmagentos.abi.cards import ModelCard, Rate
+from llmagentos.abi.driver import DriverState, Kind
 from llmagentos.abi.model import Model, Name
 
 
@@ -27,6 +28,15 @@ class DriverInfo(Model):
     bursts: int = Field(0, description="bursts it has finished")
     tokens: int = Field(0, description="completion tokens it has made")
     tokens_per_second: float = Field(0.0, description="over all its sequences, of late")
+    ttft_p50: float | None = Field(
+        None, description="seconds from a burst's start to its first token, median, of late"
+    )
+    ttft_p95: float | None = Field(None, description="the same, 95th percentile")
+    breaker: Literal["closed", "open", "half-open"] = Field(
+        "closed", description="open: it failed too often and gets nothing; half-open: one burst"
+    )
+    retry_in: float | None = Field(None, description="seconds until it gets something again")
+    rates: list[Rate] = Field(default_factory=list, description="what its provider lets through")
 
 
 class ListArgs(Model):

@@ -10,12 +10,8 @@ from llmagentos.abi.driver import Finish
 from llmagentos.abi.logprob import ChosenLogprob
 from llmagentos.abi.manifest import Sampling
 from llmagentos.abi.model import Model, ModelName, Pid, Text
-from llmagentos.abi.process import Role, Usage
-
-
-class InputMessage(Model):
-    role: Role
-    content: Text
+from llmagentos.abi.process import Usage
+from llmagentos.abi.talk import MAX_TOOLS, InputMessage, ToolCall, ToolSpec
 
 
 class GenerateArgs(Model):
@@ -28,6 +24,11 @@ class GenerateArgs(Model):
         None, description="default: the manifest's, else the system's default model"
     )
     sampling: Sampling | None = Field(None, description="default: the manifest's")
+    tools: list[ToolSpec] = Field(
+        default_factory=list,
+        max_length=MAX_TOOLS,
+        description="that the model may call; only a driver with the feature gets such a call",
+    )
     stream: bool = Field(False, description="send the text as it is made")
 
 
@@ -38,6 +39,7 @@ class GenerateResult(Model):
     driver: str
     usage: Usage
     tokens: list[int] = Field(description="the ids of the answer's tokens")
+    tool_calls: list[ToolCall] = Field(default_factory=list, description="that it wants made")
     message: int | None = Field(None, description="the id of the answer in the context, if kept")
     logprobs: list[ChosenLogprob] | None = Field(None, description="of tokens, if asked for")
 
@@ -65,8 +67,11 @@ class CancelResult(Model):
 
 class StreamBody(Model):
     """The body of a ``stream`` message. ``burst`` says which of its process's answers this is,
-    ``offset`` how many characters of it came before, so that a repeat can be skipped."""
+    ``offset`` how many characters of it came before, so that a repeat can be skipped. ``restarts``:
+    how often the answer was begun anew, since no other driver could go on with it; what came of it
+    under a smaller number is void."""
 
     burst: int
     offset: Annotated[int, Field(ge=0)]
     text: str
+    restarts: Annotated[int, Field(ge=0)] = 0

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from llmagentos.abi.driver import ToolName
+from llmagentos.abi.cards import ToolName
 from llmagentos.abi.model import Duration, Json, Model
 
 Verdict = Literal["allow", "ask", "deny"]

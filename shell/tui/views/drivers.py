@@ -15,7 +15,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import ProgressBar, Static
 
 from llmagentos.abi.calls.drv import DriverInfo
-from llmagentos.abi.driver import ModelCard
+from llmagentos.abi.cards import ModelCard
 from shell.terminal import clip, duration, size
 from shell.tui import actions
 from shell.tui.dialogs import Choice
