@@ -6,8 +6,12 @@ It fills evenly up to its limit. It knows nothing about what is taken from it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from llmagentos.abi.cards import Rate
+
+_INSTANT: Final = 0.001
+"""Seconds that are no wait: a clock of fractions may not even tell them apart."""
 
 
 @dataclass(slots=True)
@@ -35,7 +39,8 @@ class Bucket:
         """Seconds until so much can be taken. What is more than all it holds may go when it is
         full."""
         lacking = min(amount, self.rate.limit) - self.there(now)
-        return max(0.0, lacking * self.rate.period / self.rate.limit)
+        seconds = lacking * self.rate.period / self.rate.limit
+        return seconds if seconds > _INSTANT else 0.0
 
     def take(self, amount: int, now: float) -> None:
         """Below zero, if it was told late how much there is."""

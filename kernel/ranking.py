@@ -29,7 +29,8 @@ def choose(
     waits = {driver.name: driver.wait(burst, now) for driver in decision.drivers}
     able = [driver for driver in decision.drivers if driver.room and not waits[driver.name]]
     model = decision.model
-    chosen = min(able, key=lambda one: _rank(burst, demand, one, model, now), default=None)
+    warm = any(_read_before(burst, driver) for driver in able)
+    chosen = min(able, key=lambda one: _rank(burst, demand, one, model, warm, now), default=None)
     for driver in decision.drivers:
         if not driver.room:
             verdict = f"all of its {driver.card.slots} slots are taken"
@@ -49,14 +50,19 @@ def wait(burst: Burst, decision: Decision, now: float) -> float:
 
 
 def _rank(
-    burst: Burst, demand: Demand, driver: Driver, model: str, now: float
+    burst: Burst, demand: Demand, driver: Driver, model: str, warm: bool, now: float
 ) -> tuple[bool, float, int, float, bool, str]:
     unwanted = demand.prefer is not None and PLACES.get(driver.card.kind) != demand.prefer
     seconds = _seconds(burst, driver, now)
-    # One that was not measured, or not of late, is tried: else it never will be.
-    step = -math.inf if seconds is None else round(math.log(max(seconds, 1e-6)) / _STEP)
+    read = _read_before(burst, driver)
+    if seconds is not None:
+        step: float = round(math.log(max(seconds, 1e-6)) / _STEP)
+    else:
+        # One that was not measured, or not of late, is tried, or else it never would be; but not
+        # with a burst whose context another one has read.
+        step = math.inf if warm and not read else -math.inf
     price, load = _price(burst, driver, model), _load(driver)
-    return unwanted, step, price, load, not _read_before(burst, driver), driver.name
+    return unwanted, step, price, load, not read, driver.name
 
 
 def _seconds(burst: Burst, driver: Driver, now: float) -> float | None:

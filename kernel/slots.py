@@ -142,7 +142,7 @@ def _order(burst: Burst) -> Start:
         sampling=burst.sampling,
         context_tokens=burst.process.limits.context_tokens,
         labels=list(burst.labels),
-        accepted=burst.tokens,
+        accepted=list(burst.tokens),
         text=burst.text if burst.resumes == "text" else None,
         tools=list(burst.tools),
         hold=burst.counting,
