@@ -205,6 +205,8 @@ class Scheduler:
         """Its bursts go back to the queue with the tokens that they have, or fail."""
         lost = [burst for burst in self._bursts.values() if burst.driver == driver.name]
         for burst in lost:
+            if burst.id not in self._bursts:
+                continue  # what became of another one has ended it
             was_running, was_held = burst.state == "running", burst.state == "held"
             self.take_off(burst, driver)
             if not was_held:
@@ -215,8 +217,10 @@ class Scheduler:
         """Out of the queue or its slot, and nothing of it is left on its driver."""
         if burst.state == "queued":
             self._dequeue(burst)
+        burst.state = "held"
         self._slots.vacate(burst, driver)
         self._slots.leave(burst)
+        self._kernel.settle(burst.process, f"burst {burst.id} was interrupted")
 
     # -- queues and slots --------------------------------------------------------------------
 
