@@ -2,12 +2,12 @@
 
 What "not cleared" means, channel by channel:
 
-- **A driver** (of a model, of tools, of vectors) is cleared for a label that its card names, and for
-  ``private`` only if it is on the device as well. No command to it holds a marker of any other
+- **A driver** (of a model, of tools, of vectors) is cleared for a label that its card names, and
+  for ``private`` only if it is on the device as well. No command to it holds a marker of any other
   label, in its texts or among its tokens. What a ``start`` says of its labels must name those of
   its markers too, since drivers share KV among equals.
-- **A process** is whoever makes calls with its session. A reply or a part of a stream to it may hold
-  a marker if the process carries the label when the message leaves: reading labels the reader,
+- **A process** is whoever makes calls with its session. A reply or a part of a stream to it may
+  hold a marker if the process carries the label when the message leaves: reading labels the reader,
   and from then on it is everybody else's check that holds. So a process is never refused, but
   never told anything without its label either.
 - **An agent host** is told of an agent (its manifest) if that agent carries the labels.
@@ -16,9 +16,10 @@ What "not cleared" means, channel by channel:
   may declassify. Here he says labelled things only where he names the label. The audit log is
   shown to him only.
 
-Names (of processes, models, tools, topics, spaces, mounts, and an error's code) are no content: they
-stand in events and in everybody's process table. So no marker is ever part of one here. Neither is
-whether something is there, or how large it is: this is about bytes, not about hints.
+Names (of processes, models, tools, topics, spaces, mounts, and an error's code) are no content:
+they stand in events and in everybody's process table. So no marker is ever part of one here. What a
+driver says of itself in its beats is its own affair. Whether something is there, or how large it
+is, is no content either: this is about bytes, not about hints.
 
 It knows nothing about how anything came to where it is.
 """

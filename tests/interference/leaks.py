@@ -23,7 +23,7 @@ from kernel.machine import Machine
 from kernel.process import Process
 from kernel.registry import Driver
 from kernel.scheduler import Scheduler
-from kernel.syscalls import HANDLERS, ctx, fs, mem
+from kernel.syscalls import HANDLERS, cap, ctx, fs, mem
 from kernel.topics import Topics
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -171,6 +171,15 @@ def _asked_without(attach: Any) -> Any:
     return run
 
 
+def _decided_without(decide: Any) -> Any:
+    def run(one: Approvals, question: Any, *args: Any) -> None:
+        labels = question.labels
+        decide(one, question, *args)
+        question.labels = labels
+
+    return run
+
+
 def _told_to_all(done: Any) -> Any:
     def run(one: Answers, burst: Burst) -> None:
         kernel = one._kernel
@@ -217,7 +226,9 @@ LEAKS: Final[dict[str, Plant]] = {
     "approvals: list": unread("cap.list"),
     "approvals: questions": instead(Approvals, "_attach", _asked_without),
     "approvals: decisions": unread("cap.decide"),
-    "rights: grant": unread("cap.grant", "cap.revoke"),
+    "approvals: notes": instead(Approvals, "decide", _decided_without),
+    "rights: who gives": unread((cap, "_rules")),
+    "rights: who is given": unread("cap.grant", "cap.revoke"),
     "events": instead(Answers, "done", _told_to_all),
 }
 """By the way that the data takes."""

@@ -1,6 +1,6 @@
-"""Markers: words that stand for one piece of labelled data each, and are known wherever they turn up.
+"""Markers: words that stand for one piece of labelled data each, and are known wherever they are.
 
-``mkp00001fz`` is private, ``mkt00002az`` the team's. Each is made once, and nobody can guess one, so
+``mkp00001fz`` is private, ``mkt00002az`` the team's. Each is made once, and nobody guesses any, so
 whoever says it was told, by whatever way. A driver's tokens are numbers; those of markers are known
 as well. It knows nothing about who may see what.
 """

@@ -14,8 +14,17 @@ from kernel.effects import Tick
 from llmagentos.abi.process import INIT
 from tests.interference.drivers import CARDS, HOST
 from tests.interference.markers import PRIVATE, TEAM
+from tests.interference.mind import Mind, is_below
 from tests.interference.program import Dice, Step, program, shrunk
-from tests.interference.syscalls import CALLS, FOLLOWED, HEAR, PASSING, RULES, TELL, Mind, is_below, manifest
+from tests.interference.syscalls import (
+    CALLS,
+    FOLLOWED,
+    HEAR,
+    PASSING,
+    RULES,
+    TELL,
+    manifest,
+)
 from tests.interference.world import Actor, World
 
 # -- what is no call of a process ------------------------------------------------------------
@@ -123,7 +132,7 @@ def followed(world: World, dice: Dice) -> None:
 EVENTS: Final[dict[str, tuple[Callable[[World, Dice], None], int]]] = {
     "born": (born, 1), "answer": (answer, 30), "death": (death, 3), "back": (back, 4),
     "recarded": (recarded, 2), "reboot": (reboot, 1), "signal": (signal, 3), "given": (given, 5),
-    "decided": (decided, 2), "followed": (followed, 10),
+    "decided": (decided, 2), "followed": (followed, 4),
     "tick": (lambda world, dice: tick(world), 2),
 }  # fmt: skip
 
@@ -141,7 +150,14 @@ def play(
     try:
         for step in steps:
             world.wait_a_turn()
-            _do(world, step.name, Dice(step.dice))
+            dice, before = Dice(step.dice), world.news
+            _do(world, step.name, dice)
+            # Often it is looked at, and answered, at once: else little would come of it.
+            for _ in range(2):
+                if world.news is before or dice.once_in(3):
+                    break
+                before = world.news
+                followed(world, dice)
         # What drivers still have comes out.
         for _ in range(12):
             answer(world, Dice(0b11))
@@ -168,7 +184,9 @@ def _do(world: World, name: str, dice: Dice) -> None:
     actor = dice.pick(able)
     call, args = CALLS[name][0](Mind(world, actor, dice))
     world.say(actor, call, args)
-    if name in FOLLOWED and args.get("pid", actor.pid) != actor.pid:
+    if args.get("pid", actor.pid) == actor.pid:
+        name, args = f"own {name}", {"pid": world.parents.get(actor.pid, INIT)}
+    if name in FOLLOWED:
         world.news = args["pid"], name
 
 
@@ -182,13 +200,22 @@ def _fit(world: World, name: str, able: list[Actor]) -> list[Actor]:
     parents = world.parents
     if name == "exit":
         return [one for one in able if parents.get(one.pid, INIT) != INIT]
-    if name in ("wait", "grant", "append", "compact", "checkpoint"):
+    if name in ("wait", "grant", "append", "compact", "checkpoint", "restore"):
         return [one for one in able if one.pid in parents.values()]
+    if name == "spawn":
+        return [one for one in able if parents.get(one.pid, INIT) != INIT]
+    if name == "fork":
+        agents = [one for one in able if one.peer == b"host"]
+        learned = [one for one in agents if one.told and world.machine.table.get(one.pid).labels]
+        return [one for one in learned if one.pid in parents.values()] or learned or agents
     if name == "recv":
         mail, table = world.machine.mail, world.machine.table
         return [one for one in able if mail.length(table.get(one.pid))]
     if name in ("decide", "capabilities") and world.approvals:
-        asker = world.machine.approvals.asker(world.approvals[-1]) or INIT
+        asked = [one.pid for one in world.machine.approvals.open()]
+        asker = asked[-1] if asked else world.machine.approvals.asker(world.approvals[-1]) or INIT
+        if not asked and name == "decide":
+            return [one for one in able if parents.get(one.pid, INIT) != INIT]
         return [one for one in able if is_below(parents, asker, one.pid)]
     return []
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
-FEWEST, MOST = 15, 30
+FEWEST, MOST = 13, 26
 """Steps of one program."""
 
 _SIDES: Final = 1 << 80

@@ -1,21 +1,18 @@
 """The syscalls of a program: what a process might call, with which arguments.
 
-Each is a function that gives a call's name and arguments. Whatever is content may hold markers: those
-that the process was told, and new ones of its own labels. It knows nothing about what comes of it.
+Each is a function that gives a call's name and arguments, made up by the process's mind. Whatever
+is content may hold markers. It knows nothing about what comes of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from llmagentos.abi.process import INIT
-from tests.interference.markers import LABELS, found
-from tests.interference.program import Dice
+from tests.interference.markers import LABELS
+from tests.interference.mind import Mind
 from tests.kernel.rig import agent
-
-if TYPE_CHECKING:
-    from tests.interference.world import Actor, World
 
 Call = tuple[str, dict[str, Any]]
 
@@ -23,88 +20,19 @@ ALLOWED: Final = [
     "proc:spawn", "cap:decide", "mem:*:rw", "fs:/*:rw", "ipc:topic/*:rw", "ipc:mail/*:w",
     "tool:*", "llm:*@*",
 ]  # fmt: skip
-RULES: Final = {"allow": ALLOWED, "ask": ["tool:asked(*)"]}
-
-
-class Mind:
-    """What a process says, and about whom: all of it by the dice."""
-
-    def __init__(self, world: World, actor: Actor, dice: Dice) -> None:
-        self.world = world
-        self.actor = actor
-        self.dice = dice
-        self.labels = world.labels_of(actor.pid)
-
-    def marker(self) -> str:
-        """Something that it knows; "" if it is nothing worth knowing."""
-        told, labels = self.actor.told, self.labels
-        if self.actor.pid == INIT:
-            return ""
-        if labels and (not told or self.dice.once_in(3)):
-            return self.world.markers.new(self.dice.pick(labels))
-        return self.dice.pick(told) if told else ""
-
-    def words(self) -> str:
-        return f"news {self.marker()}" if not self.dice.once_in(6) else "news"
-
-    def name(self, *plain: str) -> str:
-        """A key, or the name of a file or a checkpoint: that is content, too."""
-        return (self.marker() if self.dice.once_in(3) else "") or self.dice.pick(plain)
-
-    def below(self) -> int | None:
-        """Itself, or one below it."""
-        return None if self.dice.once_in(2) else self._descendant()
-
-    def child(self) -> int:
-        return self._descendant() or self.anybody()
-
-    def keeps(self, where: dict[str, Any]) -> dict[str, Any]:
-        """Something is kept there from now on."""
-        self.world.kept.append(where)
-        return where
-
-    def kept(self, what: str) -> dict[str, Any]:
-        """Where something is kept that it could reach and knows the name of: a ``key`` or a
-        ``path``. Nothing, if there is none."""
-        told, pids = self.actor.told, {None, self.actor.pid, *self._descendants()}
-        able = [
-            where
-            for where in self.world.kept
-            if what in where
-            and where.get("pid") in pids
-            and all(one in told for one in found(where[what]))
-        ]
-        return self.dice.pick(able) if able else {}
-
-    def _descendants(self) -> list[int]:
-        own, parents = self.actor.pid, self.world.parents
-        return [pid for pid in parents if is_below(parents, pid, own)]
-
-    def _descendant(self) -> int | None:
-        """One that may lack what this one has, or have what it lacks, mostly."""
-        below = self._descendants()
-        others = [pid for pid in below if self.world.labels_of(pid) != self.labels]
-        below = others if others and not self.dice.once_in(4) else below
-        return self.dice.pick(below) if below else None
-
-    def anybody(self) -> int:
-        return self.dice.pick(list(self.world.actors))
-
-    def another(self) -> int:
-        """Somebody who lacks what it has, mostly."""
-        fewer = [pid for pid in self.world.parents if not self.world.labels_of(pid)]
-        return self.dice.pick(fewer) if fewer and self.dice.once_in(2) else self.anybody()
-
-
-def is_below(parents: dict[int, int], pid: int, above: int) -> bool:
-    while (pid := parents.get(pid, 0)) > INIT:
-        if pid == above:
-            return True
-    return False
+RULES: Final[dict[str, list[str]]] = {"allow": ALLOWED, "ask": []}
+ASKING: Final = {"allow": ALLOWED, "ask": ["tool:asked(*)"]}
+"""Of children, some of them: who is asked in his turn can't say yes."""
 
 
 def _target(mind: Mind) -> dict[str, Any]:
     pid = mind.below()
+    return {} if pid is None else {"pid": pid}
+
+
+def _theirs(mind: Mind) -> dict[str, Any]:
+    """As ``_target``, but mostly one below it: what is its own it may always."""
+    pid = mind.child() if mind.dice.below(4) else None
     return {} if pid is None else {"pid": pid}
 
 
@@ -117,7 +45,9 @@ def _messages(mind: Mind) -> list[dict[str, Any]]:
 
 def manifest(mind: Mind, labels: list[str]) -> dict[str, Any]:
     """Of a child. ``labels``: those that it has by itself."""
-    spec: dict[str, Any] = {"capabilities": RULES, "prompt": f"be kind {mind.marker()}"}
+    asks = mind.actor.pid != INIT and mind.dice.once_in(2)
+    rules = ASKING if asks else RULES
+    spec: dict[str, Any] = {"capabilities": rules, "prompt": f"be kind {mind.marker()}"}
     if labels:
         spec["labels"] = labels
         spec["prompt"] += f" {mind.world.markers.new(labels[0])}"
@@ -137,7 +67,8 @@ def spawn(mind: Mind) -> Call:
 
 
 def fork(mind: Mind) -> Call:
-    return "proc.fork", {**_target(mind), "text": mind.words()}
+    text = {"text": mind.words()} if mind.dice.once_in(2) else {}
+    return "proc.fork", {**(_theirs(mind) if text else {}), **text}
 
 
 def exit_(mind: Mind) -> Call:
@@ -148,7 +79,7 @@ def exit_(mind: Mind) -> Call:
 
 
 def wait(mind: Mind) -> Call:
-    more = {"stream": mind.dice.once_in(2), "reap": mind.dice.once_in(2)}
+    more = {"stream": not mind.dice.once_in(3), "reap": mind.dice.once_in(2)}
     return "proc.wait", {"pid": mind.child(), **more}
 
 
@@ -189,22 +120,25 @@ def read(mind: Mind) -> Call:
 
 
 def append(mind: Mind) -> Call:
-    return "ctx.append", {**_target(mind), "messages": _messages(mind)}
+    return "ctx.append", {**_theirs(mind), "messages": _messages(mind)}
 
 
 def compact(mind: Mind) -> Call:
-    return "ctx.compact", {**_target(mind), "keep": mind.dice.below(2), "summary": mind.words()}
+    return "ctx.compact", {**_theirs(mind), "keep": mind.dice.below(2), "summary": mind.words()}
 
 
 def checkpoint(mind: Mind) -> Call:
-    return "ctx.checkpoint", {**_target(mind), "name": mind.name("first", "second")}
+    return "ctx.checkpoint", {
+        **_theirs(mind),
+        "name": mind.marker() or mind.name("first", "second"),
+    }
 
 
 def restore(mind: Mind) -> Call:
     process = mind.world.machine.table.get(mind.actor.pid)
     # Whoever names one that is not there is told which there are.
     names = ["none", *process.checkpoints]
-    return "ctx.restore", {**_target(mind), "checkpoint": mind.dice.pick(names)}
+    return "ctx.restore", {**_theirs(mind), "checkpoint": mind.dice.pick(names)}
 
 
 def rewind(mind: Mind) -> Call:
@@ -221,7 +155,7 @@ def rewind(mind: Mind) -> Call:
 def _new_row(mind: Mind) -> dict[str, Any]:
     key = mind.name("a", "b")
     own = {"pid": mind.below() or mind.actor.pid}
-    return {**({"space": "notes"} if mind.dice.once_in(2) else own), "key": key}
+    return {**(own if mind.dice.once_in(3) else {"space": "notes"}), "key": key}
 
 
 def _row(mind: Mind) -> dict[str, Any]:
@@ -239,12 +173,12 @@ def get(mind: Mind) -> Call:
 
 
 def search(mind: Mind) -> Call:
-    where = {"space": "notes"} if mind.dice.once_in(2) else _target(mind)
+    where = _target(mind) if mind.dice.once_in(3) else {"space": "notes"}
     return "mem.search", {**where, "query": "news"}
 
 
 def keys(mind: Mind) -> Call:
-    return "mem.list", {"space": "notes"} if mind.dice.once_in(2) else _target(mind)
+    return "mem.list", _theirs(mind) if mind.dice.once_in(3) else {"space": "notes"}
 
 
 def _new_file(mind: Mind) -> dict[str, Any]:
@@ -306,15 +240,25 @@ def request(mind: Mind) -> Call:
     return "cap.request", {"capability": "net:example.org", "reason": mind.words()}
 
 
+def asked_for(mind: Mind) -> Call:
+    """What some processes must ask for."""
+    return "tool.call", {"name": "asked", "arguments": {"text": mind.words()}}
+
+
 def decide(mind: Mind) -> Call:
-    """By one of those above whoever asks, if they are asked in their turn."""
-    approval = mind.dice.pick(mind.world.approvals[-3:] or [1])
+    """Answer one of those below, or ask in one's turn if nobody does."""
+    below, approvals = mind.descendants(), mind.world.machine.approvals
+    asked = [one.id for one in approvals.open() if one.pid in below and one.status == "pending"]
+    if not asked and not mind.dice.once_in(8):
+        return request(mind) if mind.dice.once_in(2) else asked_for(mind)
+    approval = mind.dice.pick(asked or mind.world.approvals[-3:] or [1])
     more = {"approve": mind.dice.once_in(2), "reason": mind.words()}
     return "cap.decide", {"approval": approval, **more}
 
 
 def capabilities(mind: Mind) -> Call:
-    return "cap.list", {**_target(mind), "history": 10}
+    target = {} if mind.dice.below(3) else _target(mind)
+    return "cap.list", {**target, "history": 10}
 
 
 def grant(mind: Mind) -> Call:
@@ -325,11 +269,11 @@ def grant(mind: Mind) -> Call:
 
 
 CALLS: Final[dict[str, tuple[Callable[[Mind], Call], int]]] = {
-    "spawn": (spawn, 6), "fork": (fork, 5), "exit": (exit_, 5), "wait": (wait, 6),
+    "spawn": (spawn, 6), "fork": (fork, 6), "exit": (exit_, 5), "wait": (wait, 8),
     "info": (info, 2), "list": (list_, 1),
     "generate": (generate, 12), "embed": (embed, 3), "tool": (tool, 8),
     "read": (read, 5), "append": (append, 5), "compact": (compact, 3),
-    "checkpoint": (checkpoint, 3), "restore": (restore, 3), "rewind": (rewind, 2),
+    "checkpoint": (checkpoint, 3), "restore": (restore, 4), "rewind": (rewind, 2),
     "put": (put, 6), "get": (get, 5), "search": (search, 3), "keys": (keys, 3),
     "write": (write, 6), "look": (look, 6), "folder": (folder, 3), "change": (change, 2),
     "send": (send, 6), "recv": (recv, 6), "publish": (publish, 4), "subscribe": (subscribe, 4),
@@ -340,22 +284,23 @@ CALLS: Final[dict[str, tuple[Callable[[Mind], Call], int]]] = {
 
 TELL: Final = {
     "exit", "append", "compact", "checkpoint", "put", "write", "send", "publish", "request",
-    "grant", "fork",
+    "grant", "decide",
 }  # fmt: skip
 """Most is shown by those of many labels that do this, and by those of few that do the others."""
 HEAR: Final = {
     "wait", "info", "read", "restore", "get", "search", "keys", "look", "folder", "recv",
-    "subscribe", "capabilities", "generate", "embed", "tool",
+    "subscribe", "capabilities", "generate", "embed", "tool", "spawn",
 }  # fmt: skip
 
-PASSING: Final = {"get", "search", "look", "generate"}
+PASSING: Final = {"get", "search", "look", "tool", "generate"}
 """What is best done by those to whom somebody listens, and who may learn something now."""
 
 FOLLOWED: Final[dict[str, tuple[str, ...]]] = {
     "append": ("read", "generate"), "compact": ("read", "generate"),
     "checkpoint": ("info", "restore"), "send": ("recv",), "grant": ("capabilities", "info"),
-    "put": ("get", "keys"), "write": ("look",), "decide": ("capabilities", "request"),
+    "put": ("get", "keys", "keys"), "write": ("look",), "decide": ("capabilities", "request"),
+    "fork": ("generate", "read"), "asked": ("decide", "search", "tool"),
+    "decided": ("capabilities",), "own checkpoint": ("restore", "info"), "own exit": ("wait",),
+    "own append": ("read",),
 }  # fmt: skip
-"""What somebody does to whom another has done something."""
-
-__all__ = ["CALLS", "FOLLOWED", "HEAR", "PASSING", "RULES", "TELL", "Call", "Mind", "is_below", "manifest"]
+"""What somebody does to whom another has done something, or whom a question below concerns."""

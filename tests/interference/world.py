@@ -37,8 +37,9 @@ class Actor:
 
 
 class World(Rig):
-    """``news``: to whom another process did something last, and what. ``kept``: where rows and files are. ``heard``: how often a call was answered well, by its name, and ``passed`` how often the
-    answer had a marker in it: so that a test can tell whether anything happened at all."""
+    """``news``: to whom another process did something last, and what. ``kept``: where rows and
+    files are. ``heard``: how often a call was answered well, by its name, and ``passed`` how often
+    the answer had a marker in it: so that a test can tell whether anything happened at all."""
 
     def __init__(self, trace: list[str] | None = None) -> None:
         self.config, self.store, self.now = _CONFIG, Disk(), 1_000_000.0
@@ -111,6 +112,7 @@ class World(Rig):
         for event in effects.events:
             if event["type"] == "approval.asked":
                 self.approvals.append(event["data"]["approval"])
+                self.news = self.parents.get(event["pid"], INIT), "asked"
             elif event["type"] == "kernel.bug":
                 raise AssertionError(f"a bug in the kernel: {event['data']}")
         # Before its replies: whoever is spawned exists when its parent hears of it.
@@ -153,7 +155,11 @@ class World(Rig):
         elif message.body["ok"]:
             self._counted(name, told)
             result = message.body["result"]
-            if name == "proc.adopt":
+            if name == "proc.fork":
+                self.news = result["pid"], "fork"
+            elif name == "cap.decide":
+                self.news = self.parents.get(pid, INIT), "decided"
+            elif name == "proc.adopt":
                 peer = b"program-%d" % result["pid"]
                 self.actors[result["pid"]] = Actor(result["pid"], result["session"], peer)
                 self._born(result["pid"])
