@@ -43,7 +43,7 @@ class Failover:
             self._kernel.scheduler.fail(burst, error)
         else:
             if was_running:
-                self._tell(burst, driver, driver.note)
+                self._tell(burst, driver, "EDRIVER")
             self.go_on(burst)
 
     def failed(self, burst: Burst, driver: Driver, error: LLMOSError) -> None:
@@ -64,7 +64,7 @@ class Failover:
         if self._outlook(demand_of(burst)) != "slot" and not self._begins_anew(burst):
             scheduler.fail(burst, error)
             return
-        self._tell(burst, driver, error.message)
+        self._tell(burst, driver, error.code)
         scheduler.enqueue(burst)
 
     def go_on(self, burst: Burst) -> None:
@@ -94,10 +94,11 @@ class Failover:
         self._kernel.answers.begun_anew(burst)
         return True
 
-    def _tell(self, burst: Burst, driver: Driver, why: str) -> None:
+    def _tell(self, burst: Burst, driver: Driver, code: str) -> None:
+        # Everybody hears events, and what a driver says may quote what it was told.
         self._kernel.journal.event(
             self._kernel.now, "burst.interrupted", burst.process.pid, burst=burst.id,
-            driver=driver.name, tokens=len(burst.tokens), why=why,
+            driver=driver.name, tokens=len(burst.tokens), error=code,
         )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ class Health:
             pause, now = driver.breaker.pause, self._kernel.now
             driver.retry_at = now + pause
             self._kernel.journal.event(
-                now, "drv.breaker", name=driver.name, state="open", why=error.message, seconds=pause
+                now, "drv.breaker", name=driver.name, state="open", error=error.code, seconds=pause
             )
             self._kernel.timers.set(
                 ("breaker", driver.name), driver.retry_at, partial(self._try_again, driver)
