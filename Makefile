@@ -48,9 +48,8 @@ contracts: $(READY)
 docs: $(READY)   ## are the generated pages up to date?
 	$(BIN)/python docs/generate.py --check
 
-# In the order of the files: else those with the fewest tests come last, and they take longest.
 unit: $(READY)
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile
 
 bench: setup     ## what a call costs, a process the scheduler, and a token the engine
 	$(BIN)/python benchmarks/syscalls.py
