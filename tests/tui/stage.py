@@ -197,7 +197,7 @@ def run(
         assert not app.last_words
 
     asyncio.run(whole())
-    assert not faults
+    assert not faults, faults
 
 
 async def settled(pilot: Pilot[int]) -> None:
