@@ -30,6 +30,7 @@ def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
             driver=driver.name,
             up=driver.usable,
             verdict=_verdict(call.process, card.name),
+            parallel=card.parallel,
         )
         for driver in kernel.registry
         if driver.card.kind == "tool"

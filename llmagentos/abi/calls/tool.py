@@ -24,6 +24,7 @@ class ToolInfo(Model):
     driver: str
     up: bool
     verdict: Verdict
+    parallel: bool = False
 
 
 class ListArgs(Model):
