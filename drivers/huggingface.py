@@ -56,6 +56,15 @@ def decoder(tokenizer: Any) -> Callable[[list[int]], str]:
     return decode
 
 
+def encoder(tokenizer: Any) -> Callable[[str], list[int]]:
+    """How a text is written in tokens, without what belongs around a whole one."""
+
+    def encode(text: str) -> list[int]:
+        return [int(token) for token in tokenizer.encode(text, add_special_tokens=False)]
+
+    return encode
+
+
 def check_chat_template(name: str, tokenizer: Any) -> None:
     """Raises ``EINVAL``."""
     if tokenizer.chat_template is None:

@@ -233,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--die-after", type=int, metavar="N", help="SIGKILL after N tokens")
     parser.add_argument("--garbage", action="store_true", help="report nonsense")
     options = parser.parse_args(argv)
-    features: list[Feature] = ["preempt", "resume_tokens", "count"]
+    features: list[Feature] = ["preempt", "resume_tokens", "resume_text", "count"]
     try:
         card, embedder = _cards(options)
     except ValidationError as error:

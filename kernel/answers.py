@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel import budget, lifecycle
+from kernel import budget, ledger, lifecycle
 from kernel.burst import Burst
 from kernel.calls import Call
 from kernel.effects import Send
@@ -33,6 +33,10 @@ class Answers:
         for watcher in burst.process.watchers:
             if watcher.stream:
                 self._stream(watcher, burst, before, fresh)
+
+    def begun_anew(self, burst: Burst) -> None:
+        """What was passed on of it is void."""
+        self.text(burst, 0)
 
     def so_far(self, call: Call, burst: Burst) -> None:
         """Somebody starts to listen in the middle of an answer, or again after a reconnect."""
@@ -61,7 +65,7 @@ class Answers:
             model=burst.model,
             driver=burst.driver or "",
             usage=burst.usage(),
-            tokens=burst.tokens,
+            tokens=burst.tokens if burst.numbered else [],
             tool_calls=burst.tool_calls,
             message=message,
             logprobs=burst.logprobs if burst.sampling.logprobs is not None else None,
@@ -92,7 +96,12 @@ class Answers:
         process = burst.process
         process.bursts.discard(burst)
         turn = turn and burst.started is not None
-        budget.settle(burst, self._kernel.now, turn=turn)
+        excess = budget.settle(burst, self._kernel.now, turn=turn)
+        if excess:
+            self._kernel.journal.event(
+                self._kernel.now, "budget.exceeded", process.pid, burst=burst.id,
+                driver=burst.driver, money=excess / ledger.MONEY,
+            )  # fmt: skip
         if burst.started:
             usage = burst.usage()
             process.usage += usage if turn else usage.model_copy(update={"turns": 0})

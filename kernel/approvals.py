@@ -245,14 +245,16 @@ class Approvals:
             )
             self._refuse(question, call, error)
 
-    def decide(self, question: Question, status: ApprovalStatus, by: int, note: str) -> None:
+    def decide(self, question: Question, status: ApprovalStatus, by: Process, note: str) -> None:
         """Take a decision down. It waits for the call, unless that is there."""
-        question.status, question.by, question.note = status, by, note
+        question.status, question.by, question.note = status, by.pid, note
+        if note:
+            question.labels = tuple(sorted({*question.labels, *by.labels}))
         question.decided = self._kernel.now
         self._write(question)
         self._kernel.journal.event(
             self._kernel.now, "approval.decided", question.pid, approval=question.id,
-            capability=question.capability, status=status, by=by,
+            capability=question.capability, status=status, by=by.pid,
         )  # fmt: skip
 
     def close(self, question: Question, status: ApprovalStatus | None = None) -> None:

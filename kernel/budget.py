@@ -17,7 +17,7 @@ from kernel.ledger import chain
 from kernel.process import Process
 from kernel.rate import Window
 from kernel.registry import Driver
-from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.cards import FREE, ModelCard
 from llmagentos.abi.errors import ERATE, LLMOSError
 
 _BINDING: Final = ("tokens", "tokens_per_minute", "money", "kv_bytes")
@@ -38,10 +38,13 @@ def place(burst: Burst, driver: Driver, now: float) -> bool:
     binds = any(ledger.is_limited(burst.process, what) for what in _BINDING)
     counts = "count" in driver.card.features
     prompt = burst.prompt_tokens
-    if binds and not prompt and not counts:
+    paid = card is not None and card.price is not None and card.price != FREE
+    if not prompt and not counts and (binds or paid):
         prompt = burst.prompt_bound
     _reserve_tokens(burst, prompt, now)
     _reserve_for(burst, card, prompt)
+    # Who counts beforehand has said what it costs; who doesn't says so when it is over.
+    burst.metered = counts or not paid
     return binds and counts and not burst.prompt_tokens
 
 
@@ -55,18 +58,29 @@ def counted(burst: Burst, tokens: int, driver: Driver, now: float) -> None:
 def unplace(burst: Burst) -> None:
     """It has left its driver, and its KV with it; what it cost there is spent."""
     _release(burst, "kv_bytes")
-    burst.sunk_cost, burst.price = burst.cost, None
+    burst.sunk_cost, burst.price, burst.metered = burst.cost, None, True
 
 
-def settle(burst: Burst, now: float, *, turn: bool) -> None:
-    """It has ended: pay for what it used, and give the rest back."""
-    process = burst.process
-    used = burst.prompt_tokens + len(burst.tokens) if burst.started else 0
+def unused(burst: Burst) -> None:
+    """Its driver says that it has used nothing there."""
+    burst.price, burst.metered = None, True
+
+
+def settle(burst: Burst, now: float, *, turn: bool) -> int:
+    """It has ended: pay for what it used, and give the rest back. Returns by how much more than was
+    set aside it has cost, in billionths of a currency unit: 0, unless a driver's bill says more
+    than its texts can come to."""
+    process, cost = burst.process, burst.cost
+    used = burst.prompt_tokens + burst.made + burst.sunk_tokens if burst.started else 0
+    if not burst.metered:
+        used = max(used, burst.reserved.get("tokens", 0))
+    excess = max(0, cost - burst.reserved.get("money", 0)) if burst.price else 0
     _settle(burst, "tokens", used)
     _settle(burst, "turns", int(turn))
-    _settle(burst, "money", burst.cost)
+    _settle(burst, "money", cost)
     _release(burst, "kv_bytes")
     count(process, used, now)
+    return excess
 
 
 def count(process: Process, tokens: int, now: float) -> None:
@@ -98,7 +112,7 @@ def check_rate(process: Process, amount: int, now: float) -> None:
 
 
 def _reserve_tokens(burst: Burst, prompt: int, now: float) -> None:
-    most = burst.sampling.max_tokens + prompt
+    most = burst.sampling.max_tokens + prompt + burst.sunk_tokens
     fresh = most - burst.reserved.get("tokens", 0)
     if fresh > 0:
         check_rate(burst.process, fresh, now)

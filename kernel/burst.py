@@ -65,6 +65,10 @@ class Burst:
     slot_since: float = 0.0
     ran_from: int = 0
     """How many tokens it had when it got its slot."""
+    first_at: float | None = None
+    """When its driver gave it its first token, this time."""
+    last_at: float = 0.0
+    """The same of its last one."""
     started: float | None = None
     tokens: list[int] = field(default_factory=list)
     text: str = ""
@@ -73,6 +77,8 @@ class Burst:
     only its text says how it goes on."""
     restarts: int = 0
     """How often it was begun anew."""
+    sunk_tokens: int = 0
+    """Those of answers that were begun before."""
     failed_on: tuple[str, ...] = ()
     """Drivers that gave it an error which another might not."""
     tool_calls: list[ToolCall] = field(default_factory=list)
@@ -143,6 +149,11 @@ class Burst:
         return "tokens" if self.numbered else "text"
 
     @property
+    def most(self) -> int:
+        """How many tokens it may come to, about, as providers count them beforehand."""
+        return (self.prompt_tokens or self.estimate) + self.sampling.max_tokens
+
+    @property
     def cost(self) -> int:
         """What it cost up to now, in billionths of a currency unit. What nobody has said the cost
         of may have cost all that it could."""
@@ -198,11 +209,18 @@ class Burst:
             self.paid_tokens = self.moved_at + step.completion_tokens
         return True
 
+    def begin_anew(self) -> None:
+        """Forget the answer, but not what it took."""
+        self.restarts += 1
+        self.sunk_tokens += self.made
+        self.tokens, self.text, self.logprobs, self.tool_calls = [], "", [], []
+        self.paid_tokens, self.numbered, self.moved_at = None, "", 0
+
     def usage(self) -> Usage:
         return Usage(
             prompt_tokens=self.prompt_tokens,
             cached_tokens=min(self.cached_tokens, self.prompt_tokens),
-            completion_tokens=self.made,
+            completion_tokens=self.made + self.sunk_tokens,
             turns=1,
             money=self.cost / ledger.MONEY,
             queue_seconds=round(self.queue_seconds, 6),

@@ -116,7 +116,7 @@ def approve(
     elif always:
         _give(kernel, by, asker, (), asked)
     question.always = always
-    kernel.approvals.decide(question, "approved", by.pid, note)
+    kernel.approvals.decide(question, "approved", by, note)
     call, args = question.parked, question.args
     if question.call == REQUEST:
         kernel.approvals.close(question, "used")
@@ -133,7 +133,7 @@ def approve(
 
 def reject(kernel: Machine, question: Question, by: Process, *, note: str = "") -> None:
     """A call that waits is refused at once; else the no waits for the call."""
-    kernel.approvals.decide(question, "rejected", by.pid, note)
+    kernel.approvals.decide(question, "rejected", by, note)
     if question.parked is not None:
         kernel.approvals.turn_down(question, question.parked)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kernel import ledger
-from kernel.burst import Burst
+from kernel.burst import Burst, Resumes
 from kernel.rules import Rules
 from llmagentos.abi.driver import Feature
 from llmagentos.abi.manifest import Place
@@ -18,8 +18,12 @@ from llmagentos.abi.manifest import Place
 @dataclass(frozen=True, slots=True)
 class Demand:
     """``models``: best first. ``features``: of a driver, without which it can't be done.
-    ``pinned``: the driver that keeps its KV. ``approved``: what must be asked for was. ``priced``:
-    its money is limited."""
+
+    ``resumes``: by what it goes on, if it has begun; ``numbered``: the model whose tokens' numbers
+    it has. ``failed_on``: drivers that are not to have it again. ``patience``: seconds that it
+    waits for a driver that is away. ``pinned``: the driver that keeps its KV. ``approved``: what
+    must be asked for was. ``priced``: its money is limited.
+    """
 
     models: tuple[str, ...]
     places: tuple[Place, ...]
@@ -27,6 +31,10 @@ class Demand:
     labels: tuple[str, ...]
     rights: tuple[Rules, ...]
     features: tuple[Feature, ...]
+    resumes: Resumes | None
+    numbered: str
+    failed_on: tuple[str, ...]
+    patience: float | None
     pinned: str | None
     approved: bool
     priced: bool
@@ -41,6 +49,10 @@ def demand_of(burst: Burst) -> Demand:
         labels=burst.labels,
         rights=process.rights,
         features=tuple(_features(burst)),
+        resumes=None if burst.kept else burst.resumes,
+        numbered=burst.numbered if burst.tokens else "",
+        failed_on=burst.failed_on,
+        patience=process.spec.placement.patience,
         pinned=burst.driver if burst.kept else None,
         approved=burst.approved,
         priced=ledger.is_limited(process, "money"),
@@ -48,9 +60,9 @@ def demand_of(burst: Burst) -> Demand:
 
 
 def _features(burst: Burst) -> Iterator[Feature]:
-    if burst.tokens and not burst.kept:
-        yield "resume_tokens"
     if burst.sampling.grammar is not None:
         yield "grammar"
     if burst.sampling.logprobs is not None:
         yield "logprobs"
+    if burst.tools:
+        yield "tools"

@@ -29,6 +29,7 @@ from kernel.effects import (
 )
 from kernel.files import Files
 from kernel.graveyard import Graveyard
+from kernel.health import Health
 from kernel.hosts import Hosts
 from kernel.jobs import Jobs
 from kernel.journal import Journal
@@ -63,6 +64,7 @@ class Machine:
         self.table = Table()
         self.registry = Registry()
         self.residency = Residency(self)
+        self.health = Health(self)
         self.scheduler = Scheduler(self, policy or POLICIES[config.policy]())
         self.hosts = Hosts(self)
         self.port = Port(self)

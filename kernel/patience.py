@@ -42,7 +42,7 @@ class Patience:
         outlook = wait.decision.outlook
         if outlook == "away":
             wait.since = now if wait.since is None else wait.since
-            due = now + self._kernel.config.driver_patience
+            due = now + self._of(wait.demand)
             timers.set_once(key, due, partial(self._give_up, wait.demand))
             return
         wait.since = None
@@ -68,7 +68,7 @@ class Patience:
     def _give_up(self, demand: Demand) -> None:
         """Fail what has waited for its driver for long enough, and come back for the rest."""
         wait = self._waiting.find(demand)
-        patience, now = self._kernel.config.driver_patience, self._kernel.now
+        patience, now = self._of(demand), self._kernel.now
         for burst in wait.bursts if wait is not None else ():
             assert wait is not None
             due = max(burst.submitted, wait.since or now) + patience
@@ -81,6 +81,11 @@ class Patience:
                 hint=f"look at llmos status and the drivers' logs ({names})",
             )
             self._kernel.scheduler.fail(burst, error)
+
+    def _of(self, demand: Demand) -> float:
+        """Seconds."""
+        own = demand.patience
+        return self._kernel.config.driver_patience if own is None else own
 
 
 def _key(demand: Demand) -> tuple[str, Demand]:

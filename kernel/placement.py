@@ -1,7 +1,7 @@
-"""Placement: which drivers a burst may go to, and to which of them it goes. Pure functions.
+"""Placement: which drivers a burst may go to. Pure functions.
 
-Hard rules first (labels, then what the manifest allows), then health, then room, then
-preference and load. It knows nothing about queues.
+Hard rules first: labels, then what the manifest allows, then what the driver can do; then its
+health. It knows nothing about queues, nor about which of the drivers is the best.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from kernel.burst import Resumes
 from kernel.demand import Demand
 from kernel.registry import Driver
 from kernel.rules import Verdict
@@ -64,21 +65,6 @@ def decide(demand: Demand, drivers: Iterable[Driver]) -> Decision:
     return Decision("slot", chosen, demand.models[best], considered)
 
 
-def choose(demand: Demand, decision: Decision) -> tuple[Driver | None, dict[str, str]]:
-    """The best driver that has room now, and the verdict on each."""
-    considered = dict(decision.considered)
-    free = [driver for driver in decision.drivers if driver.room]
-    chosen = min(free, key=lambda driver: _cost(demand, driver), default=None)
-    for driver in decision.drivers:
-        slots = driver.card.slots
-        if driver not in free:
-            considered[driver.name] = f"all of its {slots} slots are taken"
-            continue
-        verdict = "chosen" if driver is chosen else "ranked lower"
-        considered[driver.name] = f"{verdict}: {driver.load} of {slots} slots taken"
-    return chosen, considered
-
-
 def refusal(
     demand: Demand, decision: Decision, drivers: Iterable[Driver], tokens: int
 ) -> LLMOSError:
@@ -116,6 +102,8 @@ def _objection(demand: Demand, driver: Driver) -> str:
     place = PLACES.get(driver.card.kind)
     if place is None or place not in demand.places:
         return f"is {driver.card.kind}; the manifest allows {', '.join(demand.places)}"
+    if driver.name in demand.failed_on:
+        return "failed with it before"
     if not any(driver.model(model) for model in demand.models):
         return f"does not offer {' or '.join(demand.models)}"
     unfit = [_unfit(demand, model, driver) for model in demand.models]
@@ -123,6 +111,12 @@ def _objection(demand: Demand, driver: Driver) -> str:
         return next((why for why in unfit if why != _NOT_OFFERED), unfit[0])
     lacking = next((one for one in demand.features if one not in driver.card.features), None)
     return _LACKS.get(lacking, f"has no {lacking}") if lacking is not None else ""
+
+
+def by_numbers(resumes: Resumes | None, numbered: str, driver: Driver, model: str) -> bool:
+    """Whether what has begun goes on with this model there by the numbers of its tokens."""
+    same = resumes == "tokens" and numbered == model
+    return same and "resume_tokens" in driver.card.features
 
 
 def unseen(labels: Iterable[str], driver: Driver) -> str:
@@ -136,11 +130,12 @@ def unseen(labels: Iterable[str], driver: Driver) -> str:
 
 
 _LACKS: Final[dict[Feature, str]] = {
-    "resume_tokens": "can't go on from tokens of another driver",
+    "tools": "knows no calls of tools",
     "grammar": "can't hold an answer to a grammar",
     "logprobs": "tells no probabilities",
 }
 _NOT_OFFERED: Final = "does not offer it"
+_NO_SEQUEL: Final = "can't go on with what another driver has begun"
 
 
 def _unfit(demand: Demand, model: str, driver: Driver) -> str:
@@ -154,7 +149,9 @@ def _unfit(demand: Demand, model: str, driver: Driver) -> str:
         return "needs an approval"
     if demand.priced and card.price is None:
         return _UNPRICED
-    return ""
+    if demand.resumes is None or by_numbers(demand.resumes, demand.numbered, driver, model):
+        return ""
+    return "" if "resume_text" in driver.card.features else _NO_SEQUEL
 
 
 def _verdict(demand: Demand, capability: str) -> Verdict:
@@ -170,9 +167,7 @@ def _takes(demand: Demand, driver: Driver) -> bool:
 
 
 def _condition(driver: Driver) -> str:
+    breaker = driver.breaker
+    if driver.up and driver.state == "ready" and breaker.state == "open":
+        return f"has failed {breaker.failures} times in a row, and is tried again in a while"
     return f"is {driver.state}" + (f": {driver.note}" if driver.note else "")
-
-
-def _cost(demand: Demand, driver: Driver) -> tuple[bool, float, str]:
-    unwanted = demand.prefer is not None and PLACES.get(driver.card.kind) != demand.prefer
-    return unwanted, driver.load / driver.card.slots, driver.name

@@ -80,12 +80,19 @@ class Port:
         if driver.is_host:
             kernel.hosts.joined(driver)
         else:
+            kernel.health.renewed(driver)
+            kernel.health.rates(driver, card.rates)
             kernel.scheduler.driver_changed()
             kernel.jobs.driver_changed()
 
     def _beat(self, driver: Driver, beat: Beat) -> None:
         kernel = self._kernel
-        if not kernel.registry.beat(driver, beat, kernel.now):
+        changed = kernel.registry.beat(driver, beat, kernel.now)
+        if beat.rates is not None:
+            kernel.health.rates(driver, beat.rates)
+        if beat.closed is not None:
+            kernel.health.shut(driver, beat.closed)
+        if not changed:
             return
         kernel.journal.event(
             kernel.now, "drv.state", name=driver.name, state=beat.state, note=beat.note

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from kernel.breaker import Breaker
+from kernel.bucket import Bucket
 from kernel.burst import Burst
+from kernel.pace import Pace
 from llmagentos.abi.calls.drv import DriverInfo
 from llmagentos.abi.cards import ModelCard, ToolCard
 from llmagentos.abi.driver import PLACES, Beat, DriverState, Registration
@@ -43,6 +46,13 @@ class Driver:
     kv: dict[int, int] = field(default_factory=dict)
     """Bytes, by the pid whose they are."""
     prefill_weight: float = HALF
+    breaker: Breaker = field(default_factory=Breaker)
+    retry_at: float = 0.0
+    """When an open breaker lets the next burst through."""
+    buckets: dict[tuple[str, float], Bucket] = field(default_factory=dict)
+    """What its provider lets through, by what is counted and for how long."""
+    shut_until: float = 0.0
+    pace: Pace = field(default_factory=Pace)
     _rate_since: float = 0.0
     _rate_tokens: int = 0
 
@@ -65,18 +75,30 @@ class Driver:
     @property
     def usable(self) -> bool:
         """Whether it takes new work, as far as it has room."""
-        return self.up and self.state == "ready" and not self.drained
+        healthy = self.breaker.state != "open"
+        return self.up and self.state == "ready" and not self.drained and healthy
 
     @property
     def room(self) -> int:
         """Slots that can take up work now, also what it has kept though it is drained."""
-        ready = self.up and self.state == "ready"
-        return max(0, self.card.slots - self.load) if ready else 0
+        if not self.up or self.state != "ready":
+            return 0
+        # One burst shows whether it is well again.
+        slots = 1 if self.breaker.state == "half-open" else self.card.slots
+        return max(0, slots - self.load)
 
     @property
     def free(self) -> int:
         """Slots that can take new work now."""
         return self.room if self.usable else 0
+
+    def wait(self, burst: Burst, now: float) -> float:
+        """Seconds until its provider lets this burst through."""
+        waits = (
+            bucket.ready_in(1 if what == "requests" else burst.most, now)
+            for (what, _), bucket in self.buckets.items()
+        )
+        return max(0.0, self.shut_until - now, *waits)
 
     def model(self, name: str) -> ModelCard | None:
         return next((card for card in self.card.models if card.name == name), None)
@@ -114,7 +136,25 @@ class Driver:
             bursts=self.bursts,
             tokens=self.tokens,
             tokens_per_second=round(self.rate, 1) if recent else 0.0,
+            ttft_p50=_rounded(self.pace.percentile(0.5)),
+            ttft_p95=_rounded(self.pace.percentile(0.95)),
+            breaker=self.breaker.state,
+            retry_in=_rounded(self._retry_in(now)),
+            rates=[
+                bucket.rate.model_copy(update={"left": max(0, int(bucket.there(now)))})
+                for bucket in self.buckets.values()
+            ],
         )
+
+    def _retry_in(self, now: float) -> float | None:
+        until = self.shut_until
+        if self.breaker.state == "open":
+            until = max(until, self.retry_at)
+        return until - now if until > now else None
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return seconds if seconds is None else round(seconds, 3)
 
 
 class Registry:

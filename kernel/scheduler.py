@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kernel import budget
 from kernel.burst import Burst
 from kernel.demand import demand_of
+from kernel.failover import Failover
 from kernel.patience import Patience
-from kernel.placement import choose, decide, refusal
+from kernel.placement import decide, refusal
 from kernel.policies import Policy
+from kernel.ranking import choose
 from kernel.registry import Driver
 from kernel.slots import Slots
 from kernel.waiting import Wait, Waiting
 from llmagentos.abi.driver import StepReport
 from llmagentos.abi.errors import BY_CODE, EBUSY, EDRIVER, LLMOSError
-from llmagentos.abi.process import Placement
+from llmagentos.abi.process import ErrorRecord, Placement
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -32,6 +35,7 @@ class Scheduler:
         self._policy = policy
         self._waiting = Waiting(policy)
         self._patience = Patience(kernel, self._waiting)
+        self._failover = Failover(kernel)
         self._slots = Slots(kernel)
         self._bursts: dict[int, Burst] = {}
         self.queued = 0
@@ -59,7 +63,7 @@ class Scheduler:
         if decision.outlook == "none" and not self._patience.booting:
             raise refusal(demand, decision, drivers, 0)
         self._bursts[burst.id] = burst
-        self._enqueue(burst)
+        self.enqueue(burst)
 
     def estimate(self, position: int) -> float:
         """Seconds until the burst at this place in the queue has a slot, as things go now;
@@ -96,7 +100,7 @@ class Scheduler:
     def release(self, burst: Burst) -> None:
         """CONT: back into the queue."""
         if burst.state == "held" and burst.id in self._bursts:
-            self._enqueue(burst)
+            self._failover.go_on(burst)
 
     def reorder(self, process: Process) -> None:
         """Its priority or its rights are not what they were: its bursts find their places anew."""
@@ -105,7 +109,7 @@ class Scheduler:
             if burst.state == "queued" and burst.id in self._bursts:
                 since = burst.submitted
                 self._dequeue(burst)
-                self._enqueue(burst, since)
+                self.enqueue(burst, since)
 
     def waits_for_driver(self, burst: Burst) -> bool:
         """Whether it is not only a slot that it waits for."""
@@ -124,7 +128,11 @@ class Scheduler:
             return
         now = self._kernel.now
         driver.count(len(step.tokens), now)
-        if step.prompt_tokens is not None:
+        self._slots.timed(burst, driver, len(step.tokens))
+        if step.finish is not None and step.prompt_tokens is not None:
+            # Its bill: it is paid, whatever it says.
+            burst.prompt_tokens = step.prompt_tokens
+        elif step.prompt_tokens is not None:
             try:
                 self._slots.counted(burst, step.prompt_tokens, driver)
             except LLMOSError as error:
@@ -139,15 +147,23 @@ class Scheduler:
         if len(burst.text) > before:
             self._kernel.answers.text(burst, before)
         if step.finish == "error":
-            record = step.error
-            kind = BY_CODE.get(record.code if record else "", EDRIVER)
-            message = record.message if record else f"driver {driver.name} gave no reason"
-            self.fail(burst, kind(message, hint=record.hint if record else ""))
+            self._failed(burst, driver, step)
         elif step.finish is not None:
             self._finish(burst, driver)
         elif burst.state == "running" and self._quantum_over(burst, driver):
             self._slots.preempt(burst, driver)
-            self._enqueue(burst)
+            self.enqueue(burst)
+
+    def _failed(self, burst: Burst, driver: Driver, step: StepReport) -> None:
+        if step.prompt_tokens == 0:
+            budget.unused(burst)
+        record = step.error or ErrorRecord(
+            code="EDRIVER", message=f"driver {driver.name} gave no reason"
+        )
+        kind = BY_CODE.get(record.code, EDRIVER)
+        error = kind(record.message, hint=record.hint, detail=record.detail)
+        self._kernel.health.failed(driver, error)
+        self._failover.failed(burst, driver, error)
 
     def _finish(self, burst: Burst, driver: Driver) -> None:
         del self._bursts[burst.id]
@@ -157,6 +173,7 @@ class Scheduler:
         self._slots.vacate(burst, driver)
         self._policy.end(burst, self._kernel.now)
         driver.bursts += 1
+        self._kernel.health.succeeded(driver)
         self._kernel.answers.done(burst)
 
     def _quantum_over(self, burst: Burst, driver: Driver) -> bool:
@@ -188,21 +205,22 @@ class Scheduler:
         """Its bursts go back to the queue with the tokens that they have, or fail."""
         lost = [burst for burst in self._bursts.values() if burst.driver == driver.name]
         for burst in lost:
-            was_running = burst.state == "running"
-            if burst.state == "queued":
-                self._dequeue(burst)
-            self._slots.vacate(burst, driver)
-            self._slots.leave(burst)
-            if was_running and burst.attempt >= self._kernel.config.attempts:
-                error = EDRIVER(
-                    f"driver {driver.name} died under this burst, the "
-                    f"{burst.attempt}th that did: {driver.note}",
-                    hint="look into its log; the prompt itself may be what kills it",
-                )
-                self.fail(burst, error)
-            elif burst.state != "held":
-                self._enqueue(burst)
+            if burst.id not in self._bursts:
+                continue  # what became of another one has ended it
+            was_running, was_held = burst.state == "running", burst.state == "held"
+            self.take_off(burst, driver)
+            if not was_held:
+                self._failover.lost(burst, driver, was_running=was_running)
         self.driver_changed()
+
+    def take_off(self, burst: Burst, driver: Driver) -> None:
+        """Out of the queue or its slot, and nothing of it is left on its driver."""
+        if burst.state == "queued":
+            self._dequeue(burst)
+        burst.state = "held"
+        self._slots.vacate(burst, driver)
+        self._slots.leave(burst)
+        self._kernel.settle(burst.process, f"burst {burst.id} was interrupted")
 
     # -- queues and slots --------------------------------------------------------------------
 
@@ -221,14 +239,20 @@ class Scheduler:
                 continue
             queue = self._waiting.queue(driver)
             while driver.room and (burst := queue.first(self._kernel.now)) is not None:
-                self._start(burst)
+                if not self._start(burst):
+                    # Nobody overtakes it: else a large one might never be let through.
+                    self._kernel.health.look_again(driver, driver.wait(burst, self._kernel.now))
+                    break
 
-    def _start(self, burst: Burst) -> None:
-        """Give it a slot of the best driver that has one for it."""
+    def _start(self, burst: Burst) -> bool:
+        """Give it a slot of the best driver that has one for it. False if their providers let it
+        through only later."""
         now, wait = self._kernel.now, self._waiting.find(burst.demand)
         assert wait is not None
-        driver, considered = choose(wait.demand, wait.decision)
-        assert driver is not None
+        driver, considered = choose(burst, wait.demand, wait.decision, now)
+        if driver is None:
+            burst.process.placement = Placement(chosen=None, considered=considered, time=now)
+            return False
         self._dequeue(burst)
         burst.state = "held"  # it is in no queue: if it can't start, it must not be taken out again
         burst.process.placement = Placement(chosen=driver.name, considered=considered, time=now)
@@ -238,8 +262,9 @@ class Scheduler:
             self.fail(burst, error)
         else:
             self._policy.start(burst, now)
+        return True
 
-    def _enqueue(self, burst: Burst, since: float | None = None) -> None:
+    def enqueue(self, burst: Burst, since: float | None = None) -> None:
         now = self._kernel.now
         burst.state = "queued"
         burst.submitted = now if since is None else since
@@ -254,6 +279,10 @@ class Scheduler:
             self.freed(driver)
         if wait.decision.outlook != "slot":
             _explain(wait, burst, now)
+            self._kernel.journal.event(
+                now, "burst.waiting", burst.process.pid, burst=burst.id,
+                outlook=wait.decision.outlook, considered=wait.decision.considered,
+            )  # fmt: skip
             self._patience.watch(wait)
 
     def _dequeue(self, burst: Burst) -> None:

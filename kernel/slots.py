@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kernel import budget
 from kernel.burst import Burst
+from kernel.placement import by_numbers
 from kernel.registry import Driver
 from llmagentos.abi.driver import BurstRef, Start
 
@@ -31,7 +32,12 @@ class Slots:
         """Onto the driver, or on with it where its KV is kept. Raises what
         ``budget.place`` does if that is more than the process may use."""
         now, process = self._kernel.now, burst.process
+        burst.first_at = None
         if not burst.kept:
+            resumes, numbered = burst.resumes, burst.numbered
+            same = by_numbers(resumes, numbered, driver, model)
+            begins = resumes is None and "resume_tokens" in driver.card.features
+            burst.numbered = model if same or begins else ""
             burst.driver, burst.model, burst.moved_at = driver.name, model, len(burst.tokens)
             burst.counting = budget.place(burst, driver, now)
             burst.prefill_weight = driver.prefill_weight
@@ -48,9 +54,12 @@ class Slots:
             burst.attempt += 1
             burst.started = burst.started or now
             self._kernel.command(driver, "start", _order(burst))
+            self._kernel.health.started(driver, burst)
         self._kernel.journal.event(
             now, "burst.started", process.pid, burst=burst.id, driver=driver.name,
             model=burst.model, attempt=burst.attempt, tokens=len(burst.tokens),
+            resumes=burst.resumes if burst.tokens else None,
+            considered=process.placement.considered if process.placement else {},
         )  # fmt: skip
         self._kernel.settle(process, f"burst {burst.id} started on {driver.name}")
 
@@ -62,6 +71,19 @@ class Slots:
         if burst.counting:
             burst.counting = False
             self._kernel.command(driver, "resume", _ref(burst))
+
+    def timed(self, burst: Burst, driver: Driver, fresh: int) -> None:
+        """It got so many tokens: take note of how fast the driver is."""
+        if not fresh or burst.state != "running":
+            return
+        now = self._kernel.now
+        if burst.first_at is None:
+            unread = (burst.prompt_tokens or burst.estimate) + burst.ran_from - burst.recalled
+            driver.pace.began(now - burst.slot_since, unread, now)
+            burst.first_at = now
+        else:
+            driver.pace.went_on(now - burst.last_at, fresh, now)
+        burst.last_at = now
 
     def preempt(self, burst: Burst, driver: Driver) -> None:
         """Out of its slot at the next token boundary."""
@@ -120,6 +142,8 @@ def _order(burst: Burst) -> Start:
         sampling=burst.sampling,
         context_tokens=burst.process.limits.context_tokens,
         labels=list(burst.labels),
-        accepted=burst.tokens,
+        accepted=list(burst.tokens),
+        text=burst.text if burst.resumes == "text" else None,
+        tools=list(burst.tools),
         hold=burst.counting,
     )

@@ -45,7 +45,8 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A part of a streamed answer. ``burst`` says which answer of its process. ``anew``: what was
-    heard of it before is void, since it had to be made again and came out differently."""
+    heard of it before is void: it had to be made again and came out differently, or no driver could
+    go on with it."""
 
     burst: int
     text: str
@@ -58,7 +59,8 @@ class _InFlight:
     frames: list[bytes]
     session: str
     deliver: Callable[[Reply | Piece], None]
-    heard: dict[int, str] = field(default_factory=dict)
+    heard: dict[tuple[int, int], str] = field(default_factory=dict)
+    """By the answer, and how often it was begun anew."""
 
 
 class Exchange:
@@ -128,7 +130,7 @@ class Exchange:
                 problem = error.errors()[0]["msg"]
                 call.deliver(Reply(error=errors.EPROTO(f"a part of an answer is odd: {problem}")))
                 return
-            if piece.text:
+            if piece.text or piece.anew:
                 call.deliver(piece)
         elif message.kind == "reply":
             self._take(message.id)
@@ -159,13 +161,17 @@ class Exchange:
         # A stream that was repeated after a reconnect starts from the front again: skip what
         # was heard before. Without a seed or in bf16 it may not be the same text again.
         part = StreamBody.model_validate(body)
-        heard = call.heard.get(part.burst, "")
+        key = part.burst, part.restarts
+        if part.restarts and key not in call.heard:
+            call.heard[key] = part.text
+            return Piece(part.burst, part.text, anew=True)
+        heard = call.heard.get(key, "")
         again = heard[part.offset : part.offset + len(part.text)]
         anew = not part.text.startswith(again)
         if anew:
             heard = heard[: part.offset]
         fresh = part.text[max(0, len(heard) - part.offset) :]
-        call.heard[part.burst] = heard + fresh
+        call.heard[key] = heard + fresh
         return Piece(part.burst, heard + fresh if anew else fresh, anew)
 
 

@@ -84,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         features=[
             "preempt",
             "resume_tokens",
+            "resume_text",
             "count",
             "fork",
             "snapshot",

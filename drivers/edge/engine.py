@@ -88,10 +88,10 @@ class EdgeEngine:
         if not order.hold:
             check_slot(len(self._waiting) + len(self._decoding), self._slots)
         prompt = prompt_tokens(self._tokenizer, order, self._card.context_length)
-        check_room(len(prompt) + order.sampling.max_tokens, self._runner.most)
         grammar = order.sampling.grammar
         matcher = self._grammars.matcher(grammar) if grammar is not None else None
         sequence = Sequence(order, prompt, self._vocabulary, matcher)
+        check_room(len(sequence.to_prefill) + sequence.left, self._runner.most)
         if sequence.finish is not None:
             # What it already has was all of it: its driver died before it could say so.
             return sequence.report([], "")

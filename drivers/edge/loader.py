@@ -19,6 +19,7 @@ from drivers.edge.sequence import Vocabulary
 from drivers.huggingface import (
     check_chat_template,
     decoder,
+    encoder,
     end_tokens,
     kv_bytes,
     local_transformers,
@@ -77,7 +78,9 @@ def prepare(name: str, model: Any, tokenizer: Any) -> LoadedModel:
         kv_bytes_per_token=kv_bytes(config, model.dtype.itemsize),
     )
     generation = getattr(model, "generation_config", None)
-    vocabulary = Vocabulary(decoder(tokenizer), end_tokens(generation, config, tokenizer))
+    vocabulary = Vocabulary(
+        decoder(tokenizer), encoder(tokenizer), end_tokens(generation, config, tokenizer)
+    )
     return LoadedModel(model, tokenizer, card, vocabulary)
 
 

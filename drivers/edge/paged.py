@@ -147,7 +147,7 @@ class PagedRunner:
         tokens = sequence.to_prefill
         table = self._waiting.get(sequence.burst)
         if table is None:
-            total = len(sequence.prompt) + sequence.order.sampling.max_tokens
+            total = len(sequence.to_prefill) + sequence.left
             table = self._waiting[sequence.burst] = Table(sequence.order.labels, -(-total // BLOCK))
             self._pids[sequence.burst] = sequence.order.pid
         table.know(tokens)

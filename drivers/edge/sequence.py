@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Of a tokenizer, what a sequence needs: how tokens read, and which of them end it."""
+    """Of a tokenizer, what a sequence needs: how tokens read, how a text is written in them without
+    anything around it, and which of them end it."""
 
     decode: Callable[[list[int]], str]
+    encode: Callable[[str], list[int]]
     eos: frozenset[int]
 
 
@@ -53,13 +55,26 @@ class Sequence:
         self._eos = vocabulary.eos
         self._detokenizer = Detokenizer(vocabulary.decode, order.sampling.stop)
         self._said_prompt = False
-        for token in order.accepted:
+        given = order.accepted if order.text is None else vocabulary.encode(order.text)
+        # Whoever made the text may have counted it otherwise than this vocabulary does.
+        self._shift = len(order.accepted) - len(given)
+        self._repeats = 0
+        shown = ""
+        for token in given:
             if self.finish is None:
-                self.accept(token)  # its text was reported by whoever made it
+                shown += self.accept(token)  # its text was reported by whoever made it
+        if order.text is not None:
+            # What a stop string may begin with is held back here, and was perhaps shown there.
+            self._repeats = max(0, len(order.text) - len(shown))
 
     @property
     def burst(self) -> int:
         return self.order.burst
+
+    @property
+    def left(self) -> int:
+        """How many tokens it may still get."""
+        return self.order.sampling.max_tokens - len(self.tokens) - self._shift
 
     @property
     def to_prefill(self) -> list[int]:
@@ -83,14 +98,14 @@ class Sequence:
             self.matcher.accept(token)
         if token in self._eos:
             self.finish = "stop"
-            return self._end()
+            return self._fresh(self._end())
         text = self._detokenizer.push(token)
         if self._detokenizer.stopped:
             self.finish = "stop_string"
-        elif len(self.tokens) >= self.order.sampling.max_tokens:
+        elif self.left <= 0:
             self.finish = "length"
             text += self._end()
-        return text
+        return self._fresh(text)
 
     def report(
         self,
@@ -107,7 +122,7 @@ class Sequence:
         return StepReport(
             burst=self.burst,
             attempt=self.order.attempt,
-            index=len(self.tokens) - len(tokens),
+            index=len(self.tokens) + self._shift - len(tokens),
             tokens=tokens,
             text=text,
             logprobs=logprobs,
@@ -123,10 +138,16 @@ class Sequence:
         return StepReport(
             burst=self.burst,
             attempt=self.order.attempt,
-            index=len(self.tokens),
+            index=len(self.tokens) + self._shift,
             finish="error",
             error=ErrorRecord.model_validate(error.to_wire()),
         )
+
+    def _fresh(self, text: str) -> str:
+        """Without what was shown before it came here."""
+        fresh = text[self._repeats :]
+        self._repeats -= len(text) - len(fresh)
+        return fresh
 
     def _end(self) -> str:
         text = self._detokenizer.finish()

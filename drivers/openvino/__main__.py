@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options,
         kind="edge",
         models=guessed(options.model),
-        features=["resume_tokens", "count"],
+        features=["resume_tokens", "resume_text", "count"],
         load=load,
     )
 

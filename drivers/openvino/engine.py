@@ -86,8 +86,8 @@ class OpenVINOEngine:
         if not order.hold:
             check_slot(self._active, self._slots)
         prompt = prompt_tokens(self._loaded.tokenizer, order, card.context_length)
-        check_room(len(prompt) + order.sampling.max_tokens, self._pipeline.most)
         sequence = Sequence(order, prompt, self._loaded.vocabulary)
+        check_room(len(sequence.to_prefill) + sequence.left, self._pipeline.most)
         if sequence.finish is not None:
             # What it already has was all of it: its driver died before it could say so.
             return sequence.report([], "")
@@ -135,7 +135,7 @@ class OpenVINOEngine:
         return reports
 
     def _wait(self, sequence: Sequence) -> None:
-        wants = self._pipeline.blocks_for(len(sequence.prompt) + sequence.order.sampling.max_tokens)
+        wants = self._pipeline.blocks_for(len(sequence.to_prefill) + sequence.left)
         names = names_of(sequence.to_prefill)
         self._waiting[sequence.burst] = _Waiting(sequence, names, wants)
 

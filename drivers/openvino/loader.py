@@ -14,6 +14,7 @@ from drivers.edge.sequence import Vocabulary
 from drivers.huggingface import (
     check_chat_template,
     decoder,
+    encoder,
     end_tokens,
     kv_bytes,
     local_transformers,
@@ -58,7 +59,7 @@ def load_model(name: str, folder: Path) -> LoadedModel:
     sources = [config, tokenizer]
     if (folder / "generation_config.json").is_file():
         sources.append(transformers.GenerationConfig.from_pretrained(folder, local_files_only=True))
-    vocabulary = Vocabulary(decoder(tokenizer), end_tokens(*sources))
+    vocabulary = Vocabulary(decoder(tokenizer), encoder(tokenizer), end_tokens(*sources))
     return LoadedModel(tokenizer, card, vocabulary)
 
 

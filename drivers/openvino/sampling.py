@@ -23,7 +23,7 @@ def generation_config(sequence: Sequence, eos: frozenset[int]) -> Any:
     config.set_eos_token_id(min(eos, default=0))
     config.stop_token_ids = set(eos)
     config.ignore_eos = not eos
-    config.max_new_tokens = wanted.max_tokens - len(sequence.tokens)
+    config.max_new_tokens = sequence.left
     config.repetition_penalty = wanted.repetition_penalty
     config.presence_penalty = wanted.presence_penalty
     config.frequency_penalty = wanted.frequency_penalty

@@ -80,7 +80,7 @@ def grant(kernel: Machine, call: Call, args: GrantArgs) -> RulesResult:
     _tell(kernel, call, "granted", target, allow)
     lifecycle.taint(kernel, target, call.process)
     decisions.review(kernel, target, call.process)
-    return _rules(target)
+    return _rules(kernel, call.process, target)
 
 
 def revoke(kernel: Machine, call: Call, args: RevokeArgs) -> RulesResult:
@@ -100,7 +100,7 @@ def revoke(kernel: Machine, call: Call, args: RevokeArgs) -> RulesResult:
     for victim in victims:
         lifecycle.taint(kernel, victim, call.process)
         decisions.review(kernel, victim, call.process)
-    return _rules(target)
+    return _rules(kernel, call.process, target)
 
 
 def request(kernel: Machine, call: Call, args: RequestArgs) -> RequestResult | Deferred:
@@ -164,7 +164,9 @@ def _tell(
     kernel.journal.audit(now, by, call.spec.name, "ok", shown)
 
 
-def _rules(process: Process) -> RulesResult:
+def _rules(kernel: Machine, reader: Process, process: Process) -> RulesResult:
+    # Others may have written some of them.
+    lifecycle.taint(kernel, reader, process)
     own = process.rights[-1] if process.rights else ANYTHING
     return RulesResult(rules=own.shown(), labels=list(process.labels))
 

@@ -14,7 +14,6 @@ import torch
 
 from drivers.edge.engine import EdgeEngine
 from drivers.edge.plain import PlainRunner
-from drivers.edge.sequence import Vocabulary
 from llmagentos.abi.cards import FREE
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT
 from llmagentos.abi.talk import ChatMessage
@@ -22,7 +21,7 @@ from tests.drivers.orders import TEXTS, Collected, order, reference, used
 
 
 def with_eos(loaded: Any, token: int) -> Any:
-    return replace(loaded, vocabulary=Vocabulary(loaded.vocabulary.decode, frozenset({token})))
+    return replace(loaded, vocabulary=replace(loaded.vocabulary, eos=frozenset({token})))
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -7,6 +7,7 @@ are nearly as likely.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import pytest
 
 pytest.importorskip("openvino_genai")
 
-from drivers.edge.sequence import Vocabulary
 from drivers.models import Store, ensure
 from drivers.openvino import __main__ as program
 from drivers.openvino.conversion import converted
@@ -112,7 +112,7 @@ def test_is_it_registered_with_what_it_can(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(program, "run_driver", lambda options, **more: told.update(more) or 0)
     assert program.main(["--model", NAME]) == 0
     assert [card.name for card in told["models"]] == [NAME]
-    assert told["features"] == ["resume_tokens", "count"]
+    assert told["features"] == ["resume_tokens", "resume_text", "count"]
 
 
 # -- the answers ------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def test_where_an_answer_ends(make: Any, loaded: LoadedModel, pipeline: Pipeline
     assert cut.text[1] == whole.text[1][: whole.text[1].index(stop)]
     end = whole.tokens[1][4]
     ends = LoadedModel(
-        loaded.tokenizer, loaded.card, Vocabulary(loaded.vocabulary.decode, frozenset({end}))
+        loaded.tokenizer, loaded.card, replace(loaded.vocabulary, eos=frozenset({end}))
     )
     got = Collected().start(engine := OpenVINOEngine(ends, 1, pipeline), ask(1, TEXTS[0]))
     got.run(engine)
@@ -227,7 +227,7 @@ def test_are_sampled_answers_those_of_their_seed(make: Any) -> None:
 def test_does_the_program_serve_a_kernel(kernel: Any, run_program: Any) -> None:
     run_program("drivers.openvino", "--model", NAME, "--kv-bytes", str(64 * 1024**2))
     registration = kernel.hear_kind("register").body
-    assert registration["features"] == ["resume_tokens", "count"]
+    assert registration["features"] == ["resume_tokens", "resume_text", "count"]
     kernel.say("welcome", {"boot": 1, "beat_interval": 0.1})
     kernel.hear_until(lambda m: m.kind == "beat" and m.body["state"] == "ready", 60)
     kernel.start(1, TEXTS[0], model=NAME, sampling={"max_tokens": 8}, hold=True)

@@ -87,3 +87,52 @@ def test_does_a_checkpoint_that_a_labelled_parent_names_label_the_child(rig: Rig
     host.act(parent, "mem.get", key="diary")
     host.act(parent, "ctx.checkpoint", pid=child, name="what-it-said")
     assert labels(rig, child) == ["private"]
+
+
+RULES = {"allow": ["proc:spawn", "cap:decide", "tool:*"]}
+
+
+def three(rig: Rig, host: FakeHost) -> tuple[int, int, int]:
+    """An agent, its child and the child of that, which must ask for a tool. The one in the middle
+    reads something private then."""
+    top = rig.spawn(agent("top", capabilities=RULES))
+    pids = [top]
+    for rules in (RULES, {**RULES, "ask": ["tool:echo(*)"]}):
+        manifest = agent("below", capabilities=rules)
+        made = host.reply(host.act(pids[-1], "proc.spawn", manifest=manifest, text="x"))
+        assert made is not None
+        pids.append(made["result"]["pid"])
+    middle = pids[1]
+    host.act(pids[2], "tool.call", name="echo")
+    rig.call("mem.put", pid=middle, key="diary", value="secret", labels=["private"])
+    host.act(middle, "mem.get", key="diary")
+    return top, middle, pids[2]
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_does_what_a_decider_said_label_who_reads_of_the_decision(rig: Rig, approve: bool) -> None:
+    host = rig.host()
+    rig.tool()
+    top, middle, _ = three(rig, host)
+    host.act(middle, "cap.decide", approval=1, approve=approve, reason="secret")
+    assert labels(rig, top) == []
+    rig.crash()
+    host.register()
+    rig.wait(10)
+    host.act(top, "cap.list", history=10)
+    assert labels(rig, top) == ["private"]
+
+
+@pytest.mark.parametrize(("call", "globs"), [("cap.grant", "allow"), ("cap.revoke", "deny")])
+def test_do_the_rules_that_others_wrote_label_who_changes_them(
+    rig: Rig, call: str, globs: str
+) -> None:
+    host = rig.host()
+    rig.tool()
+    top, middle, below = three(rig, host)
+    host.act(middle, "cap.grant", pid=below, allow=["tool:echo(secret)"])
+    assert (labels(rig, top), labels(rig, below)) == ([], ["private"])
+    told = host.reply(host.act(top, call, pid=below, **{globs: ["tool:other(*)"]}))
+    assert told is not None
+    assert "secret" in str(told["result"])
+    assert labels(rig, top) == ["private"]

@@ -178,13 +178,21 @@ def _due(
     least: Amounts = Counter()
     most: Amounts = Counter()
     for burst in bursts:
-        tokens = burst.prompt_tokens + len(burst.tokens) if burst.started else 0
+        tokens = burst.prompt_tokens + burst.made + burst.sunk_tokens if burst.started else 0
+        money = burst.cost
+        dearest = tokens, money
+        if not burst.metered:  # nobody has said what it took: at most all that was set aside
+            top = burst.sampling.max_tokens
+            dearest = (
+                burst.prompt_bound + top + burst.sunk_tokens,
+                burst.cost_of(burst.prompt_bound, top, burst.price),
+            )
         there = burst.cost == burst.sunk_cost or placed.get(burst.id) == burst.driver
         must(there, "burst {} pays {}, which never had it", burst.id, burst.driver)
         for one in chain(burst.process):
-            for amounts in (least, most):
-                amounts[one.pid, "tokens"] += tokens
-                amounts[one.pid, "money"] += burst.cost
+            for amounts, (used, paid) in ((least, (tokens, money)), (most, dearest)):
+                amounts[one.pid, "tokens"] += used
+                amounts[one.pid, "money"] += paid
             most[one.pid, "turns"] += burst.started is not None
     for job in jobs:
         begun = job.driver is not None

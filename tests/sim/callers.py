@@ -94,6 +94,8 @@ class _Open:
     breaks: int
     heard: dict[int, str] = field(default_factory=dict)
     """What was streamed, by burst."""
+    restarts: dict[int, int] = field(default_factory=dict)
+    """How often each was begun anew."""
 
 
 class Caller:
@@ -214,6 +216,8 @@ class Caller:
     def _piece(self, one: _Open, body: dict[str, Any]) -> None:
         """As docs/wire.md says: of a piece, what is new."""
         burst, offset, text = body["burst"], body["offset"], body["text"]
+        if body["restarts"] > one.restarts.get(burst, 0):
+            one.restarts[burst], one.heard[burst] = body["restarts"], ""
         known = one.heard.get(burst, "")
         if offset > len(known):
             must(one.breaks != self._breaks, "a hole in the stream of call {}", one.sent.id)

@@ -92,19 +92,28 @@ class Driver(Worker):
         models = [card["name"] for card in self.card["models"] if not card.get("embeds")]
         must(order.model in models, "{} has no model {}", self.name, order.model)
         must("count" in features or not order.hold, "{} can't count and is told to hold", self.name)
+        way = "resume_tokens" if order.text is None else "resume_text"
         must(
-            "resume_tokens" in features or not order.accepted,
+            way in features or not order.accepted,
             "{} can't go on from the tokens of others",
             self.name,
         )
         said = answer(order.messages)
         accepted = tuple(order.accepted)
-        must(
-            accepted == said.ids[: len(accepted)],
-            "burst {} is to go on from {}, and that is not its answer",
-            order.burst,
-            accepted,
-        )
+        if order.text is None:
+            must(
+                accepted == said.ids[: len(accepted)],
+                "burst {} is to go on from {}, and that is not its answer",
+                order.burst,
+                accepted,
+            )
+        else:
+            must(
+                order.text == said.readable(len(accepted), final=False),
+                "burst {} is to go on from {!r}, and that is not its answer",
+                order.burst,
+                order.text,
+            )
         run = self._runs[order.burst] = _Run(order, said, len(accepted), order.hold)
         prompt = prompt_tokens(order.messages)
         most = min(order.context_tokens or 10**6, self.card["models"][0]["context_length"])

@@ -55,9 +55,13 @@ def manifest(world: World, prompt: str) -> dict[str, Any]:
             "intensity": chance.randint(0, 2), "period": chance.choice((5.0, 30.0)),
         }  # fmt: skip
     if chance.random() < 0.3:
-        spec["placement"] = chance.choice(
-            ({"allow": ["edge"]}, {"allow": ["edge", "cloud"], "prefer": "cloud"})
+        spec["placement"] = dict(
+            chance.choice(({"allow": ["edge"]}, {"allow": ["edge", "cloud"], "prefer": "cloud"}))
         )
+    if chance.random() < 0.4:
+        rule = spec.setdefault("placement", {})
+        rule["failover"] = chance.choice(("restart", "fail"))
+        rule["patience"] = chance.choice((0, 3.0, 30.0))
     if chance.random() < 0.4:
         spec["schedule"] = {
             "priority": chance.randint(-5, 5), "weight": chance.choice((0.5, 1.0, 3.0)),

@@ -88,7 +88,8 @@ class World:
     def _employ(self) -> None:
         chance = self.chance
         every = ["preempt", "resume_tokens", "count", "embed"]
-        some = chance.sample(every[:3], chance.randint(0, 3))
+        some = chance.sample([*every[:3], "resume_text"], chance.randint(0, 4))
+        sequel = chance.choice(("resume_tokens", "resume_text"))
         free, dear = {"prompt": 0.0, "completion": 0.0}, {"prompt": 20.0, "completion": 10.0}
         price = chance.choice((None, free, dear, dear))
         near = [_model("m", price=price), _model("small", price=free, context_length=40)]
@@ -98,7 +99,7 @@ class World:
             ("edge", "edge", [*near, vectors], every, ["private", "team"], "device"),
             ("spare", "edge", near[:1], some, ["private"], "device"),
             ("lab", "node", [_model("big"), *near[:1]], every[:2], ["private", "team"], "lab"),
-            ("cloud", "cloud", far, ["resume_tokens"], ["team"][: chance.randint(0, 1)], "cloud"),
+            ("cloud", "cloud", far, [sequel], ["team"][: chance.randint(0, 1)], "cloud"),
         ):
             card = {
                 "name": name, "kind": kind, "models": models, "features": features,
