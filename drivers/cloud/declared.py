@@ -6,6 +6,7 @@ It knows nothing about what becomes of it.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final, get_args
 
@@ -140,12 +141,20 @@ def _each(given: Sequence[str], models: Sequence[str], option: str) -> Mapping[s
         model, _, number = text.rpartition("=")
         if model and model not in models:
             raise EINVAL(f"{option} {text}: no such model", hint=f"it has {', '.join(models)}")
-        try:
-            for name in [model] if model else [one for one in models if one not in numbers]:
-                numbers[name] = float(number)
-        except ValueError:
-            raise EINVAL(f"{option} {text}: that is no number", hint="[MODEL=]NUMBER") from None
+        value = _number(number)
+        if value is None:
+            raise EINVAL(f"{option} {text}: that is no number", hint="[MODEL=]NUMBER")
+        for name in [model] if model else [one for one in models if one not in numbers]:
+            numbers[name] = value
     return numbers
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _seconds(text: str) -> float:

@@ -83,7 +83,9 @@ def _refused(error: openai.APIStatusError, key: Key) -> LLMOSError:
         case 401 | 403:
             return EAUTH(text, hint=f"the key is from {key.source}", detail=detail)
         case 404:
-            return ENOENT(text, hint="is the model called so there, and is it its address?")
+            return ENOENT(
+                text, hint="is that its address, and the model's name there?", detail=detail
+            )
         case 429:
             wait = retry_after(error.response.headers)
             if wait is not None:

@@ -21,7 +21,7 @@ from drivers.cloud.loop import Loop
 from drivers.cloud.transport import PATIENCE, Patience
 from drivers.engine import Announce
 from llmagentos.abi.cards import ModelCard, Rate
-from llmagentos.abi.errors import EAUTH, ENOENT, LLMOSError
+from llmagentos.abi.errors import EAUTH, LLMOSError
 
 log = logging.getLogger("driver")
 
@@ -29,6 +29,7 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 _LENGTHS: Final = ("max_model_len", "context_length", "context_window")
 """What different endpoints call it."""
+_NO_LIST: Final = (403, 404, 405, 501)
 
 
 def load_engine(
@@ -68,8 +69,8 @@ async def _ask(client: openai.AsyncOpenAI, key: Key) -> dict[str, dict[str, Any]
         return await list_models(client)
     except Exception as error:
         fault = fault_of(error, key).error
-        if isinstance(fault, ENOENT):
-            return {}  # it answers, though it keeps no list
+        if fault.detail.get("status") in _NO_LIST:
+            return {}  # it answers, though it shows us no list
         raise fault from None
 
 
