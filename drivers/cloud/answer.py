@@ -132,11 +132,10 @@ class Answer:
     def hear(self, event: object) -> Heard:
         """The next chunk. Raises ``ValueError`` if it is none."""
         chunk = _Chunk.model_validate(event)
-        if chunk.usage is not None:
+        choice = chunk.choices[0] if chunk.choices else _Choice()
+        if chunk.usage is not None or choice.finish_reason:
+            # Some count as they go on: only what comes with the end, or after it, is all.
             self._usage = chunk.usage
-        if not chunk.choices:
-            return Heard()
-        choice = chunk.choices[0]
         self._reason = choice.finish_reason or self._reason
         delta = choice.delta
         if delta is None:

@@ -60,6 +60,8 @@ def fault_of(error: BaseException, key: Key) -> Fault:
         said = _said(error, key)
         kind = ECONTEXT if _CONTEXT.search(said) else EDRIVER
         return Fault(kind(f"the endpoint broke its answer off: {said}", hint=_AGAIN), unused=False)
+    if isinstance(error, TimeoutError):
+        return Fault(ETIMEOUT("the endpoint did not answer in time", hint=_AGAIN), unused=False)
     if isinstance(error, ValueError):
         return Fault(
             EDRIVER(

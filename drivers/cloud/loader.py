@@ -5,6 +5,7 @@ It knows nothing about the protocol.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -21,12 +22,14 @@ from drivers.cloud.loop import Loop
 from drivers.cloud.transport import PATIENCE, Patience
 from drivers.engine import Announce
 from llmagentos.abi.cards import ModelCard, Rate
-from llmagentos.abi.errors import EAUTH, LLMOSError
+from llmagentos.abi.errors import EAUTH, ECANCELED, LLMOSError
+from llmagentos.abi.model import MAX_COUNT
 
 log = logging.getLogger("driver")
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
+_LIST_PATIENCE: Final = 10.0
 _LENGTHS: Final = ("max_model_len", "context_length", "context_window")
 """What different endpoints call it."""
 _NO_LIST: Final = (403, 404, 405, 501)
@@ -42,15 +45,15 @@ def load_engine(
     async def connect() -> openai.AsyncOpenAI:
         return make_client(endpoint, key, slots, engine.heard)
 
-    client = loop.submit(connect()).result()
+    client = loop.result(connect())
     loop.at_close(client.close)
     engine.connect(client)
     announce(f"asking {endpoint.url} for its models")
     pause = _FIRST_PAUSE
     while True:
         try:
-            told = loop.submit(_ask(client, key)).result()
-        except EAUTH:
+            told = loop.result(_ask(client, key))
+        except (EAUTH, ECANCELED):
             raise
         except LLMOSError as error:
             announce(f"{endpoint.url}: {error.message}; trying again in {pause:g} s")
@@ -66,7 +69,8 @@ def load_engine(
 async def _ask(client: openai.AsyncOpenAI, key: Key) -> dict[str, dict[str, Any]]:
     PATIENCE.set(Patience(0.0))
     try:
-        return await list_models(client)
+        async with asyncio.timeout(_LIST_PATIENCE):
+            return await list_models(client)
     except Exception as error:
         fault = fault_of(error, key).error
         if fault.detail.get("status") in _NO_LIST:
@@ -83,6 +87,6 @@ def _learned(
         log.warning("%s does not list a model %r; asking for it all the same", endpoint.url, theirs)
         return card
     length = next((row[name] for name in _LENGTHS if isinstance(row.get(name), int)), 0)
-    if known or length < 1:
+    if known or not 1 <= length <= MAX_COUNT:
         return card
     return card.model_copy(update={"context_length": length})

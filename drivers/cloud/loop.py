@@ -11,6 +11,8 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from llmagentos.abi.errors import ECANCELED
+
 Result = TypeVar("Result")
 
 
@@ -28,8 +30,12 @@ class Loop:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(work)
 
-    def submit(self, work: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+    def result(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do this there, and wait for what comes of it; ``ECANCELED`` if it is closed meanwhile."""
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        except concurrent.futures.CancelledError:
+            raise ECANCELED("the driver ended") from None
 
     def at_close(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do this when it is closed, after all else."""

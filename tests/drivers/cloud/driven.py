@@ -64,7 +64,7 @@ def driving(url: str) -> Iterator[Callable[..., Driven]]:
             loop.at_close(client.close)
             engine.connect(client)
 
-        loop.submit(connect()).result()
+        loop.result(connect())
         return Driven(engine)
 
     yield make

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from drivers.cloud.answer import Answer
+from drivers.cloud.names import Names
 from llmagentos.abi.talk import ChatMessage, ToolCall, ToolSpec
 from tests.drivers.cloud.endpoint import MODEL, MockEndpoint, until
 from tests.drivers.orders import order
@@ -176,3 +178,17 @@ def test_does_it_say_so_if_it_cannot_go_on(drive: Any) -> None:
     report = drive().engine.start(begun)
     assert report.error.code == "EINVAL"
     assert (report.index, report.prompt_tokens) == (1, 0)
+
+
+def test_is_a_count_that_goes_on_not_taken_for_the_last() -> None:
+    def chunk(**more: Any) -> dict[str, Any]:
+        usage = {"prompt_tokens": 7, "completion_tokens": more.pop("made")}
+        return {"choices": [{"index": 0, **more}], "usage": usage}
+
+    answer = Answer(10, Names([]))
+    answer.hear(chunk(delta={"content": "a"}, made=1))
+    answer.hear({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": None})
+    assert answer.end().completion_tokens is None
+    answer.hear(chunk(made=3))
+    assert answer.whole
+    assert answer.end().completion_tokens == 3
