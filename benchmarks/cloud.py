@@ -36,11 +36,12 @@ from llmagentos.home import Home
 ROOT = Path(__file__).resolve().parents[1]
 DELAYS = {"endpoint at once": 0.0, "endpoint after 50 ms": 0.05}
 MANY = 64
+MODEL = "cloud"
 SAID = [{"role": "user", "content": "hi"}]
 
 
-def generate(number: int, model: str = "") -> dict[str, Any]:
-    return {"messages": SAID, "sampling": {"max_tokens": 16}, "model": model}
+def generate(number: int) -> dict[str, Any]:
+    return {"messages": SAID, "sampling": {"max_tokens": 16}, "model": MODEL}
 
 
 @contextmanager
@@ -68,14 +69,14 @@ def system(home: Path, url: str) -> Iterator[None]:
         command = [sys.executable, "-m", *words]
         return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, cwd=ROOT)
 
-    programs = [run("kernel", "--log-level", "WARNING", "--default-model", "cloud")]
+    programs = [run("kernel", "--log-level", "WARNING", "--default-model", MODEL)]
     try:
         while not (home / "run" / "kernel.sock").exists():
             if programs[0].poll() is not None:
                 raise RuntimeError("the kernel did not start")
             time.sleep(0.05)
         programs.append(
-            run("drivers.cloud", "--endpoint", url, "--model", "cloud=x", "--slots", str(MANY))
+            run("drivers.cloud", "--endpoint", url, "--model", f"{MODEL}=x", "--slots", str(MANY))
         )
         with connect(home=home, user=True) as user:
             while not any(row["state"] == "ready" for row in user.call("drv.list")["drivers"]):
@@ -87,7 +88,8 @@ def system(home: Path, url: str) -> Iterator[None]:
             program.wait(10)
 
 
-async def _raw(url: str, calls: int, clients: int) -> Taken:
+async def raw(url: str, calls: int, clients: int) -> Taken:
+    """One program with so many calls at the same time."""
     times: list[float] = []
     http = openai.DefaultAsyncHttpxClient(limits=openai.DEFAULT_CONNECTION_LIMITS)
     async with openai.AsyncOpenAI(api_key="x", base_url=url, http_client=http) as client:
@@ -114,6 +116,7 @@ async def _raw(url: str, calls: int, clients: int) -> Taken:
 
 
 def through(home: Path, calls: int, clients: int) -> Taken:
+    """So many programs, each with one call at a time."""
     place = Home(home)
     programs = []
     for _ in range(clients):
@@ -122,16 +125,12 @@ def through(home: Path, calls: int, clients: int) -> Taken:
         programs.append(client)
     try:
         if clients == 1:
-            return one_by_one(programs[0], "llm.generate", generate_cloud, calls)
-        together(programs, "llm.generate", generate_cloud, clients)
-        return together(programs, "llm.generate", generate_cloud, calls)
+            return one_by_one(programs[0], "llm.generate", generate, calls)
+        together(programs, "llm.generate", generate, clients)
+        return together(programs, "llm.generate", generate, calls)
     finally:
         for client in programs:
             client.close()
-
-
-def generate_cloud(number: int) -> dict[str, Any]:
-    return generate(number, "cloud")
 
 
 def measure(calls: int, rounds: int) -> list[dict[str, Any]]:
@@ -146,7 +145,7 @@ def measure(calls: int, rounds: int) -> list[dict[str, Any]]:
                     for number in range(rounds):
                         print(f"{title}, {clients}: round {number + 1} …", file=sys.stderr)
                         pairs.append(
-                            (asyncio.run(_raw(url, many, clients)), through(home, many, clients))
+                            (asyncio.run(raw(url, many, clients)), through(home, many, clients))
                         )
                     rows.append({"load": title, "clients": clients, **_row(pairs)})
     return rows
@@ -155,12 +154,12 @@ def measure(calls: int, rounds: int) -> list[dict[str, Any]]:
 def _row(pairs: list[tuple[Taken, Taken]]) -> dict[str, float]:
     median = statistics.median
     return {
-        "raw_p50_ms": round(median(raw.p50 for raw, _ in pairs) / 1000, 2),
+        "raw_p50_ms": round(median(bare.p50 for bare, _ in pairs) / 1000, 2),
         "p50_ms": round(median(ours.p50 for _, ours in pairs) / 1000, 2),
-        "added_p50_ms": round(median(ours.p50 - raw.p50 for raw, ours in pairs) / 1000, 2),
-        "raw_calls_per_second": round(median(raw.rate for raw, _ in pairs)),
+        "added_p50_ms": round(median(ours.p50 - bare.p50 for bare, ours in pairs) / 1000, 2),
+        "raw_calls_per_second": round(median(bare.rate for bare, _ in pairs)),
         "calls_per_second": round(median(ours.rate for _, ours in pairs)),
-        "rate_of_raw": round(median(ours.rate / raw.rate for raw, ours in pairs), 2),
+        "rate_of_raw": round(median(ours.rate / bare.rate for bare, ours in pairs), 2),
     }
 
 
