@@ -46,6 +46,7 @@ from kernel.residency import Residency
 from kernel.scheduler import Scheduler
 from kernel.table import Table
 from kernel.timers import Timers
+from kernel.wanted import Wanted
 from llmagentos.abi.model import Model
 from llmagentos.abi.talk import ChatMessage
 
@@ -69,6 +70,7 @@ class Machine:
         self.hosts = Hosts(self)
         self.port = Port(self)
         self.jobs = Jobs(self)
+        self.wanted = Wanted(self)
         self.answers = Answers(self)
         self.calls = Dispatch(self)
         self.replays = Replays(config.replays_kept, services.history.replies)

@@ -117,29 +117,31 @@ class AsyncSystem:
 
     async def generate(
         self,
-        prompt: str | list[dict[str, str]] | None = None,
+        prompt: str | list[dict[str, Any]] | None = None,
         *,
         append: bool = False,
         model: str | list[str] | None = None,
+        tools: list[dict[str, Any]] | None = None,
         **sampling: Any,
     ) -> GenerateResult:
         """One LLM call; see ``System.generate``."""
         args = generate_arguments(
-            prompt, append=append, model=model, sampling=sampling, stream=False
+            prompt, append=append, model=model, tools=tools, sampling=sampling, stream=False
         )
         return GenerateResult.model_validate(await self.call("llm.generate", args))
 
     def generate_stream(
         self,
-        prompt: str | list[dict[str, str]] | None = None,
+        prompt: str | list[dict[str, Any]] | None = None,
         *,
         append: bool = False,
         model: str | list[str] | None = None,
+        tools: list[dict[str, Any]] | None = None,
         **sampling: Any,
     ) -> AsyncStream:
         """As ``generate``; iterate over it for the text, then await its ``result()``."""
         args = generate_arguments(
-            prompt, append=append, model=model, sampling=sampling, stream=True
+            prompt, append=append, model=model, tools=tools, sampling=sampling, stream=True
         )
         return self.open("llm.generate", args)
 

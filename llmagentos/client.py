@@ -155,31 +155,34 @@ class System:
 
     def generate(
         self,
-        prompt: str | list[dict[str, str]] | None = None,
+        prompt: str | list[dict[str, Any]] | None = None,
         *,
         append: bool = False,
         model: str | list[str] | None = None,
+        tools: list[dict[str, Any]] | None = None,
         **sampling: Any,
     ) -> GenerateResult:
         """One LLM call. ``prompt`` is a text or a list of messages; without one the process's
         own context is the prompt. ``sampling``: temperature, top_p, top_k, seed, stop,
-        max_tokens."""
+        max_tokens. ``tools``: maps of name, description and parameters (a JSON Schema) of what
+        the model may call; ``tool_calls`` of the result are those that it wants made."""
         args = generate_arguments(
-            prompt, append=append, model=model, sampling=sampling, stream=False
+            prompt, append=append, model=model, tools=tools, sampling=sampling, stream=False
         )
         return GenerateResult.model_validate(self.call("llm.generate", args))
 
     def generate_stream(
         self,
-        prompt: str | list[dict[str, str]] | None = None,
+        prompt: str | list[dict[str, Any]] | None = None,
         *,
         append: bool = False,
         model: str | list[str] | None = None,
+        tools: list[dict[str, Any]] | None = None,
         **sampling: Any,
     ) -> Stream:
         """As ``generate``; iterate over it for the text, then ask for its ``result()``."""
         args = generate_arguments(
-            prompt, append=append, model=model, sampling=sampling, stream=True
+            prompt, append=append, model=model, tools=tools, sampling=sampling, stream=True
         )
         return self.open("llm.generate", args)
 

@@ -227,10 +227,11 @@ def arguments(**given: Any) -> dict[str, Any]:
 
 
 def generate_arguments(
-    prompt: str | list[dict[str, str]] | None,
+    prompt: str | list[dict[str, Any]] | None,
     *,
     append: bool,
     model: str | list[str] | None,
+    tools: list[dict[str, Any]] | None,
     sampling: Mapping[str, Any],
     stream: bool,
 ) -> dict[str, Any]:
@@ -241,6 +242,7 @@ def generate_arguments(
         messages=messages,
         append=append or None,
         model=model,
+        tools=tools or None,
         sampling=given or None,
         stream=stream or None,
     )

@@ -19,7 +19,7 @@ from drivers.checks import check_room, check_slot, failed
 from drivers.edge.costs import Costs
 from drivers.edge.grammar import Grammars
 from drivers.edge.loader import LoadedModel
-from drivers.edge.prompt import prompt_tokens
+from drivers.edge.prompt import check_sequel, prompt_tokens
 from drivers.edge.runner import Logits, Reading, Runner
 from drivers.edge.runners import make_runner
 from drivers.edge.sampler import check_finite, choose, is_plain, logprobs
@@ -91,7 +91,9 @@ class EdgeEngine:
         grammar = order.sampling.grammar
         matcher = self._grammars.matcher(grammar) if grammar is not None else None
         sequence = Sequence(order, prompt, self._vocabulary, matcher)
-        check_room(len(sequence.to_prefill) + sequence.left, self._runner.most)
+        answer = len(sequence.tokens) + sequence.left
+        check_sequel(len(prompt), answer, order, self._card.context_length)
+        check_room(len(prompt) + answer, self._runner.most)
         if sequence.finish is not None:
             # What it already has was all of it: its driver died before it could say so.
             return sequence.report([], "")

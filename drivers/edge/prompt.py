@@ -27,15 +27,21 @@ def prompt_tokens(tokenizer: Any, order: Start, context_length: int) -> list[int
             hint="some models want a user message first, or know no 'system' or 'tool' messages",
         ) from error
     prompt = [int(token) for token in encoded["input_ids"]]
-    _check_room(len(prompt), order, context_length)
+    _check_room(len(prompt), order.sampling.max_tokens, order, context_length)
     return prompt
 
 
-def _check_room(prompt: int, order: Start, context_length: int) -> None:
+def check_sequel(prompt: int, answer: int, order: Start, context_length: int) -> None:
+    """Raises ``ECONTEXT`` for a burst that goes on from a text, if that has more tokens here than
+    where it was made, so that the whole ``answer`` does not fit."""
+    if answer > order.sampling.max_tokens:
+        _check_room(prompt, answer, order, context_length)
+
+
+def _check_room(prompt: int, wanted: int, order: Start, context_length: int) -> None:
     own = order.context_tokens
     limit = context_length if own is None else min(own, context_length)
     whose = "the process's own limit" if limit == own else "the model's context length"
-    wanted = order.sampling.max_tokens
     detail = {"prompt_tokens": prompt, "max_tokens": wanted, "limit": limit}
     if prompt + 1 > limit:
         raise ECONTEXT(

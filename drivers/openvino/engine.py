@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 
 from drivers.checks import check_room, check_slot, failed
-from drivers.edge.prompt import prompt_tokens
+from drivers.edge.prompt import check_sequel, prompt_tokens
 from drivers.edge.sequence import Sequence
 from drivers.engine import EngineStats
 from drivers.openvino.loader import LoadedModel
@@ -87,7 +87,9 @@ class OpenVINOEngine:
             check_slot(self._active, self._slots)
         prompt = prompt_tokens(self._loaded.tokenizer, order, card.context_length)
         sequence = Sequence(order, prompt, self._loaded.vocabulary)
-        check_room(len(sequence.to_prefill) + sequence.left, self._pipeline.most)
+        answer = len(sequence.tokens) + sequence.left
+        check_sequel(len(prompt), answer, order, card.context_length)
+        check_room(len(prompt) + answer, self._pipeline.most)
         if sequence.finish is not None:
             # What it already has was all of it: its driver died before it could say so.
             return sequence.report([], "")

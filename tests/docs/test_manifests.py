@@ -14,6 +14,8 @@ from llmagentos.abi.manifest import DEFAULT_MODEL, Manifest
 FOLDER = Path(__file__).parents[2] / "manifests"
 NAMES = ("codegen", "dialogue", "summarise", "translate")
 """Those that answer once; ``assistant`` goes on."""
+PLACES = ("cloud-first", "edge-only", "private")
+"""Those that show where an agent's model may run."""
 
 
 def document(name: str) -> dict[str, Any]:
@@ -22,8 +24,16 @@ def document(name: str) -> dict[str, Any]:
 
 
 def test_are_these_all_that_there_are() -> None:
-    assert {file.stem for file in FOLDER.glob("*.yaml")} == {*NAMES, "assistant"}
+    assert {file.stem for file in FOLDER.glob("*.yaml")} == {*NAMES, *PLACES, "assistant"}
     assert {file.stem for file in (FOLDER / "samples").iterdir()} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_does_a_manifest_say_where_its_model_may_run(name: str) -> None:
+    spec = Manifest.model_validate(document(name)).spec
+    assert {"placement", "labels"} & spec.model_fields_set
+    assert spec.limits.tokens is not None
+    assert spec.limits.wall is not None
 
 
 @pytest.mark.parametrize("name", NAMES)

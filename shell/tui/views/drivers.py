@@ -15,7 +15,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import ProgressBar, Static
 
 from llmagentos.abi.calls.drv import DriverInfo
-from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.cards import ModelCard, Rate
+from shell.engines import first_token, troubles
 from shell.terminal import clip, duration, size
 from shell.tui import actions
 from shell.tui.dialogs import Choice
@@ -107,7 +108,7 @@ class DriversView(View):
             str(driver.tokens),
             duration(driver.beat_age) if driver.beat_age is not None else "-",
             str(driver.os_pid or "-"),
-            clip(driver.note, 500),
+            clip("; ".join(filter(None, (troubles(driver), driver.note))), 500),
         )
 
     # -- the one under the cursor --------------------------------------------------------------
@@ -187,17 +188,27 @@ def _facts(driver: DriverInfo) -> Text:
     rows = {
         "runs": f"{driver.running} of {driver.slots} {work}{pace}",
         "has made": f"{driver.bursts:,} bursts, {driver.tokens:,} tokens",
+        "first token": f"after {first_token(driver)}, median and 95 %",
+        "health": troubles(driver) or "nothing is wrong",
+        "lets through": ", ".join(map(_rate, driver.rates)),
         "last beat": beat,
         "process": f"{driver.os_pid} of this machine" if driver.os_pid else "not known",
         "zone": driver.zone or "none",
         "may see": f"what is labelled {', '.join(driver.labels)}" if driver.labels else "no labels",
         "features": ", ".join(driver.features) or "none",
     }
-    text = Text("\n".join(f"{name:<10} {clip(value, 500)}" for name, value in rows.items()))
+    if driver.ttft_p50 is None:
+        del rows["first token"]
+    lines = (f"{name:<12} {clip(value, 500)}" for name, value in rows.items() if value)
+    text = Text("\n".join(lines))
     for card in driver.models:
         text.append(f"\n\n{clip(card.name, 200)}\n", "bold")
         text.append("\n".join(f"  {fact}" for fact in _about(card)))
     return text
+
+
+def _rate(rate: Rate) -> str:
+    return f"{rate.left:,} of {rate.limit:,} {rate.what} in {duration(rate.period)}"
 
 
 def _about(card: ModelCard) -> list[str]:
