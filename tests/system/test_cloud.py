@@ -149,6 +149,31 @@ def test_does_a_cancel_close_the_request_upstream(
     eventually(lambda: _driver(user, "cloud")["running"] == 0)
 
 
+def test_does_an_answer_go_on_in_the_cloud_when_its_driver_dies(
+    cloud: Machines, user: System, mock: MockEndpoint
+) -> None:
+    mortal = cloud.start(
+        "-m", "drivers.scripted", "--name", "mortal", "--model", "both", "--delay", "0.05",
+        "--script", "  word " * 200, "--no-parent",
+    )  # fmt: skip
+    cloud.await_driver("mortal", mortal.pid)
+    stream = user.generate_stream("hi", model="both", max_tokens=500)
+    pieces = iter(stream)
+    first = next(pieces)
+    spare = launch(cloud, mock.url, "both", "--continues", "prefill")
+    cloud.await_driver("both", spare.pid)
+    mortal.kill()
+    rest = "".join(pieces)
+    answer = stream.result()
+    assert answer["driver"] == "both"
+    assert answer["text"] == first + rest
+    begun, said = mock.requests[-1]["messages"][-1], answer["text"].removesuffix("Hello, world!")
+    assert said != answer["text"]
+    assert begun == {"role": "assistant", "content": said}
+    spare.terminate()
+    assert spare.wait(5) == 0
+
+
 def test_is_a_long_pause_told_to_the_kernel(cloud: Machines, user: System) -> None:
     with MockEndpoint(Behaviour(status=429, headers={"retry-after": "90"})) as busy:
         driver = launch(cloud, busy.url, "busy", "--requests-per-minute", "100")
