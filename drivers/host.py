@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from drivers.bursts import Bursts
-from drivers.engine import Engine, Loader
+from drivers.engine import Engine, Loader, Remote
 from drivers.faults import first_problem
 from drivers.jobs import Jobs
 from drivers.link import Link
@@ -229,7 +229,9 @@ class Host:
         self._pulse.announce(note, progress)
         self._wake()
 
-    def _wake(self) -> None:
+    def _wake(self, *, news: bool = False) -> None:
+        if news:
+            self._pulse.hurry()
         self._link.wake()
 
     def _take_over(self, loaded: Engine | LLMOSError) -> None:
@@ -240,6 +242,8 @@ class Host:
             return
         cards = list(loaded.models)
         self._bursts.engine = self._jobs.engine = loaded
+        if isinstance(loaded, Remote):
+            loaded.attend(self._wake)
         self._registration = self._registration.model_copy(update={"models": cards})
         self._pulse.turn("ready", models=cards)
         log.info("ready: %s", ", ".join(card.name for card in cards))

@@ -18,7 +18,7 @@ from drivers.engine import Loader
 from drivers.faults import first_problem
 from drivers.host import Host
 from drivers.tool import Tool
-from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.cards import ModelCard, Rate
 from llmagentos.abi.driver import Feature, Kind, Registration
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.home import Home
@@ -57,6 +57,7 @@ def run_driver(
     kind: Kind,
     models: Sequence[ModelCard] = (),
     features: Sequence[Feature] = (),
+    rates: Sequence[Rate] = (),
     load: Loader | None = None,
     tools: Sequence[Tool] = (),
 ) -> int:
@@ -75,6 +76,7 @@ def run_driver(
             models=list(models),
             slots=options.slots,
             features=list(features),
+            rates=list(rates),
             zone=options.zone,
             labels=options.label,
             os_pid=os.getpid(),

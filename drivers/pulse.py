@@ -9,11 +9,11 @@ from __future__ import annotations
 import heapq
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from drivers.engine import EngineStats
-from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.cards import ModelCard, Rate
 from llmagentos.abi.driver import BEAT_INTERVAL, KV, Beat, DriverState
 
 log = logging.getLogger("driver")
@@ -32,6 +32,7 @@ class Pulse:
         self.note = "starting"
         self.progress: float | None = None
         self._models: list[ModelCard] | None = None
+        self._rates: Sequence[Rate] = ()
         self._news = False
         self._last = float("-inf")
 
@@ -47,6 +48,10 @@ class Pulse:
         """Another state, and with it perhaps other models; it goes out with the next beat,
         which is due at once."""
         self.state, self.note, self.progress, self._models = state, note, None, models
+        self.hurry()
+
+    def hurry(self) -> None:
+        """The next beat is due at once."""
         self._last = float("-inf")
 
     @property
@@ -57,6 +62,7 @@ class Pulse:
 
     def beat(self, stats: EngineStats | None, jobs: int = 0) -> Beat:
         """What to send now; the next one is due an interval later. ``jobs``: at work now."""
+        rates = stats.rates if stats else self._rates
         beat = Beat(
             state=self.state,
             note=self.note[:500],
@@ -66,8 +72,11 @@ class Pulse:
             kv=_most(stats.kv) if stats else [],
             prefill_weight=stats.prefill_weight if stats else None,
             models=self._models,
+            rates=None if rates == self._rates else list(rates),
+            closed=stats.closed if stats else None,
         )
         self._last, self._news, self._models = time.monotonic(), False, None
+        self._rates = rates
         return beat
 
 

@@ -5,29 +5,32 @@ Every field may be left out. It knows nothing about how services are run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from llmagentos.abi.cards import Price
 from llmagentos.abi.errors import EINVAL, EIO
 from llmagentos.abi.manifest import DEFAULT_MODEL
 from llmagentos.abi.model import Model, ModelName, Name
 from llmagentos.home import Home
 from shell import image
+from shell.cloud import CloudFields
 from shell.service import Program
 
 _LARGEST: Final = 256 * 1024
 _TAKEN: Final = "name_taken"
 
 
-class DriverConfig(Model):
-    """One driver. ``model`` defaults to the system's default model; a clock has none."""
+class DriverConfig(CloudFields):
+    """One driver. ``model`` defaults to the system's default model; a clock has none, and an
+    endpoint ``models``."""
 
     name: Name
-    kind: Literal["edge", "openvino", "scripted", "clock"] = "edge"
+    kind: Literal["edge", "openvino", "cloud", "scripted", "clock"] = "edge"
     model: ModelName | None = None
     slots: int | None = Field(None, ge=1, le=4096)
     dtype: Literal["auto", "float32", "bfloat16"] | None = None
@@ -47,22 +50,30 @@ class DriverConfig(Model):
             raise ValueError(f"a {self.kind} driver has no threads")
         if self.kind == "clock" and self.model:
             raise ValueError("a clock driver has no model")
+        if self.kind == "cloud":
+            if self.model:
+                raise ValueError("a cloud driver has models, not a model")
+            self.check_endpoint()
+        else:
+            self.check_no_endpoint(self.kind)
         return self
 
     @property
     def computes(self) -> bool:
         return self.kind in ("edge", "openvino")
 
-    def program(self, default_model: str) -> Program:
+    def program(self, default_model: str, prices: Mapping[str, Price]) -> Program:
+        named = self.kind not in ("clock", "cloud")
         options = {
             "--name": self.name,
-            "--model": None if self.kind == "clock" else self.model or default_model,
+            "--model": self.model or default_model if named else None,
             "--slots": self.slots,
             "--dtype": self.dtype,
             "--activations": self.activations,
             "--threads": self.threads,
         }
         words = [str(w) for pair in options.items() if pair[1] is not None for w in pair]
+        words += self.endpoint_options(prices)
         for option, value in self.options.items():
             words += [f"--{option}"] if value is True else [f"--{option}={value}"]
         return Program(self.name, image.command(f"drivers.{self.kind}", *words))
@@ -80,6 +91,9 @@ class Config(Model):
         "fair", description="in which order LLM calls get their slots"
     )
     hosts: int = Field(1, ge=0, le=64, description="agent hosts")
+    prices: dict[ModelName, Price] = Field(
+        default_factory=dict, description="of models in the cloud, for a million tokens"
+    )
 
     @model_validator(mode="after")
     def _names_differ(self) -> Config:
@@ -98,7 +112,7 @@ class Config(Model):
 
     def programs(self) -> Sequence[Program]:
         """Drivers first: they take longest to be ready."""
-        drivers = [driver.program(self.default_model) for driver in self.drivers]
+        drivers = [driver.program(self.default_model, self.prices) for driver in self.drivers]
         hosts = [Program(n, image.command("agents", "--name", n)) for n in self.host_names]
         return [*drivers, *hosts]
 

@@ -112,3 +112,62 @@ def test_is_an_unreadable_file_told_of(home: Home) -> None:
     with pytest.raises(EIO, match="can't be read"):
         load(home)
     assert kernel_program(home).command[3:] == ["kernel"]
+
+
+def test_is_an_endpoint_a_driver_with_its_prices(home: Home) -> None:
+    _write(
+        home,
+        """
+        prices:
+          gpt-small: {prompt: 0.15, completion: 0.6}
+          other: {prompt: 1, completion: 2}
+        drivers:
+          - name: openai
+            kind: cloud
+            endpoint: https://api.openai.com/v1
+            key: OPENAI_API_KEY
+            models: {gpt-small: gpt-4o-mini, gpt-large: gpt-4o}
+            context_length: {gpt-small: 128000}
+            requests_per_minute: 500
+            options: {grammar: true, first-token: 20}
+          - {name: here, kind: cloud, endpoint: "http://127.0.0.1:8080/v1", models: [tiny],
+             key: keyring:llama/me, zone: device, continues: prefill, slots: 4}
+        """,
+    )
+    assert _words(home)["openai"] == (
+        "drivers.cloud --name openai --endpoint https://api.openai.com/v1 "
+        "--model gpt-small=gpt-4o-mini --price-prompt gpt-small=0.15 "
+        "--price-completion gpt-small=0.6 --model gpt-large=gpt-4o --key-env OPENAI_API_KEY "
+        "--context-length gpt-small=128000 --requests-per-minute 500 --grammar --first-token=20"
+    )
+    assert _words(home)["here"] == (
+        "drivers.cloud --name here --slots 4 --endpoint http://127.0.0.1:8080/v1 --model tiny "
+        "--key-keyring llama/me --zone device --continues prefill"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("endpoint: 'http://x/v1'", "a cloud driver needs models"),
+        ("models: [m]", "a cloud driver needs endpoint"),
+        ("models: [m], endpoint: x", "give its base URL"),
+        ("models: [m], endpoint: 'http://x', key: sk-1-secret", "name an environment variable"),
+        ("models: [m], endpoint: 'http://x', model: m", "has models, not a model"),
+        ("models: [m], endpoint: 'http://x', threads: 1", "has no threads"),
+    ],
+)
+def test_does_a_mistake_in_an_endpoint_say_what_is_wrong(
+    home: Home, fields: str, said: str
+) -> None:
+    _write(home, f"drivers: [{{name: a, kind: cloud, {fields}}}]\n")
+    with pytest.raises(EINVAL) as caught:
+        load(home)
+    assert said in caught.value.message
+    assert "secret" not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_is_an_endpoint_of_no_other_kind_of_driver(home: Home) -> None:
+    _write(home, "drivers: [{name: a, endpoint: 'http://x'}]\n")
+    with pytest.raises(EINVAL, match="edge driver has no endpoint"):
+        load(home)
