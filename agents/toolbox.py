@@ -28,8 +28,7 @@ HOPELESS: Final = 6
 
 _TELLS: Final = (
     errors.DeniedError, errors.EQUOTA, errors.EINVAL, errors.ENOENT, errors.EBUSY,
-    errors.ENODRIVER,
-    errors.EDRIVER, errors.ETIMEOUT,
+    errors.ENODRIVER, errors.EDRIVER, errors.ETIMEOUT,
 )  # fmt: skip
 """What a model can act on. All else is no affair of it."""
 

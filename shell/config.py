@@ -36,6 +36,9 @@ class DriverConfig(CloudFields):
     dtype: Literal["auto", "float32", "bfloat16"] | None = None
     activations: Literal["float", "int8"] | None = None
     threads: int | None = Field(None, ge=1, le=1024)
+    labels: list[Name] | None = Field(
+        None, description="labels that it may see; default: private for an edge driver, else none"
+    )
     options: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="further options of its program, by their long names"
     )
@@ -62,6 +65,14 @@ class DriverConfig(CloudFields):
     def computes(self) -> bool:
         return self.kind in ("edge", "openvino")
 
+    @property
+    def sees(self) -> list[str]:
+        """The labels that it may see. Our own engine on this device may see what must not leave
+        it: else nobody could."""
+        if self.labels is not None:
+            return self.labels
+        return ["private"] if self.kind in ("edge", "scripted") else []
+
     def program(self, default_model: str, prices: Mapping[str, Price]) -> Program:
         named = self.kind not in ("clock", "cloud")
         options = {
@@ -74,6 +85,8 @@ class DriverConfig(CloudFields):
         }
         words = [str(w) for pair in options.items() if pair[1] is not None for w in pair]
         words += self.endpoint_options(prices)
+        for label in self.sees:
+            words += ["--label", label]
         for option, value in self.options.items():
             words += [f"--{option}"] if value is True else [f"--{option}={value}"]
         return Program(self.name, image.command(f"drivers.{self.kind}", *words))

@@ -24,7 +24,7 @@ def test_does_it_do_without_settings(home: Home, text: str | None) -> None:
     if text is not None:
         _write(home, text)
     assert _words(home) == {
-        "edge": "drivers.edge --name edge --model smollm2-135m-instruct",
+        "edge": "drivers.edge --name edge --model smollm2-135m-instruct --label private",
         "host": "agents --name host",
     }
     assert kernel_program(home).command[3:] == ["kernel"]
@@ -54,15 +54,17 @@ def test_do_settings_become_programs(home: Home) -> None:
         durability: full
         hosts: 2
         drivers:
-          - {name: a, slots: 2, dtype: bfloat16, threads: 1}
+          - {name: a, slots: 2, dtype: bfloat16, threads: 1, labels: [team, private]}
           - name: b
             kind: scripted
             model: other
+            labels: []
             options: {delay: 0.5, garbage: true}
         """,
     )
     assert _words(home) == {
-        "a": "drivers.edge --name a --model small --slots 2 --dtype bfloat16 --threads 1",
+        "a": "drivers.edge --name a --model small --slots 2 --dtype bfloat16 --threads 1"
+        " --label team --label private",
         "b": "drivers.scripted --name b --model other --delay=0.5 --garbage",
         "host": "agents --name host",
         "host-2": "agents --name host-2",
