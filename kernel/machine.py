@@ -99,8 +99,8 @@ class Machine:
         match event:
             case FromClient():
                 self.calls.call(*event)
-            case FromDriver(peer, message):
-                self.port.heard(peer, message)
+            case FromDriver():
+                self.port.heard(*event)
             case ClientHere(peer):
                 self.connections.heard(peer)
             case ClientGone(peer):

@@ -43,6 +43,8 @@ class Driver:
     kv: dict[int, int] = field(default_factory=dict)
     """Bytes, by the pid whose they are."""
     prefill_weight: float = HALF
+    far: bool = False
+    """It came with a key, from another machine."""
     _rate_since: float = 0.0
     _rate_tokens: int = 0
 
