@@ -45,6 +45,7 @@ class DriverGone(NamedTuple):
     """The connection of a driver or host ended."""
 
     peer: bytes
+    why: str = "its connection ended"
 
 
 class Tick(NamedTuple):

@@ -78,16 +78,16 @@ class Gate(Door):
     def key(self, public: str) -> NodeKey | None:
         return self._keyring.get(public)
 
-    def admit(self, now: float) -> None:
-        """Look at the keys, cut off those that are good no more, and let in who has one."""
+    def admit(self, now: float) -> list[bytes]:
+        """Look at the keys, and let in who has one. The peers that are cut off, since theirs are
+        good no more, or not for the same."""
         bad = self._keyring.look()
+        cut_off = [_peer(user, routing) for routing, user in self._user.items() if user in bad]
         if bad:
-            self._ended += [
-                _peer(user, routing) for routing, user in self._user.items() if user in bad
-            ]
             self.watch(now)
             self._cut_off_strangers()
         self._zap.answer()
+        return cut_off
 
     def receive(self, now: float) -> tuple[bytes, list[bytes], str] | None:
         while (received := super().receive(now)) is not None:

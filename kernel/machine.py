@@ -105,8 +105,8 @@ class Machine:
                 self.connections.heard(peer)
             case ClientGone(peer):
                 self.connections.gone(peer)
-            case DriverGone(peer):
-                self.port.gone(peer)
+            case DriverGone():
+                self.port.gone(*event)
             case Tick():
                 for action in self.timers.due(now):
                     action()

@@ -52,10 +52,10 @@ class Port:
         except LLMOSError as error:
             self._refuse(peer, error)
 
-    def gone(self, peer: bytes) -> None:
+    def gone(self, peer: bytes, why: str) -> None:
         driver = self._kernel.registry.of(peer)
         if driver is not None:
-            self._lose(driver, "its connection ended")
+            self._lose(driver, why)
 
     def _register(self, peer: bytes, message: Message, key: NodeKey | None) -> None:
         kernel, known = self._kernel, self._kernel.services.service_key

@@ -169,8 +169,8 @@ class Server:
     def _turn(self, ready: dict[Any, int]) -> Effects:
         """Apply what is ready. Drivers first: their reports free slots."""
         now, machine = self._clock.now(), self._machine
-        if self._gate:
-            self._gate.admit(now)
+        for peer in self._gate.admit(now) if self._gate else ():
+            machine.apply(DriverGone(peer, "its key was revoked or changed"), now)
         for door in self._driver_doors:
             for peer, frames, user in self._arrived(door, ready, now):
                 if frames != _PROBE:
