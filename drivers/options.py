@@ -75,14 +75,17 @@ def run_driver(
 ) -> int:
     """Run a driver from its parsed options; returns the exit status of the process."""
     parent = None if options.no_parent else os.getppid()
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if options.verbose else logging.INFO,
-        format=f"%(asctime)s {options.name} %(levelname)s %(message)s",
-    )
     log = logging.getLogger("driver")
     try:
-        dial = _dialling(options)
+        try:
+            dial = _dialling(options)
+        finally:
+            # Only now: the name of a node is in its key.
+            logging.basicConfig(
+                stream=sys.stderr,
+                level=logging.DEBUG if options.verbose else logging.INFO,
+                format=f"%(asctime)s {options.name} %(levelname)s %(message)s",
+            )
         registration = Registration(
             name=options.name,
             kind="node" if options.connect else kind,
