@@ -48,7 +48,7 @@ def server_keys(home: Home) -> ServerKeys:
         public, secret = keypair()
         made = ServerKeys(public=public, secret=secret)
         with contextlib.suppress(FileExistsError):  # whose it is, that one counts
-            write_new(home.server_key_file, made.model_dump_json())
+            _write_new(home.server_key_file, made.model_dump_json())
     try:
         return _read(home.server_key_file, ServerKeys)
     except (OSError, ValueError) as error:
@@ -96,9 +96,9 @@ def read_node_file(file: Path) -> NodeFile:
         raise EINVAL(f"{file} is no key of a node: {_said(error)}", hint=hint) from None
 
 
-def write_new(file: Path, text: str) -> None:
-    """A file that only this user can read, all of it or nothing. ``FileExistsError`` if there is
-    one of that name: nothing is ever written over."""
+def _write_new(file: Path, text: str) -> None:
+    """A file that only this user can read, all of it at once. ``FileExistsError`` if there is one
+    of that name: nothing is ever written over."""
     descriptor, fresh = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:
@@ -108,10 +108,25 @@ def write_new(file: Path, text: str) -> None:
         Path(fresh).unlink(missing_ok=True)
 
 
+def hand_out(file: Path, node: NodeFile) -> None:
+    """Write a node's file. Raises ``EBUSY`` if there is one of that name, and ``EIO``."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        # Not by way of a link, which the file system of a memory stick may not have.
+        with os.fdopen(os.open(file, flags, 0o600), "w", encoding="utf-8") as out:
+            out.write(node.model_dump_json() + "\n")
+    except FileExistsError:
+        raise EBUSY(
+            f"there is a file {file} already", hint="choose another one with --out"
+        ) from None
+    except OSError as error:
+        raise EIO(f"{file} can't be written: {_said(error)}", hint="see --out") from None
+
+
 def grant(home: Home, key: NodeKey) -> None:
     """Keep a node's public key: from now on it is let in. Raises ``EBUSY`` for a name taken."""
     try:
-        write_new(key_file(home, key.name), key.model_dump_json())
+        _write_new(key_file(home, key.name), key.model_dump_json())
     except FileExistsError:
         raise EBUSY(
             f"there is a key named {key.name} already",

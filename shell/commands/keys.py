@@ -14,7 +14,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from llmagentos import keys as files
-from llmagentos.abi.errors import EBUSY, EINVAL, EIO, ENOENT
+from llmagentos.abi.errors import EBUSY, EINVAL, EIO, ENOENT, LLMOSError
 from llmagentos.abi.keys import NodeFile, NodeKey
 from llmagentos.abi.model import Name
 from llmagentos.home import Home
@@ -63,14 +63,10 @@ def new(name: str, zone: str, labels: tuple[str, ...], out: Path | None, as_json
     node = NodeFile(**key.model_dump(), secret=secret, server=server)
     files.grant(home, key)
     try:
-        files.write_new(out, node.model_dump_json())
-    except OSError as error:
+        files.hand_out(out, node)
+    except LLMOSError:
         files.revoke(home, name)
-        if isinstance(error, FileExistsError):
-            raise EBUSY(
-                f"there is a file {out} already", hint="choose another one with --out"
-            ) from None
-        raise EIO(f"{out} can't be written: {error.strerror}", hint="see --out") from None
+        raise
     _wake(home)
     if as_json:
         return print_json({**key.model_dump(), "file": str(out)})

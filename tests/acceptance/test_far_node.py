@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from llmagentos import keys
-from llmagentos.abi.keys import NodeFile, NodeKey
 from llmagentos.home import Home
 from tests.system.machines import Machines, eventually
 from tests.system.networks import ADDRESSES, DELAY, Networks, Unavailable
+from tests.system.nodes import make_key
 
 ADDRESS = f"tcp://{ADDRESSES[0]}:7667"
 WORDS = [f"w{n} " for n in range(120)]
@@ -44,15 +43,6 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
     yield machines
     machines.close()
     print(machines.logged()[-8000:])
-
-
-def make_key(home: Home, name: str, folder: Path) -> Path:
-    public, secret = keys.keypair()
-    key = NodeKey(name=name, public=public)
-    node = NodeFile(**key.model_dump(), secret=secret, server=keys.server_keys(home).public)
-    keys.write_new(folder / f"{name}.key", node.model_dump_json())
-    keys.grant(home, key)
-    return folder / f"{name}.key"
 
 
 def test_does_a_node_in_another_network_survive_a_cut_of_ten_seconds_without_a_token_lost(
