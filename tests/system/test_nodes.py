@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import stat
@@ -85,7 +86,8 @@ def test_does_an_unknown_key_get_nothing(system: Machines) -> None:
         # Not even a word that it was refused.
         assert zmq.EVENT_HANDSHAKE_FAILED_AUTH not in stranger.events
         assert not stranger.socket.poll(0)
-        assert stranger.watch(zmq.EVENT_DISCONNECTED, 8)
+        ended = zmq.EVENT_DISCONNECTED in stranger.events
+        assert ended or stranger.watch(zmq.EVENT_DISCONNECTED, 8)
     with system.user() as user:
         assert driver(user, "stranger")["state"] == "unknown"
 
@@ -98,8 +100,9 @@ def test_does_a_stranger_without_any_key_get_nothing(system: Machines) -> None:
         line.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(16 + 1 + 31))
         line.sendall(b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER")
         said = b""
-        while piece := line.recv(4096):
-            said += piece
+        with contextlib.suppress(ConnectionResetError):
+            while piece := line.recv(4096):
+                said += piece
         assert len(said) <= 64
         assert b"READY" not in said
     assert stat.S_IMODE(system.home.server_key_file.stat().st_mode) == 0o600
