@@ -59,7 +59,7 @@ class Gate(Door):
             super().__init__(address, options)
         except zmq.ZMQError as error:
             raise EINVAL(
-                f"nodes can't be listened for on {address}: {error.strerror}",
+                f"nodes can't be listened for on {address}: {zmq.strerror(error.errno or 0)}",
                 hint="another program may have the port; see listen in config.yaml",
             ) from None
         endpoint = self.socket.get_string(zmq.LAST_ENDPOINT)

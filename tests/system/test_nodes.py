@@ -210,6 +210,16 @@ def test_is_a_node_that_vanishes_missed_soon_and_taken_back(
     assert node.wait(10) == 0
 
 
+def test_is_a_port_that_is_taken_said_clearly(system: Machines, tmp_path: Path) -> None:
+    other = Machines(Home(tmp_path / "other"))
+    try:
+        assert other.start("-m", "kernel", "--listen", ADDRESS).wait(10) == 1
+        assert f"nodes can't be listened for on {ADDRESS}: Address already" in other.logged()
+        assert "see listen in config.yaml" in other.logged()
+    finally:
+        other.close()
+
+
 def test_does_a_node_outlive_the_kernel(system: Machines, tmp_path: Path) -> None:
     node = system.start_node(ADDRESS, make_key(system.home, "loyal", tmp_path))
     system.await_driver("loyal", node.pid)
