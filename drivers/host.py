@@ -39,7 +39,6 @@ from llmagentos.abi.driver import (
 from llmagentos.abi.errors import EDRIVER, EPROTO, LLMOSError
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.abi.wire import Message
-from llmagentos.home import Home
 
 log = logging.getLogger("driver")
 
@@ -54,16 +53,17 @@ class Host:
 
     def __init__(
         self,
-        home: Home,
+        dial: Callable[[], Link],
         registration: Registration,
         load: Loader | None = None,
         *,
         tools: Sequence[Tool] = (),
         parent: int | None = None,
     ) -> None:
-        """Without ``load`` there is no engine, only ``tools``. ``parent``: the process id of who
-        started us; when it is no more our parent we end."""
-        self._home = home
+        """``dial`` makes the line to the kernel. Without ``load`` there is no engine, only
+        ``tools``. ``parent``: the process id of who started us; when it is no more our parent we
+        end."""
+        self._dial = dial
         self._registration = registration
         self._load = load
         self._parent = parent
@@ -73,6 +73,8 @@ class Host:
         self._loaded: Engine | LLMOSError | None = None
         self._boot: int | None = None
         self._registered_at = _NEVER
+        self._line = 0
+        """On which line it has registered."""
         self._exit: int | None = None
         self._link: Link
         self._commands: dict[str, Callable[[Any], None]] = {
@@ -92,7 +94,7 @@ class Host:
         }
 
     def run(self) -> int:
-        self._link = Link(self._home.drivers, self._home.service_key())
+        self._link = self._dial()
         try:
             with self._signals():
                 # Wait for the line, so that we are known before loading takes the machine.
@@ -130,7 +132,8 @@ class Host:
             self.stop("the process that started this driver is gone")
         if self._exit is not None:
             return
-        if self._registered_at == _NEVER:
+        if self._line != self._link.line:
+            self._drop_all("the line to the kernel is a new one")
             self._register()
         if self._pulse.due_in == 0:
             self._link.send("beat", self._pulse.beat(self._bursts.stats, self._jobs.active))
@@ -194,7 +197,7 @@ class Host:
         now = {"state": self._pulse.state, "tools": self._jobs.cards}
         current = self._registration.model_copy(update=now)
         if self._link.send("register", current):
-            self._registered_at = time.monotonic()
+            self._registered_at, self._line = time.monotonic(), self._link.line
 
     def _report(self) -> None:
         steps = self._bursts.take_reports()

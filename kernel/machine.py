@@ -103,14 +103,14 @@ class Machine:
         match event:
             case FromClient():
                 self.calls.call(*event)
-            case FromDriver(peer, message):
-                self.port.heard(peer, message)
+            case FromDriver():
+                self.port.heard(*event)
             case ClientHere(peer):
                 self.connections.heard(peer)
             case ClientGone(peer):
                 self.connections.gone(peer)
-            case DriverGone(peer):
-                self.port.gone(peer)
+            case DriverGone():
+                self.port.gone(*event)
             case Tick():
                 for action in self.timers.due(now):
                     action()

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from llmagentos.abi.cards import Price
 from llmagentos.abi.errors import EINVAL, EIO
+from llmagentos.abi.keys import TcpAddress
 from llmagentos.abi.manifest import DEFAULT_MODEL
 from llmagentos.abi.model import Model, ModelName, Name
 from llmagentos.home import Home
@@ -23,6 +24,8 @@ from shell.service import Program
 
 _LARGEST: Final = 256 * 1024
 _TAKEN: Final = "name_taken"
+RESERVED: Final = ("kernel", "supervisor", "shell")
+"""Names that no driver may have."""
 
 
 class DriverConfig(CloudFields):
@@ -93,7 +96,8 @@ class DriverConfig(CloudFields):
 
 
 class Config(Model):
-    """All. ``default_model``, ``durability`` and ``policy`` are the kernel's: see ``plan``."""
+    """All. ``default_model``, ``durability``, ``policy`` and ``listen`` are the kernel's: see
+    ``plan``."""
 
     default_model: ModelName = DEFAULT_MODEL
     drivers: list[DriverConfig] = Field(default_factory=lambda: [DriverConfig(name="edge")])
@@ -103,6 +107,9 @@ class Config(Model):
     policy: Literal["fair", "fifo", "rr", "priority", "deadline"] = Field(
         "fair", description="in which order LLM calls get their slots"
     )
+    listen: TcpAddress | None = Field(
+        None, description="where nodes come in, with the keys of llmos keys: tcp://0.0.0.0:7667"
+    )
     hosts: int = Field(1, ge=0, le=64, description="agent hosts")
     prices: dict[ModelName, Price] = Field(
         default_factory=dict, description="of models in the cloud, for a million tokens"
@@ -110,7 +117,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Config:
-        taken = {"kernel", "supervisor", "shell", *self.host_names}
+        taken = {*RESERVED, *self.host_names}
         for index, driver in enumerate(self.drivers):
             if driver.name in taken:
                 raise PydanticCustomError(

@@ -38,6 +38,16 @@ def test_is_the_scheduling_policy_passed_on(home: Home) -> None:
         load(home)
 
 
+def test_is_the_address_for_nodes_passed_on_and_only_tcp(home: Home) -> None:
+    _write(home, "listen: tcp://0.0.0.0:7667\n")
+    assert load(home).listen == "tcp://0.0.0.0:7667"
+    assert kernel_program(home).command[3:] == ["kernel", "--listen=tcp://0.0.0.0:7667"]
+    for wrong in ("ipc:///tmp/x", "tcp://0.0.0.0", "tcp://0.0.0.0:0", "tcp://:7667", "'7667'"):
+        _write(home, f"listen: {wrong}\n")
+        with pytest.raises(EINVAL, match="line 1: listen"):
+            load(home)
+
+
 def test_is_a_clock_a_driver_without_a_model(home: Home) -> None:
     _write(home, "drivers: [{name: clock, kind: clock, slots: 2}]\n")
     assert _words(home)["clock"] == "drivers.clock --name clock --slots 2"
