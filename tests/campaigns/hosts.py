@@ -22,7 +22,7 @@ from llmagentos import System
 from llmagentos.home import Home
 from tests.system.machines import Machines, agent, eventually
 
-NAP = 0.03
+NAP = 0.15
 TURNS = [
     {"text": "first ", "calls": [{"name": "time.sleep", "arguments": f'{{"seconds": {NAP}}}'}] * 2},
     {
@@ -37,7 +37,7 @@ TURNS = [
 ]
 CALLS = sum(len(turn.get("calls", ())) for turn in TURNS)
 ANSWER = "it is done"
-_LONGEST = 0.9
+_LONGEST = 1.0
 """Seconds after its start at which a host is killed, at most: by then an agent is done."""
 
 
