@@ -34,6 +34,7 @@ from llmagentos.abi.driver import (
     JobRef,
     Registration,
     Report,
+    StepReport,
     Welcome,
 )
 from llmagentos.abi.errors import EDRIVER, EPROTO, LLMOSError
@@ -44,6 +45,8 @@ log = logging.getLogger("driver")
 
 _CONNECT_SECONDS: Final = 1.0
 _NEVER: Final = float("-inf")
+_REPORT: Final = 512 * 1024
+"""Characters of text in one report."""
 
 Ref = TypeVar("Ref", BurstRef, JobRef)
 
@@ -201,7 +204,7 @@ class Host:
 
     def _report(self) -> None:
         steps = self._bursts.take_reports()
-        sent = not steps or self._link.send("report", Report(steps=steps))
+        sent = all(self._link.send("report", Report(steps=part)) for part in _parts(steps))
         for result in self._jobs.take_results():
             sent = sent and self._link.send("result", result)
         if not sent:
@@ -267,6 +270,20 @@ class Host:
         finally:
             for number, handler in before:
                 signal.signal(number, handler)
+
+
+def _parts(steps: list[StepReport]) -> Iterator[list[StepReport]]:
+    """In reports of a size that the kernel takes."""
+    part: list[StepReport] = []
+    size = 0
+    for step in steps:
+        if part and size + len(step.text) > _REPORT:
+            yield part
+            part, size = [], 0
+        part.append(step)
+        size += len(step.text)
+    if part:
+        yield part
 
 
 def _part(shape: type[Ref], body: dict[str, Any]) -> Ref:

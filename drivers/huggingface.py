@@ -57,10 +57,14 @@ def decoder(tokenizer: Any) -> Callable[[list[int]], str]:
 
 
 def encoder(tokenizer: Any) -> Callable[[str], list[int]]:
-    """How a text is written in tokens, without what belongs around a whole one."""
+    """How a text is written in tokens, without what belongs around a whole one. What reads like a
+    special token in it is a text like any other."""
 
     def encode(text: str) -> list[int]:
-        return [int(token) for token in tokenizer.encode(text, add_special_tokens=False)]
+        return [
+            int(token)
+            for token in tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        ]
 
     return encode
 

@@ -8,6 +8,7 @@ key was proven.
 
 from __future__ import annotations
 
+from llmagentos.abi.cards import FREE, ModelCard
 from llmagentos.abi.driver import Registration
 from llmagentos.abi.errors import EPERM
 from llmagentos.abi.keys import NodeKey
@@ -15,7 +16,7 @@ from llmagentos.abi.keys import NodeKey
 
 def granted(card: Registration, key: NodeKey) -> Registration:
     """The registration as it counts: with the zone of the key, and of the labels those that both
-    name. Raises ``EPERM``."""
+    name, and without prices. Raises ``EPERM``."""
     if card.kind != "node":
         raise EPERM(
             f"the key of {key.name} admits a node, and no {card.kind} driver",
@@ -32,4 +33,10 @@ def granted(card: Registration, key: NodeKey) -> Registration:
             hint="tool drivers run where the kernel does",
         )
     labels = [label for label in card.labels if label in key.labels]
-    return card.model_copy(update={"zone": key.zone, "labels": labels})
+    models = free(card.models)
+    return card.model_copy(update={"zone": key.zone, "labels": labels, "models": models})
+
+
+def free(models: list[ModelCard]) -> list[ModelCard]:
+    """A node is the owner's own machine: it sends no bills."""
+    return [card.model_copy(update={"price": FREE}) for card in models]

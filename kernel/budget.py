@@ -59,6 +59,10 @@ def unplace(burst: Burst) -> None:
     """It has left its driver, and its KV with it; what it cost there is spent."""
     _release(burst, "kv_bytes")
     burst.sunk_cost, burst.price, burst.metered = burst.cost, None, True
+    if burst.paid_tokens is not None:
+        # The bill of this driver is no bill of the next one.
+        burst.sunk_tokens += max(0, burst.paid_tokens - len(burst.tokens))
+        burst.paid_tokens = None
 
 
 def unused(burst: Burst) -> None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 from kernel import ledger
 from llmagentos.abi.cards import Price
 from llmagentos.abi.driver import Finish, StepReport
-from llmagentos.abi.errors import EPROTO
+from llmagentos.abi.errors import ECONTEXT, EINVAL, EPROTO, LLMOSError
 from llmagentos.abi.logprob import ChosenLogprob
 from llmagentos.abi.manifest import Sampling
+from llmagentos.abi.model import MAX_TEXT
 from llmagentos.abi.process import Usage
-from llmagentos.abi.talk import ChatMessage, ToolCall, ToolSpec
+from llmagentos.abi.talk import MAX_CALLS, ChatMessage, ToolCall, ToolSpec
 
 if TYPE_CHECKING:
     from kernel.calls import Call
@@ -179,6 +180,8 @@ class Burst:
         ``EPROTO`` if tokens are missing."""
         if step.attempt != self.attempt or step.index < len(self.tokens):
             return False
+        if self.counting and step.tokens:
+            raise EPROTO(f"burst {self.id} is to be counted and held, and its driver went on")
         if step.index > len(self.tokens):
             raise EPROTO(
                 f"burst {self.id} has {len(self.tokens)} tokens and the driver goes on at "
@@ -208,6 +211,22 @@ class Burst:
             # Those that it brought from elsewhere are no affair of this driver.
             self.paid_tokens = self.moved_at + step.completion_tokens
         return True
+
+    @property
+    def excess(self) -> LLMOSError | None:
+        """What is wrong with an answer that could not be kept or sent."""
+        if len(self.text) > MAX_TEXT:
+            return ECONTEXT(f"the answer is longer than {MAX_TEXT:,} characters")
+        if len(self.tool_calls) > MAX_CALLS:
+            return EINVAL(f"the answer wants more than {MAX_CALLS} calls made")
+        return None
+
+    def billed(self, prompt: int, *, nothing: bool) -> None:
+        """Its driver says how many tokens it has read. What the burst brought as a text is among
+        them, and is counted as part of the answer. ``nothing``: 0 says that it has used nothing,
+        which is no news of the prompt."""
+        if prompt or not nothing:
+            self.prompt_tokens = max(0, prompt - (0 if self.numbered else self.moved_at))
 
     def begin_anew(self) -> None:
         """Forget the answer, but not what it took."""

@@ -61,11 +61,19 @@ class Failover:
         scheduler.take_off(burst, driver)
         if error.code != "ERATE":  # then only its provider lets nothing through for now
             burst.failed_on += (driver.name,)
-        if self._outlook(demand_of(burst)) != "slot" and not self._begins_anew(burst):
+        demand = demand_of(burst)
+        stays = error.code == "ERATE" and self._is_worth_waiting(demand, driver)
+        if not stays and self._outlook(demand) != "slot" and not self._begins_anew(burst):
             scheduler.fail(burst, error)
             return
         self._tell(burst, driver, error.code)
         scheduler.enqueue(burst)
+
+    def _is_worth_waiting(self, demand: Demand, driver: Driver) -> bool:
+        """Whether its provider takes something again before the burst has lost its patience."""
+        patience = demand.patience
+        most = self._kernel.config.driver_patience if patience is None else patience
+        return driver.shut_until - self._kernel.now <= most
 
     def go_on(self, burst: Burst) -> None:
         """Into the queue, to go on where it can."""

@@ -24,6 +24,12 @@ FAULTS: Final = ("EDRIVER", "ETIMEOUT", "EAUTH")
 ELSEWHERE: Final = (*FAULTS, "ERATE")
 """Errors of bursts that another driver may not have."""
 
+_BRIEF: Final = 5.0
+"""Seconds for which a provider may take nothing and still be waited for as for a slot. For longer
+than that it is away: other models are taken, and patience runs."""
+
+_LONGEST: Final = 86_400.0
+
 _CLOSED: Final = 1.0
 """Seconds for which a provider takes nothing that refuses, and does not say for how long."""
 
@@ -37,7 +43,9 @@ class Health:
         if error.code == "ERATE":
             said = error.detail.get("retry_after")
             self.shut(driver, said if isinstance(said, int | float) and said >= 0 else _CLOSED)
-        elif error.code in FAULTS and driver.breaker.failed():
+        elif error.code not in FAULTS:
+            self.succeeded(driver)  # it is well: it has found a fault in what it was given
+        elif driver.breaker.failed():
             pause, now = driver.breaker.pause, self._kernel.now
             driver.retry_at = now + pause
             self._kernel.journal.event(
@@ -57,7 +65,9 @@ class Health:
     def renewed(self, driver: Driver) -> None:
         """It was started anew: what its last process did is no fault of this one."""
         driver.breaker.succeeded()
-        self._kernel.timers.cancel(("breaker", driver.name))
+        driver.shut, driver.shut_until, driver.buckets = False, 0.0, {}
+        for what in ("breaker", "shut", "rate"):
+            self._kernel.timers.cancel((what, driver.name))
 
     def rates(self, driver: Driver, rates: list[Rate]) -> None:
         """What its provider lets through, as it says now."""
@@ -70,12 +80,21 @@ class Health:
 
     def shut(self, driver: Driver, seconds: float) -> None:
         """Its provider takes nothing from it for so long."""
-        now = self._kernel.now
+        now, seconds = self._kernel.now, min(seconds, _LONGEST)
         if now + seconds <= driver.shut_until:
             return
         driver.shut_until = now + seconds
         self._kernel.journal.event(now, "drv.shut", name=driver.name, seconds=round(seconds, 3))
-        self.look_again(driver, seconds)
+        if seconds <= _BRIEF:
+            self.look_again(driver, seconds)
+            return
+        driver.shut = True
+        self._kernel.timers.set(("shut", driver.name), now + seconds, partial(self._opens, driver))
+        self._kernel.scheduler.driver_changed()
+
+    def _opens(self, driver: Driver) -> None:
+        driver.shut = False
+        self._kernel.scheduler.driver_changed()
 
     def started(self, driver: Driver, burst: Burst) -> None:
         """Off what its provider lets through."""

@@ -40,7 +40,9 @@ class Patience:
         """Where no driver can take these bursts now, see to it that they don't wait for ever."""
         now, timers, key = self._kernel.now, self._kernel.timers, _key(wait.demand)
         outlook = wait.decision.outlook
-        if outlook == "away":
+        # Who says how long it waits means it; else loading may take what it takes.
+        loads = outlook == "loading" and wait.demand.patience is not None
+        if outlook == "away" or loads:
             wait.since = now if wait.since is None else wait.since
             due = now + self._of(wait.demand)
             timers.set_once(key, due, partial(self._give_up, wait.demand))

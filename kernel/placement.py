@@ -47,9 +47,10 @@ def decide(demand: Demand, drivers: Iterable[Driver]) -> Decision:
             rank = next(i for i, m in enumerate(demand.models) if not _unfit(demand, m, driver))
             able.append((driver, rank))
     up = [(driver, rank) for driver, rank in able if _takes(demand, driver)]
-    if not up:
-        for driver, _ in able:
+    for driver, rank in able:
+        if (driver, rank) not in up:
             considered[driver.name] = "is draining" if driver.drained else _condition(driver)
+    if not up:
         outlook: Outlook = "none"
         if able:
             loading = any(driver.up and driver.state == "loading" for driver, _ in able)
@@ -81,7 +82,7 @@ def refusal(
     reasons = "; ".join(f"{name} {why}" for name, why in decision.considered.items())
     detail = dict(decision.considered)
     if tokens:
-        message = f"its driver died after {tokens} tokens, and no other can go on"
+        message = f"no driver can go on with the {tokens} tokens that it has"
         return EDRIVER(message, hint=reasons, detail=detail)
     if _UNPRICED in decision.considered.values():
         return EBUDGET(
@@ -168,6 +169,8 @@ def _takes(demand: Demand, driver: Driver) -> bool:
 
 def _condition(driver: Driver) -> str:
     breaker = driver.breaker
+    if driver.up and driver.shut:
+        return "waits for its provider, which takes nothing for now"
     if driver.up and driver.state == "ready" and breaker.state == "open":
         return f"has failed {breaker.failures} times in a row, and is tried again in a while"
     return f"is {driver.state}" + (f": {driver.note}" if driver.note else "")

@@ -30,7 +30,17 @@ def choose(
     able = [driver for driver in decision.drivers if driver.room and not waits[driver.name]]
     model = decision.model
     warm = any(_read_before(burst, driver) for driver in able)
-    chosen = min(able, key=lambda one: _rank(burst, demand, one, model, warm, now), default=None)
+    least = min((_price(burst, driver, model) for driver in able), default=0)
+
+    def rank(driver: Driver) -> tuple[bool, float, int, float, bool, str]:
+        # One that was not measured, or not of late, is tried, or else it never would be; but not
+        # with a burst whose context another one has read, nor if that costs more.
+        tried = _price(burst, driver, model) <= least and (
+            not warm or _read_before(burst, driver) > 0
+        )
+        return _rank(burst, demand, driver, model, tried, now)
+
+    chosen = min(able, key=rank, default=None)
     for driver in decision.drivers:
         if not driver.room:
             verdict = f"all of its {driver.card.slots} slots are taken"
@@ -50,7 +60,7 @@ def wait(burst: Burst, decision: Decision, now: float) -> float:
 
 
 def _rank(
-    burst: Burst, demand: Demand, driver: Driver, model: str, warm: bool, now: float
+    burst: Burst, demand: Demand, driver: Driver, model: str, tried: bool, now: float
 ) -> tuple[bool, float, int, float, bool, str]:
     unwanted = demand.prefer is not None and PLACES.get(driver.card.kind) != demand.prefer
     seconds = _seconds(burst, driver, now)
@@ -58,9 +68,7 @@ def _rank(
     if seconds is not None:
         step: float = round(math.log(max(seconds, 1e-6)) / _STEP)
     else:
-        # One that was not measured, or not of late, is tried, or else it never would be; but not
-        # with a burst whose context another one has read.
-        step = math.inf if warm and not read else -math.inf
+        step = -math.inf if tried else math.inf
     price, load = _price(burst, driver, model), _load(driver)
     return unwanted, step, price, load, not read, driver.name
 

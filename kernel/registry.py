@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from kernel.authority import free
 from kernel.breaker import Breaker
 from kernel.bucket import Bucket
 from kernel.burst import Burst
@@ -51,6 +52,8 @@ class Driver:
     """When an open breaker lets the next burst through."""
     buckets: dict[tuple[str, float], Bucket] = field(default_factory=dict)
     """What its provider lets through, by what is counted and for how long."""
+    shut: bool = False
+    """Its provider takes nothing from it, and not only for a moment."""
     shut_until: float = 0.0
     pace: Pace = field(default_factory=Pace)
     far: bool = False
@@ -77,13 +80,13 @@ class Driver:
     @property
     def usable(self) -> bool:
         """Whether it takes new work, as far as it has room."""
-        healthy = self.breaker.state != "open"
+        healthy = self.breaker.state != "open" and not self.shut
         return self.up and self.state == "ready" and not self.drained and healthy
 
     @property
     def room(self) -> int:
         """Slots that can take up work now, also what it has kept though it is drained."""
-        if not self.up or self.state != "ready":
+        if not self.up or self.state != "ready" or self.shut:
             return 0
         # One burst shows whether it is well again.
         slots = 1 if self.breaker.state == "half-open" else self.card.slots
@@ -209,7 +212,8 @@ class Registry:
         if beat.prefill_weight is not None:
             driver.prefill_weight = min(HALF, beat.prefill_weight)
         if beat.models is not None:
-            driver.card = driver.card.model_copy(update={"models": beat.models})
+            models = free(beat.models) if driver.far else beat.models
+            driver.card = driver.card.model_copy(update={"models": models})
         return before != (driver.state, driver.card.models)
 
     def lose(self, driver: Driver, why: str) -> None:

@@ -129,9 +129,8 @@ class Scheduler:
         now = self._kernel.now
         driver.count(len(step.tokens), now)
         self._slots.timed(burst, driver, len(step.tokens))
-        if step.finish is not None and step.prompt_tokens is not None:
-            # Its bill: it is paid, whatever it says.
-            burst.prompt_tokens = step.prompt_tokens
+        if step.prompt_tokens is not None and "count" not in driver.card.features:
+            burst.billed(step.prompt_tokens, nothing=step.finish == "error")
         elif step.prompt_tokens is not None:
             try:
                 self._slots.counted(burst, step.prompt_tokens, driver)
@@ -144,6 +143,11 @@ class Scheduler:
         burst.cached_tokens += cached
         burst.recalled += step.cached_tokens
         self._policy.serve(burst, burst.prompt_tokens - known - cached, len(step.tokens), now)
+        if (excess := burst.excess) is not None:
+            self.fail(burst, excess)
+            return
+        if step.tokens and driver.breaker.state == "half-open":
+            self._kernel.health.succeeded(driver)
         if len(burst.text) > before:
             self._kernel.answers.text(burst, before)
         if step.finish == "error":
@@ -286,6 +290,10 @@ class Scheduler:
             self._patience.watch(wait)
 
     def _dequeue(self, burst: Burst) -> None:
+        wait = self._waiting.find(burst.demand)
+        for driver in wait.decision.drivers if wait is not None else ():
+            if driver.buckets:
+                self.freed(driver)  # who waited behind it may be let through now
         gone = self._waiting.remove(burst, self._kernel.now)
         self.queued -= 1
         if gone is not None:

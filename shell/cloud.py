@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from llmagentos.abi.cards import Price
 from llmagentos.abi.model import MAX_COUNT, Model, ModelName
 
+_HERE: Final = ("localhost", "127.0.0.1", "::1")
 _KEYRING: Final = "keyring:"
 _PLACE: Final = re.compile(r"[A-Z_][A-Z0-9_]*|keyring:[^/\s]+/\S+")
 
@@ -43,6 +45,8 @@ class CloudFields(Model):
     def _is_url(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError("give its base URL, such as https://api.openai.com/v1")
+        if url is not None and "@" in url.partition("://")[2].partition("/")[0]:
+            raise ValueError("a key has no place in it; name where the key is with key")
         return url
 
     @field_validator("key")
@@ -60,6 +64,8 @@ class CloudFields(Model):
         for name in ("endpoint", "models"):
             if getattr(self, name) is None:
                 raise ValueError(f"a cloud driver needs {name}")
+        if self.zone == "device" and urlsplit(self.endpoint or "").hostname not in _HERE:
+            raise ValueError("its endpoint is not on this device, so its zone is another")
 
     def check_no_endpoint(self, kind: str) -> None:
         given = next((name for name in CloudFields.model_fields if getattr(self, name)), None)

@@ -24,6 +24,8 @@ from shell.service import Program
 
 _LARGEST: Final = 256 * 1024
 _TAKEN: Final = "name_taken"
+_OWN: Final = {"name", "endpoint", "zone", "key", "key-env", "key-keyring", "connect"}
+"""Options that would go round what is checked here."""
 RESERVED: Final = ("kernel", "supervisor", "shell")
 """Names that no driver may have."""
 
@@ -56,6 +58,8 @@ class DriverConfig(CloudFields):
             raise ValueError(f"a {self.kind} driver has no threads")
         if self.kind == "clock" and self.model:
             raise ValueError("a clock driver has no model")
+        if taken := sorted(_OWN & set(self.options)):
+            raise ValueError(f"options: {taken[0]} has a field of its own, or none")
         if self.kind == "cloud":
             if self.model:
                 raise ValueError("a cloud driver has models, not a model")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from drivers.cloud.names import Names
 from llmagentos.abi.driver import Finish
-from llmagentos.abi.errors import EDRIVER, LLMOSError
+from llmagentos.abi.errors import EDRIVER, EINVAL, LLMOSError
 from llmagentos.abi.logprob import TokenId
 from llmagentos.abi.model import MAX_TEXT
 from llmagentos.abi.talk import ToolCall
@@ -179,7 +179,7 @@ class Answer:
         call = next((one for one in reversed(self._calls) if one.index == index), None)
         if call is None or (part.id and call.id and part.id != call.id):
             if len(self._calls) >= _CALLS:
-                raise EDRIVER(
+                raise EINVAL(
                     f"the model calls more than {_CALLS} tools at once", hint="ask it for fewer"
                 )
             call = _Call(index)
@@ -190,7 +190,7 @@ class Answer:
         call.arguments.append(arguments)
         call.length += len(arguments)
         if call.length > MAX_TEXT:
-            raise EDRIVER("the arguments of a tool call don't end", hint="lower max_tokens")
+            raise EINVAL("the arguments of a tool call don't end", hint="lower max_tokens")
 
     def _whole(self, number: int, call: _Call) -> ToolCall:
         taken = {one.id for one in self._calls[:number]}
@@ -204,7 +204,7 @@ class Answer:
 
 def _bad_end(reason: str) -> LLMOSError:
     if reason == "content_filter":
-        return EDRIVER(
+        return EINVAL(
             "the provider's content filter ended the answer",
             hint="say it in other words, or use another provider",
             detail={"finish_reason": reason},

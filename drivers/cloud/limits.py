@@ -20,6 +20,7 @@ _UNITS: Final = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0,
 }  # fmt: skip
 _PERIODS: Final = (60.0, 3600.0, 86400.0)
+_SHORTEST: Final = 1.0
 _LONGEST: Final = 1e7
 _MOST: Final = 2**53
 
@@ -62,9 +63,13 @@ def _rate(headers: Mapping[str, str], what: Literal["requests", "tokens"]) -> Ra
         return None
     left = _number(headers.get(f"x-ratelimit-remaining-{what}"))
     reset = duration(headers.get(f"x-ratelimit-reset-{what}", "")) or 0.0
-    # They don't say for how long the limit is: for no shorter time than it takes to be whole. Too
-    # short a guess does no harm, since the next answer tells what is left.
-    period = next((one for one in _PERIODS if reset <= one), min(reset, _LONGEST))
+    # They don't say for how long the limit is, only when it is whole again. Some fill it evenly,
+    # and some all at once: the shorter of the two guesses does no harm, since the next answer tells
+    # what is left.
+    taken = limit - min(left, limit) if left is not None else 0
+    evenly = limit * reset / taken if taken else _LONGEST
+    at_once = next((one for one in _PERIODS if reset <= one), _LONGEST)
+    period = max(min(evenly, at_once), _SHORTEST)
     return Rate(
         what=what, limit=limit, period=period, left=None if left is None else min(left, limit)
     )

@@ -73,7 +73,8 @@ class Transport(httpx2.AsyncBaseTransport):
             response = await self._ask(request)
         except httpx2.TransportError as error:
             patience.sent |= sent(error)
-            if patience.lasts():
+            # What may have reached it may be paid for: it is not sent again.
+            if not patience.sent and patience.lasts():
                 raise
             late = isinstance(error, httpx2.TimeoutException)
             kind = openai.APITimeoutError if late else openai.APIConnectionError

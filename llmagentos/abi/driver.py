@@ -51,7 +51,7 @@ from llmagentos.abi.logprob import ChosenLogprob, TokenId
 from llmagentos.abi.manifest import Place, Sampling
 from llmagentos.abi.model import Count, Json, Model, ModelName, Name, Pid, Text
 from llmagentos.abi.process import ErrorRecord, Signal
-from llmagentos.abi.talk import ChatMessage, ToolCall, ToolSpec
+from llmagentos.abi.talk import MAX_CALLS, ChatMessage, ToolCall, ToolSpec
 
 BEAT_INTERVAL: Final = 1.0
 MISSED_BEATS: Final = 10
@@ -142,7 +142,7 @@ class StepReport(Model):
     text: str = ""
     logprobs: list[ChosenLogprob] | None = Field(None, description="of tokens, if asked for")
     tool_calls: list[ToolCall] = Field(
-        default_factory=list, max_length=128, description="with the end, whole"
+        default_factory=list, max_length=MAX_CALLS, description="with the end, whole"
     )
     prompt_tokens: TokenId | None = Field(
         None, description="once: with the first report, if it can count beforehand"

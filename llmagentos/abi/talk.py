@@ -14,6 +14,8 @@ from llmagentos.abi.model import Json, Model, Text
 from llmagentos.abi.process import Role
 
 MAX_TOOLS: Final = 256
+MAX_CALLS: Final = 128
+"""Of tools, that one answer may want made."""
 CallId = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -42,7 +44,7 @@ class ChatMessage(Model):
 
     role: Role
     content: str
-    tool_calls: list[ToolCall] = Field(default_factory=list, max_length=128)
+    tool_calls: list[ToolCall] = Field(default_factory=list, max_length=MAX_CALLS)
     tool_call: CallId | None = None
 
 

@@ -109,7 +109,7 @@ def test_does_an_answer_go_elsewhere_while_a_provider_takes_nothing(rig: Rig) ->
     assert len(edge.started) == 1
     told = rig.call("proc.info", pid=pid)["placement"]
     assert told["chosen"] == "edge"
-    assert told["considered"]["cloud"] == "its provider lets it through in 30.0 s"
+    assert told["considered"]["cloud"].startswith("waits for its provider")
 
 
 def test_is_a_provider_never_sent_what_it_would_refuse(rig: Rig) -> None:

@@ -21,8 +21,8 @@ from tests.system.machines import Machines, eventually
 SECRET = "sk-system-secret-987"
 PRICES = ("--price-prompt", "1000", "--price-completion", "2000")
 QUICK = (
-    "--patience", "0.2", "--first-token", "0.5", "--between-tokens", "0.5", "--connect-timeout", "0.5",
-    "--no-parent",
+    "--patience", "0.2", "--first-token", "0.5", "--between-tokens", "0.5",
+    "--connect-timeout", "0.5", "--no-parent",
 )  # fmt: skip
 
 

@@ -64,14 +64,15 @@ def test_are_reasons_to_end_understood(
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"), [("content_filter", "content filter"), ("moonlight", "moonlight")]
+    ("reason", "said", "code"),
+    [("content_filter", "content filter", "EINVAL"), ("moonlight", "moonlight", "EDRIVER")],
 )
 def test_is_an_answer_that_was_taken_away_an_error(
-    mock: MockEndpoint, drive: Any, reason: str, said: str
+    mock: MockEndpoint, drive: Any, reason: str, said: str, code: str
 ) -> None:
     mock.behaviour.finish = reason
     last = drive().answer(order(1, "hi"))[-1]
-    assert (last.finish, last.error.code) == ("error", "EDRIVER")
+    assert (last.finish, last.error.code) == ("error", code)
     assert said in last.error.message
     assert (last.prompt_tokens, last.completion_tokens) == (7, 4), "it is paid for all the same"
 
