@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from drivers.engine import Loader
 from drivers.faults import first_problem
 from drivers.host import Host
-from drivers.tool import Tool
+from drivers.tool import Source, Tool
 from llmagentos.abi.cards import ModelCard
 from llmagentos.abi.driver import Feature, Kind, Registration
 from llmagentos.abi.errors import LLMOSError
@@ -59,6 +59,7 @@ def run_driver(
     features: Sequence[Feature] = (),
     load: Loader | None = None,
     tools: Sequence[Tool] = (),
+    source: Source | None = None,
 ) -> int:
     """Run a driver from its parsed options; returns the exit status of the process."""
     parent = None if options.no_parent else os.getppid()
@@ -78,19 +79,21 @@ def run_driver(
             zone=options.zone,
             labels=options.label,
             os_pid=os.getpid(),
-            version=_version(),
+            version=version(),
         )
     except ValidationError as error:
         log.critical("bad option: %s", first_problem(error))
         return 2
     try:
-        return Host(Home.default(), registration, load, tools=tools, parent=parent).run()
+        host = Host(Home.default(), registration, load, tools=tools, source=source, parent=parent)
+        return host.run()
     except LLMOSError as error:
         log.critical("%s; %s", error.message, error.hint)
         return error.exit_status
 
 
-def _version() -> str:
+def version() -> str:
+    """Of this system; "" if nobody knows."""
     try:
         return importlib.metadata.version("llmagentos")
     except importlib.metadata.PackageNotFoundError:
