@@ -80,7 +80,7 @@ class Server:
         self._labels = list(labels)
         self._patience = patience
         self._protocol = protocol
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop
         self._thread = threading.Thread(target=self._run, name="mcp", daemon=True)
         self._life: asyncio.Task[None] | None = None
         self._stopping = False
@@ -93,6 +93,7 @@ class Server:
 
     def start(self, offer: Offer) -> None:
         self._offer = offer
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
 
     def stop(self) -> None:
@@ -119,7 +120,6 @@ class Server:
     # -- in the server's thread --------------------------------------------------------------
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
         with (
             asyncio.Runner(loop_factory=lambda: self._loop) as runner,
             contextlib.suppress(asyncio.CancelledError),
@@ -144,9 +144,10 @@ class Server:
             try:
                 # Some that know only the older handshake can't bear to be asked for the newer.
                 await self._once(self._peer, "legacy" if unborn % 2 else self._protocol)
-                return
             except Exception as error:
                 reason = _reason(error)
+            else:
+                return
             unborn = 0 if self._ready else unborn + 1
             if self._loop.time() - began > HEALTHY_AFTER:
                 failures = 0
@@ -233,6 +234,11 @@ class Server:
 
     def _present(self, client: Client, listed: Sequence[Listed]) -> None:
         catalog = Catalog(self._name, listed, self._labels)
+        known, self._catalog = self._catalog, catalog
+        same = known is not None and known.cards == catalog.cards
+        if self._ready and same:
+            return
+        self._ready = True
         info = client.server_info
         who = f"{info.name} {info.version}"[:100] if info else "MCP server"
         note = f"{who}, MCP {client.protocol_version}, {catalog.note}"
@@ -240,9 +246,8 @@ class Server:
             Tool(card, partial(self.call, card.name, catalog.names[card.name]))
             for card in catalog.cards
         ]
-        known, self._catalog, self._ready = self._catalog, catalog, True
         log.info("%s", note)
-        self._offer("ready", note, None if known and known.cards == catalog.cards else tools)
+        self._offer("ready", note, None if same else tools)
 
     async def _call(self, tool: str, name: str, arguments: dict[str, Json], job: int) -> Json:
         client, peer = self._client, self._peer
