@@ -142,13 +142,13 @@ class Server:
             began = self._loop.time()
             self._peer = self._dial()
             try:
-                # Some that know only the older handshake can't bear to be asked for the newer.
                 await self._once(self._peer, "legacy" if unborn % 2 else self._protocol)
             except Exception as error:
                 reason = _reason(error)
             else:
                 return
-            unborn = 0 if self._ready else unborn + 1
+            # Some that know only the older handshake die of being asked for the newer.
+            unborn = unborn + 1 if self._peer.why and not self._ready else 0
             if self._loop.time() - began > HEALTHY_AFTER:
                 failures = 0
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures, 10))
