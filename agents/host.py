@@ -80,10 +80,12 @@ class Host:
                 return
             # The process was given to another host and came back: what ran here is void.
             before.task.cancel()
+        spec = assignment.manifest.get("spec", {})
         work = live(
             self._program(assignment),
             _label(assignment),
-            interactive=bool(assignment.manifest.get("spec", {}).get("interactive")),
+            interactive=bool(spec.get("interactive")),
+            tools=bool(spec.get("tools")),
         )
         self._agents[assignment.pid] = _Running(assignment, self._start(assignment, work))
 

@@ -13,6 +13,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Final
 
+from agents.toolbox import Toolbox, unanswered
 from llmagentos.abi import errors
 from llmagentos.abi.calls.ctx import ReadResult
 from llmagentos.aio import AsyncSystem
@@ -34,6 +35,10 @@ _ONE_TURN: Final = (
 )  # fmt: skip
 """What an interactive agent outlives: the next message may fare better."""
 
+_MOST_ROUNDS: Final = 100
+_RECENT: Final = 512
+"""Messages from the end of the context: more than one answer's calls and their results."""
+
 _log = logging.getLogger("agents.loop")
 
 
@@ -54,11 +59,14 @@ class Ending:
         return cls(TERMINATED, error=errors.ECANCELED("TERM ended it").to_wire())
 
 
-async def live(program: AsyncSystem, name: str, *, interactive: bool = False) -> None:
+async def live(
+    program: AsyncSystem, name: str, *, interactive: bool = False, tools: bool = False
+) -> None:
     """Run the process of this session to its end. ``interactive``: that is not its first answer;
-    it goes on as long as there is mail. Whatever goes wrong goes wrong in here."""
+    it goes on as long as there is mail. ``tools``: its model is told of those that it may call.
+    Whatever goes wrong goes wrong in here."""
     try:
-        ending = await _run(program, interactive)
+        ending = await _run(program, interactive, Toolbox(program) if tools else None)
     except _LOST as error:
         _log.debug("%s is dropped: %s", name, error)
         return
@@ -90,11 +98,12 @@ async def leave(program: AsyncSystem, name: str, ending: Ending) -> None:
         _log.debug("%s exited with %d", name, ending.code)
 
 
-async def _run(program: AsyncSystem, interactive: bool) -> Ending:
+async def _run(program: AsyncSystem, interactive: bool, toolbox: Toolbox | None) -> Ending:
     context = ReadResult.model_validate(await program.call("ctx.read")).messages
     last = context[-1] if context else None
     # It may have had its answer already: a host that ran it before has died since.
-    answer = last.content if last and last.role == "assistant" else None
+    answered = last is not None and last.role == "assistant" and not last.tool_calls
+    answer = last.content if last is not None and answered else None
     if answer is None and not interactive and not any(m.role == "user" for m in context):
         raise errors.EINVAL("it was given no text", hint="spawn it with a text")
     waits_first = interactive and (last is None or last.role == "system")
@@ -102,7 +111,7 @@ async def _run(program: AsyncSystem, interactive: bool) -> Ending:
         if answer is None and not waits_first:
             # Without messages the kernel takes the context and appends the answer in one step. It
             # is not streamed to here: whoever watches the process gets the text from the kernel.
-            answer = await _answered(program, interactive)
+            answer = await _answered(program, interactive, toolbox)
         # What was said to it meanwhile is answered too; into its context in one step with its
         # leaving the mailbox, so that no message is lost with a host.
         try:
@@ -118,11 +127,31 @@ async def _run(program: AsyncSystem, interactive: bool) -> Ending:
         answer, waits_first = None, False
 
 
-async def _answered(program: AsyncSystem, interactive: bool) -> str:
+async def _thought(program: AsyncSystem, toolbox: Toolbox | None) -> str:
+    """Answers, and the calls that they want made, until one wants none."""
+    if toolbox is None:
+        return (await program.generate()).text
+    for _ in range(_MOST_ROUNDS):
+        tools = await toolbox.open()
+        # What a host that died has left is done first.
+        context = ReadResult.model_validate(await program.call("ctx.read", last=_RECENT)).messages
+        if not (calls := unanswered(context)):
+            reply = await program.generate(tools=tools)
+            if not reply.tool_calls:
+                return reply.text
+            calls = reply.tool_calls
+        await toolbox.make(calls)
+    raise errors.EQUOTA(
+        f"it has called tools in {_MOST_ROUNDS} answers, and is not done",
+        hint="limits.turns says how many answers it may take",
+    )
+
+
+async def _answered(program: AsyncSystem, interactive: bool, toolbox: Toolbox | None) -> str:
     """Of an agent that is interactive INT, a driver's fault or a message that is too long end one
     answer, not the agent. Its context says so in its place, so that no host tries again."""
     try:
-        return (await program.generate()).text
+        return await _thought(program, toolbox)
     except _ONE_TURN as error:
         if not interactive:
             raise
@@ -131,6 +160,9 @@ async def _answered(program: AsyncSystem, interactive: bool) -> str:
             words = "(interrupted)"
         else:
             words = f"(no answer: {error.message})"
+        if toolbox is not None:
+            recent = await program.call("ctx.read", last=_RECENT)
+            await toolbox.give_up(unanswered(ReadResult.model_validate(recent).messages), words)
         if isinstance(error, errors.ECONTEXT):
             # With it no later message could be read either.
             await _take_back(program)

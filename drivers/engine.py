@@ -12,18 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from llmagentos.abi.cards import ModelCard
+from llmagentos.abi.cards import ModelCard, Rate
 from llmagentos.abi.driver import Start, StepReport
 
 
 class EngineStats(NamedTuple):
     """``active``: sequences in the batch; ``kv_bytes``: bytes that the KV cache takes; ``kv``: of
-    each process, by pid; ``prefill_weight``: as in ``Beat``."""
+    each process, by pid; ``prefill_weight``, ``rates`` and ``closed``: as in ``Beat``."""
 
     active: int
     kv_bytes: int
     kv: Mapping[int, int] = MappingProxyType({})
     prefill_weight: float | None = None
+    rates: Sequence[Rate] = ()
+    closed: float | None = None
 
 
 class Engine(Protocol):
@@ -89,6 +91,22 @@ class Embedder(Protocol):
     def embed(self, model: str, texts: Sequence[str]) -> tuple[list[list[float]], int]:
         """A vector for each text, and how many tokens they were. Unlike the rest it is called
         from other threads, several at once and beside a step; ``ENOENT`` for another model."""
+
+
+class Wake(Protocol):
+    """How an engine that works beside the host's loop says that there is something for it. From
+    any thread. ``news``: its ``stats`` are such that the kernel should have them now."""
+
+    def __call__(self, *, news: bool = False) -> None: ...
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """An engine whose work is done elsewhere, so that a ``step`` only takes in what has come. It
+    is ``busy`` only when something has, and says so by itself."""
+
+    def attend(self, wake: Wake) -> None:
+        """Call ``wake`` from now on."""
 
 
 class Announce(Protocol):

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from drivers.bursts import Bursts
-from drivers.engine import Engine, Loader
+from drivers.engine import Engine, Loader, Remote
 from drivers.faults import first_problem
 from drivers.jobs import Jobs
 from drivers.link import Link
@@ -41,7 +41,6 @@ from llmagentos.abi.driver import (
 from llmagentos.abi.errors import EDRIVER, EPROTO, LLMOSError
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.abi.wire import Message
-from llmagentos.home import Home
 
 log = logging.getLogger("driver")
 
@@ -56,7 +55,7 @@ class Host:
 
     def __init__(
         self,
-        home: Home,
+        dial: Callable[[], Link],
         registration: Registration,
         load: Loader | None = None,
         *,
@@ -64,9 +63,10 @@ class Host:
         source: Source | None = None,
         parent: int | None = None,
     ) -> None:
-        """Without ``load`` there is no engine, only ``tools``, or those of a ``source``.
-        ``parent``: the process id of who started us; when it is no more our parent we end."""
-        self._home = home
+        """``dial`` makes the line to the kernel. Without ``load`` there is no engine, only
+        ``tools``, or those of a ``source``. ``parent``: the process id of who started us; when it
+        is no more our parent we end."""
+        self._dial = dial
         self._registration = registration
         self._load = load
         self._source = source
@@ -78,6 +78,8 @@ class Host:
         self._offers: deque[tuple[DriverState, str, Sequence[Tool] | None]] = deque()
         self._boot: int | None = None
         self._registered_at = _NEVER
+        self._line = 0
+        """On which line it has registered."""
         self._exit: int | None = None
         self._link: Link
         self._commands: dict[str, Callable[[Any], None]] = {
@@ -97,7 +99,7 @@ class Host:
         }
 
     def run(self) -> int:
-        self._link = Link(self._home.drivers, self._home.service_key())
+        self._link = self._dial()
         try:
             with self._signals():
                 # Wait for the line, so that we are known before loading takes the machine.
@@ -141,7 +143,8 @@ class Host:
             self.stop("the process that started this driver is gone")
         if self._exit is not None:
             return
-        if self._registered_at == _NEVER:
+        if self._line != self._link.line:
+            self._drop_all("the line to the kernel is a new one")
             self._register()
         if self._pulse.due_in == 0:
             self._link.send("beat", self._pulse.beat(self._bursts.stats, self._jobs.active))
@@ -205,7 +208,7 @@ class Host:
         now = {"state": self._pulse.state, "tools": self._jobs.cards}
         current = self._registration.model_copy(update=now)
         if self._link.send("register", current):
-            self._registered_at = time.monotonic()
+            self._registered_at, self._line = time.monotonic(), self._link.line
 
     def _report(self) -> None:
         steps = self._bursts.take_reports()
@@ -240,7 +243,9 @@ class Host:
         self._pulse.announce(note, progress)
         self._wake()
 
-    def _wake(self) -> None:
+    def _wake(self, *, news: bool = False) -> None:
+        if news:
+            self._pulse.hurry()
         self._link.wake()
 
     def _take_over(self, loaded: Engine | LLMOSError) -> None:
@@ -251,6 +256,8 @@ class Host:
             return
         cards = list(loaded.models)
         self._bursts.engine = self._jobs.engine = loaded
+        if isinstance(loaded, Remote):
+            loaded.attend(self._wake)
         self._registration = self._registration.model_copy(update={"models": cards})
         self._pulse.turn("ready", models=cards)
         log.info("ready: %s", ", ".join(card.name for card in cards))

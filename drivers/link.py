@@ -20,6 +20,7 @@ import zmq
 from llmagentos.abi.errors import EPROTO
 from llmagentos.abi.model import Model
 from llmagentos.abi.wire import Message, decode, encode
+from llmagentos.home import Home
 
 log = logging.getLogger("driver")
 
@@ -28,27 +29,44 @@ class Link:
     """A connection to ``address`` that names itself with the service key. ``wake`` may be
     called from any thread or signal handler to end a ``wait`` early."""
 
+    line = 1
+    """The number of the line that we speak over: under another one, whatever was agreed is void."""
+
     def __init__(self, address: str, service_key: str) -> None:
+        self._address = address
         self._key = service_key
         self._sent = 0
-        self._socket: zmq.Socket[Any] = zmq.Context.instance().socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.ROUTING_ID, uuid.uuid4().bytes)
-        self._socket.setsockopt(zmq.IMMEDIATE, 1)
-        # One report per step of at most a few thousand tokens in all: bounded without a limit,
-        # and a report that is dropped would leave a hole in somebody's answer.
-        self._socket.setsockopt(zmq.SNDHWM, 0)
-        self._socket.setsockopt(zmq.RCVHWM, 0)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, 100)
-        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
-        self._socket.setsockopt(zmq.LINGER, 1000)
-        self._socket.connect(address)
         # Sockets rather than a pipe: a number that is closed may be somebody else's file by then.
         self._bell, self._button = socket.socketpair()
         self._bell.setblocking(False)
         self._button.setblocking(False)
         self._poller = zmq.Poller()
-        self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._bell.fileno(), zmq.POLLIN)
+        self._socket = self._dial()
+
+    @classmethod
+    def at(cls, home: Home) -> Link:
+        """To the kernel of this home."""
+        return cls(home.drivers, home.service_key())
+
+    def _dial(self) -> zmq.Socket[Any]:
+        made: zmq.Socket[Any] = zmq.Context.instance().socket(zmq.DEALER)
+        made.setsockopt(zmq.ROUTING_ID, uuid.uuid4().bytes)
+        made.setsockopt(zmq.IMMEDIATE, 1)
+        # One report per step of at most a few thousand tokens in all: bounded without a limit,
+        # and a report that is dropped would leave a hole in somebody's answer.
+        made.setsockopt(zmq.SNDHWM, 0)
+        made.setsockopt(zmq.RCVHWM, 0)
+        made.setsockopt(zmq.RECONNECT_IVL, 100)
+        made.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+        made.setsockopt(zmq.LINGER, 1000)
+        self._prepare(made)
+        made.connect(self._address)
+        self._poller.register(made, zmq.POLLIN)
+        return made
+
+    def _prepare(self, made: zmq.Socket[Any]) -> None:
+        """What else is set before it connects."""
 
     def send(self, kind: str, body: Model) -> bool:
         """False if the kernel is not there now; nothing is kept for later then."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import heapq
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from drivers.engine import EngineStats
-from llmagentos.abi.cards import ModelCard, ToolCard
+from llmagentos.abi.cards import ModelCard, Rate, ToolCard
 from llmagentos.abi.driver import BEAT_INTERVAL, KV, Beat, DriverState
 
 log = logging.getLogger("driver")
@@ -33,6 +33,7 @@ class Pulse:
         self.progress: float | None = None
         self._models: list[ModelCard] | None = None
         self._tools: list[ToolCard] | None = None
+        self._rates: Sequence[Rate] = ()
         self._news = False
         self._last = float("-inf")
 
@@ -54,6 +55,10 @@ class Pulse:
         if tools is not None:
             self._tools = tools  # beside those of an earlier turn, which may not be out yet
         self.state, self.note, self.progress, self._models = state, note, None, models
+        self.hurry()
+
+    def hurry(self) -> None:
+        """The next beat is due at once."""
         self._last = float("-inf")
 
     @property
@@ -64,6 +69,7 @@ class Pulse:
 
     def beat(self, stats: EngineStats | None, jobs: int = 0) -> Beat:
         """What to send now; the next one is due an interval later. ``jobs``: at work now."""
+        rates = stats.rates if stats else self._rates
         beat = Beat(
             state=self.state,
             note=self.note[:500],
@@ -74,9 +80,11 @@ class Pulse:
             prefill_weight=stats.prefill_weight if stats else None,
             models=self._models,
             tools=self._tools,
+            rates=None if rates == self._rates else list(rates),
+            closed=stats.closed if stats else None,
         )
         self._last, self._news = time.monotonic(), False
-        self._models, self._tools = None, None
+        self._models, self._tools, self._rates = None, None, rates
         return beat
 
 

@@ -1,7 +1,8 @@
 """An engine without a model, for tests of the kernel and its schedulers ONLY.
 
-It answers with a fixed script, or says the last user message back, a word per token and a
-token per step for every sequence; the same order always gets the same answer. Without a delay
+It answers with a fixed script, or by turns, which may call tools, or says the last user message
+back, a word per token and a token per step for every sequence; the same order always gets the same
+answer. Without a delay
 it is as fast as the protocol: for measuring what is not the model. It can be told to misbehave.
 A token's number is its word's place in the answer, "tokens" of a text are its words, stop strings
 are ignored, and texts that share words have vectors near each other: nothing here says anything
@@ -22,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from drivers.engine import Announce, EngineStats
 from drivers.faults import first_problem
@@ -30,6 +31,8 @@ from drivers.options import common_options, run_driver
 from llmagentos.abi.cards import ModelCard, Price
 from llmagentos.abi.driver import Feature, Finish, Start, StepReport
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT
+from llmagentos.abi.model import Model
+from llmagentos.abi.talk import ToolCall
 
 DIMENSIONS = 32
 KV_PER_TOKEN = 1000
@@ -45,6 +48,18 @@ class Misbehaviour:
     garbage: bool = False
 
 
+class Wish(Model):
+    name: str
+    arguments: str = "{}"
+
+
+class Turn(Model):
+    """One answer: what it says, and the calls that it wants made."""
+
+    text: str = ""
+    calls: list[Wish] = Field(default_factory=list)
+
+
 @dataclass(slots=True)
 class _Answer:
     """``read``: its prompt was, as far as anything is read here."""
@@ -53,6 +68,7 @@ class _Answer:
     words: list[str]
     prompt_tokens: int
     index: int
+    calls: list[ToolCall] = field(default_factory=list)
     counted: bool = False
     read: bool = False
     limit: int = field(init=False)
@@ -83,6 +99,9 @@ class _Answer:
     ) -> StepReport:
         first, self.counted = not self.counted, True
         reason: Finish = "stop" if self.limit == len(self.words) else "length"
+        calls = self.calls if self.ended and reason == "stop" else []
+        if calls:
+            reason = "tool_calls"
         return StepReport(
             burst=self.order.burst,
             attempt=self.order.attempt,
@@ -93,13 +112,15 @@ class _Answer:
             prefill_seconds=prefill,
             decode_seconds=decode,
             finish=reason if self.ended else None,
+            tool_calls=calls,
         )
 
 
 @dataclass(slots=True)
 class ScriptedEngine:
-    """``delay``: seconds that a step takes. ``script``: the answer; None: an echo. ``embedder``:
-    the card of its other model, which makes vectors."""
+    """``delay``: seconds that a step takes. ``script``: the answer; None: an echo. ``turns``: in
+    their place, the first answer of a conversation, its second, and so on. ``embedder``: the card
+    of its other model, which makes vectors."""
 
     card: ModelCard
     slots: int
@@ -107,6 +128,7 @@ class ScriptedEngine:
     delay: float = 0.0
     misbehaviour: Misbehaviour = field(default_factory=Misbehaviour)
     embedder: ModelCard | None = None
+    turns: Sequence[Turn] = ()
     _running: dict[int, _Answer] = field(default_factory=dict)
     _held: dict[int, _Answer] = field(default_factory=dict)
     _spoken: int = 0
@@ -141,9 +163,9 @@ class ScriptedEngine:
                 f"the {limit} that fit",
                 hint="lower max_tokens or shorten the context",
             )
-        asked = next((m.content for m in reversed(order.messages) if m.role == "user"), "")
-        words = re.findall(r"\S+\s*", asked if self.script is None else self.script)
-        answer = _Answer(order, words, prompt, len(order.accepted))
+        said, calls = self._said(order)
+        words = re.findall(r"\S+\s*", said)
+        answer = _Answer(order, words, prompt, len(order.accepted), calls)
         if order.accepted and answer.ended:
             return answer.report(answer.index, [])
         if order.hold:
@@ -180,6 +202,19 @@ class ScriptedEngine:
         if self.embedder is None or model != self.embedder.name:
             raise ENOENT(f"this driver has no model {model!r} that embeds", hint="see --embeds")
         return [_vector(text) for text in texts], sum(len(text.split()) for text in texts)
+
+    def _said(self, order: Start) -> tuple[str, list[ToolCall]]:
+        """All of its answer."""
+        if self.turns:
+            number = sum(message.role == "assistant" for message in order.messages)
+            turn = self.turns[min(number, len(self.turns) - 1)]
+            calls = [
+                ToolCall(id=f"call-{number}-{place}", name=wish.name, arguments=wish.arguments)
+                for place, wish in enumerate(turn.calls)
+            ]
+            return turn.text, calls
+        asked = next((m.content for m in reversed(order.messages) if m.role == "user"), "")
+        return (asked if self.script is None else self.script), []
 
     def _speak(self, burst: int) -> StepReport:
         report = self._running[burst].speak(self.delay)
@@ -220,6 +255,10 @@ def _nonsense(report: StepReport) -> StepReport:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = common_options("drivers.scripted", __doc__ or "", name="scripted", slots=4)
     parser.add_argument("--script", help="the answer to everything; without it, an echo")
+    parser.add_argument(
+        "--turns",
+        help='instead: answers in order, as JSON: [{"text": "…", "calls": [{"name": "…"}]}]',
+    )
     parser.add_argument("--delay", type=float, default=0.0, help="seconds for each token")
     parser.add_argument("--load-delay", type=float, default=0.0, help="seconds of loading")
     parser.add_argument("--context-length", type=int, default=8192)
@@ -233,9 +272,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--die-after", type=int, metavar="N", help="SIGKILL after N tokens")
     parser.add_argument("--garbage", action="store_true", help="report nonsense")
     options = parser.parse_args(argv)
-    features: list[Feature] = ["preempt", "resume_tokens", "resume_text", "count"]
+    features: list[Feature] = ["preempt", "resume_tokens", "resume_text", "count", "tools"]
     try:
         card, embedder = _cards(options)
+        turns = TypeAdapter(list[Turn]).validate_json(options.turns) if options.turns else []
     except ValidationError as error:
         parser.error(f"bad option: {first_problem(error)}")
     if embedder is not None:
@@ -245,7 +285,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         announce("pretending to load", 0.5)
         time.sleep(options.load_delay)
         plan = Misbehaviour(options.hang_after, options.die_after, options.garbage)
-        return ScriptedEngine(card, options.slots, options.script, options.delay, plan, embedder)
+        return ScriptedEngine(
+            card, options.slots, options.script, options.delay, plan, embedder, turns
+        )
 
     models = [card] if embedder is None else [card, embedder]
     return run_driver(options, kind=options.kind, models=models, features=features, load=load)

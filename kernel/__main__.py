@@ -18,7 +18,7 @@ from pathlib import Path
 from kernel.config import Config
 from kernel.policies import POLICIES
 from llmagentos import __version__
-from llmagentos.abi.errors import EAUTH, ENOSPC, LLMOSError
+from llmagentos.abi.errors import EAUTH, EINVAL, ENOSPC, LLMOSError
 from llmagentos.abi.manifest import DEFAULT_MODEL
 from llmagentos.home import Home, write_secret
 
@@ -40,6 +40,21 @@ def _key(file: Path) -> str:
     return key
 
 
+def _checked(listen: str | None) -> str | None:
+    """The address to listen on. Raises ``EINVAL``."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from llmagentos.abi.keys import TcpAddress
+
+    try:
+        return TypeAdapter(TcpAddress | None).validate_python(listen)
+    except ValidationError:
+        raise EINVAL(
+            f"{listen!a:.100} is no address to listen on",
+            hint="write it as tcp://0.0.0.0:7667",
+        ) from None
+
+
 def _lock(home: Home) -> int | None:
     """Held as long as this process lives; None if another one holds it."""
     descriptor = os.open(home.root / "kernel.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -51,7 +66,7 @@ def _lock(home: Home) -> int | None:
     return descriptor
 
 
-def serve(home: Home, config: Config, durability: str) -> None:
+def serve(home: Home, config: Config, durability: str, listen: str | None) -> None:
     # sqlite-utils imports numpy where there is one, for values that we never store: that would
     # be a quarter of the kernel's start and of its memory.
     sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]
@@ -81,7 +96,7 @@ def serve(home: Home, config: Config, durability: str) -> None:
         events_socket=home.events,
     )
     machine = Machine(config, services)
-    server = Server(home, machine, store)
+    server = Server(home, machine, store, listen)
     now = server.clock.now()
     snapshot = store.load()
     reach("at-boot-after-load")
@@ -100,6 +115,7 @@ def main() -> int:
     parser.add_argument("--default-model", default=DEFAULT_MODEL)
     parser.add_argument("--durability", choices=["normal", "full"], default="normal")
     parser.add_argument("--policy", choices=list(POLICIES), default="fair", help="of scheduling")
+    parser.add_argument("--listen", metavar="tcp://HOST:PORT", help="where nodes come in")
     parser.add_argument("--log-level", default="INFO")
     options = parser.parse_args()
     logging.basicConfig(
@@ -115,7 +131,7 @@ def main() -> int:
             print(f"another kernel serves {home.root}", file=sys.stderr)
             return _OTHER_KERNEL
         config = Config(default_model=options.default_model, policy=options.policy)
-        serve(home, config, options.durability)
+        serve(home, config, options.durability, _checked(options.listen))
     except LLMOSError as error:
         print(f"kernel: {error}\nhint: {error.hint}", file=sys.stderr)
         return _DISK_FULL if isinstance(error, ENOSPC) else 1

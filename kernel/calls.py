@@ -43,6 +43,8 @@ class Call:
     approved: bool = False
     """Somebody has said yes to it."""
     done: bool = False
+    void: bool = False
+    """Its caller is gone, by no fault of its process, and will make it again."""
 
 
 class Deferred:

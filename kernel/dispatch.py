@@ -190,8 +190,11 @@ class Dispatch:
         they will be made again."""
         calls = list(process.calls)
         for call in calls:
+            call.void = void
             self.cancel_burst(call, void=void)
             self.refuse(call, error)
+        if not void:
+            self._kernel.jobs.forget(process)
         return len(calls)
 
     def drop_calls(self, process: Process, why: str, *, void: bool = False) -> None:
@@ -200,6 +203,7 @@ class Dispatch:
 
     def abandon(self, call: Call, *, void: bool = False) -> None:
         """Nobody is there any more to hear the reply: don't do the work."""
+        call.void = void
         self.cancel_burst(call, void=void)
         self._close(call)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Literal
@@ -53,7 +54,9 @@ class _Backlog:
 class Door:
     """Times are in seconds, of any clock that does not go back."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, options: Mapping[int, int | bytes] | None = None) -> None:
+        """``options``: of the socket. With CURVE among them, each message says whose it is."""
+        self._known_by_key = zmq.CURVE_SERVER in (options or {})
         self.socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
         # What pyzmq has around its own send takes as long as the sending.
         self._send = partial(zmq.backend.Socket.send, self.socket)
@@ -62,6 +65,8 @@ class Door:
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         self.socket.setsockopt(zmq.SNDHWM, 64)
+        for option, value in (options or {}).items():
+            self.socket.setsockopt(option, value)
         self.monitor: zmq.Socket[bytes] = self.socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self.socket.bind(address)
         self._descriptor: dict[bytes, int] = {}
@@ -71,8 +76,9 @@ class Door:
         self._suspects: dict[bytes, float] = {}
         self._backlogs: dict[bytes, _Backlog] = {}
 
-    def receive(self, now: float) -> tuple[bytes, list[bytes]] | None:
-        """The next message and its sender, or None. Frame by frame, and without a look at the
+    def receive(self, now: float) -> tuple[bytes, list[bytes], str] | None:
+        """The next message, its sender before it and whose key the sender has after it ("" where
+        there are no keys), or None. Frame by frame, and without a look at the
         socket's options, since either takes longer than all the rest here."""
         recv = self.socket.recv
         while True:
@@ -94,7 +100,7 @@ class Door:
                 continue
             if self._descriptor.get(peer) != descriptor:
                 self._came_through(peer, descriptor, now)
-            return peer, frames
+            return peer, frames, str(frame.get("User-Id")) if self._known_by_key else ""
 
     @property
     def pending(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from llmagentos.abi.keys import NodeKey
 from llmagentos.abi.model import Model
 from llmagentos.abi.wire import Message
 
@@ -21,10 +22,11 @@ class FromClient(NamedTuple):
 
 
 class FromDriver(NamedTuple):
-    """A message came from ``peer`` on the driver socket."""
+    """A message came from ``peer`` on the driver socket, or from a node: with what its key says."""
 
     peer: bytes
     message: Message
+    key: NodeKey | None = None
 
 
 class ClientHere(NamedTuple):
@@ -43,6 +45,7 @@ class DriverGone(NamedTuple):
     """The connection of a driver or host ended."""
 
     peer: bytes
+    why: str = "its connection ended"
 
 
 class Tick(NamedTuple):

@@ -112,16 +112,28 @@ class Job(ABC):
         """The labels of what the driver gave."""
         return set(result.labels)
 
+    @property
+    def append(self) -> str | None:
+        """The id of the call that its process's last answer wants made, if it is one."""
+        return None
+
 
 class ToolJob(Job):
     noun = "tool"
     reason = "tool"
 
-    def __init__(self, id: int, call: Call, args: CallArgs) -> None:
+    def __init__(self, id: int, call: Call, args: CallArgs, key: str = "") -> None:
+        """``key``: see ``ToolOrder``; default: that of the call."""
         super().__init__(id, call, args, args.name, args.timeout)
         self._arguments = args.arguments
+        self._append = args.append
+        self._key = key
         self._card: ToolCard | None = None
         self.demand = self.noun, self.name, self.labels
+
+    @property
+    def append(self) -> str | None:
+        return self._append
 
     def offer(self, driver: Driver) -> Offer:
         if driver.card.kind != "tool" or driver.tool(self.name) is None:
@@ -158,7 +170,8 @@ class ToolJob(Job):
         call = self.call
         lasting = call.scope == self.process.session or call.scope.startswith(SHARED)
         # Where another client may get the same scope, its call must not be taken for a repeat.
-        key = digest(f"{call.scope} {call.id}" + ("" if lasting else f" {self.id}"))
+        own = digest(f"{call.scope} {call.id}" + ("" if lasting else f" {self.id}"))
+        key = self._key or own
         return "call", ToolOrder(
             job=self.id, key=key, pid=self.process.pid, tool=self.name, arguments=self._arguments
         )

@@ -14,11 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kernel import lifecycle, rights
-from kernel.calls import DEFERRED, Deferred
-from kernel.job import Job
+from kernel.calls import DEFERRED, Call, Deferred
+from kernel.job import Job, ToolJob
 from kernel.ledger import chain
 from kernel.patience import BOOT_SETTLING
 from kernel.registry import Driver
+from llmagentos.abi.calls.tool import CallResult
 from llmagentos.abi.driver import JobRef, JobResult
 from llmagentos.abi.errors import (
     BY_CODE,
@@ -32,6 +33,7 @@ from llmagentos.abi.errors import (
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
+    from kernel.process import Process
 
 
 @dataclass(slots=True)
@@ -69,6 +71,20 @@ class Jobs:
         self._queues.setdefault(job.demand, Queue(takers)).jobs[job.id] = job
         return DEFERRED
 
+    def take_up(self, job: Job, call: Call) -> Deferred:
+        """Who made the call of this job is gone; this one waits for it now. Raises ``EBUSY``."""
+        if not job.call.done:
+            raise EBUSY(f"this call of {job.title} is under way", hint="wait for its reply")
+        job.call = call
+        call.waits, call.on_close = job.reason, partial(self._closed, job)
+        return DEFERRED
+
+    def forget(self, process: Process) -> None:
+        """It wants nothing any more of what is done for it though nobody waits for that."""
+        for job in self._kernel.wanted.jobs(process):
+            if job.call.done:
+                self._drop(job)
+
     def dispatch(self) -> None:
         """Start all that can start. Called at the end of every turn, before the bursts are looked
         at and after that: where a job has left a slot in this turn, a burst may have it first,
@@ -101,6 +117,8 @@ class Jobs:
         else:
             self._event("done", job, seconds=self._seconds(job))
             self._leave(job, result)
+            if job.append is not None and isinstance(answer, CallResult):
+                answer = kernel.wanted.settle(job.process, job.append, answer)
             kernel.calls.complete(job.call, answer)
 
     def driver_changed(self) -> None:
@@ -202,7 +220,7 @@ class Jobs:
             kernel.residency.waits(job.process, job.name)
         if job.timeout is not None:
             due = kernel.now + job.timeout
-            kernel.timers.set(("call", job.call), due, partial(self._overdue, job))
+            kernel.timers.set(("job", job.id), due, partial(self._overdue, job))
 
     def _dequeue(self, job: Job) -> None:
         queue = self._queues.get(job.demand)
@@ -215,10 +233,14 @@ class Jobs:
 
     def _closed(self, job: Job) -> None:
         """Nobody waits for it any more."""
-        if job.id in self._jobs:
-            self._abort(job)
-            self._event("cancelled", job, seconds=self._seconds(job))
-            self._leave(job, None)
+        goes_on = job.append is not None and job.call.void and job.driver is not None
+        if job.id in self._jobs and not goes_on:
+            self._drop(job)
+
+    def _drop(self, job: Job) -> None:
+        self._abort(job)
+        self._event("cancelled", job, seconds=self._seconds(job))
+        self._leave(job, None)
 
     def _overdue(self, job: Job) -> None:
         self._abort(job)
@@ -235,14 +257,22 @@ class Jobs:
         self._event("failed", job, error=error.code, seconds=self._seconds(job))
         if isinstance(error, DeniedError) and not begun:
             kernel.journal.audit(kernel.now, job.process.pid, name, error.code, error.message)
+        driver = job.driver
         self._leave(job, result)
-        kernel.calls.refuse(job.call, error, keep=begun and job.call.spec.writes)
+        if job.append is not None and driver is not None:
+            told = kernel.wanted.fail(job.process, job.append, driver.name, error)
+            kernel.calls.complete(job.call, told)
+        else:
+            kernel.calls.refuse(job.call, error, keep=begun and job.call.spec.writes)
 
     def _leave(self, job: Job, result: JobResult | None) -> None:
         """It is over: off every list, paid for, and out of its slot."""
         kernel, driver = self._kernel, job.driver
         del self._jobs[job.id]
+        kernel.timers.cancel(("job", job.id))
         self._dequeue(job)
+        if job.append is not None and isinstance(job, ToolJob):
+            kernel.wanted.over(job, job.append)
         job.settle(result, kernel.now)
         if driver is None:
             return

@@ -46,6 +46,7 @@ from kernel.residency import Residency
 from kernel.scheduler import Scheduler
 from kernel.table import Table
 from kernel.timers import Timers
+from kernel.wanted import Wanted
 from llmagentos.abi.model import Model
 from llmagentos.abi.talk import ChatMessage
 
@@ -69,6 +70,7 @@ class Machine:
         self.hosts = Hosts(self)
         self.port = Port(self)
         self.jobs = Jobs(self)
+        self.wanted = Wanted(self)
         self.answers = Answers(self)
         self.calls = Dispatch(self)
         self.replays = Replays(config.replays_kept, services.history.replies)
@@ -101,14 +103,14 @@ class Machine:
         match event:
             case FromClient():
                 self.calls.call(*event)
-            case FromDriver(peer, message):
-                self.port.heard(peer, message)
+            case FromDriver():
+                self.port.heard(*event)
             case ClientHere(peer):
                 self.connections.heard(peer)
             case ClientGone(peer):
                 self.connections.gone(peer)
-            case DriverGone(peer):
-                self.port.gone(peer)
+            case DriverGone():
+                self.port.gone(*event)
             case Tick():
                 for action in self.timers.due(now):
                     action()

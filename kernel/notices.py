@@ -12,8 +12,6 @@ from llmagentos.abi.manifest import AgentSpec
 def notices(spec: AgentSpec) -> list[str]:
     """One sentence for each."""
     found = []
-    if spec.tools:
-        found.append("agents are not told of their tools yet: only programs call tools")
     if spec.context.overflow != "refuse":
         found.append("context.overflow: compact is not served yet: a full context is refused")
     return found

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from kernel.authority import granted
 from kernel.effects import Command
 from kernel.registry import Driver
 from llmagentos.abi.driver import Beat, JobResult, Registration, Report, Welcome
 from llmagentos.abi.errors import EAUTH, EBUSY, EPROTO, LLMOSError
+from llmagentos.abi.keys import NodeKey
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.abi.wire import Message
 
@@ -25,12 +27,13 @@ class Port:
     def __init__(self, kernel: Machine) -> None:
         self._kernel = kernel
 
-    def heard(self, peer: bytes, message: Message) -> None:
-        """One message from a driver or host. Nonsense ends the sender's registration."""
+    def heard(self, peer: bytes, message: Message, key: NodeKey | None = None) -> None:
+        """One message from a driver or host. Nonsense ends the sender's registration. ``key``:
+        what the sender has proven to be, if it comes from another machine."""
         driver = self._kernel.registry.of(peer)
         try:
             if message.kind == "register":
-                self._register(peer, message)
+                self._register(peer, message, key)
             elif driver is None:
                 self._kernel.effects.commands.append(Command(peer, "who"))
             elif message.kind == "beat":
@@ -49,17 +52,24 @@ class Port:
         except LLMOSError as error:
             self._refuse(peer, error)
 
-    def gone(self, peer: bytes) -> None:
+    def gone(self, peer: bytes, why: str) -> None:
         driver = self._kernel.registry.of(peer)
         if driver is not None:
-            self._lose(driver, "its connection ended")
+            self._lose(driver, why)
 
-    def _register(self, peer: bytes, message: Message) -> None:
-        kernel = self._kernel
-        if not hmac.compare_digest(message.session.encode(), kernel.services.service_key.encode()):
+    def _register(self, peer: bytes, message: Message, key: NodeKey | None) -> None:
+        kernel, known = self._kernel, self._kernel.services.service_key
+        if key is None and not hmac.compare_digest(message.session.encode(), known.encode()):
             raise EAUTH("a driver registers with the service key")
         card = Registration.model_validate(message.body)
+        if key is not None:
+            card = granted(card, key)
         there = kernel.registry.named(card.name)
+        if there is not None and there.up and there.far != (key is not None):
+            raise EBUSY(
+                f"a driver named {card.name} is up already, on another machine than this one",
+                hint="give one of them another name",
+            )
         if there is not None and there.up and there.peer != peer:
             if there.card.os_pid and there.card.os_pid != card.os_pid:
                 raise EBUSY(
@@ -71,6 +81,7 @@ class Port:
         elif there is not None and there.up:
             self._lose(there, "it registered anew")
         driver = kernel.registry.register(card, peer, kernel.now)
+        driver.far = key is not None
         kernel.command(driver, "welcome", Welcome(boot=kernel.boot))
         kernel.journal.event(
             kernel.now, "drv.up", name=card.name, kind=card.kind, state=card.state,

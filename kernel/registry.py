@@ -53,6 +53,8 @@ class Driver:
     """What its provider lets through, by what is counted and for how long."""
     shut_until: float = 0.0
     pace: Pace = field(default_factory=Pace)
+    far: bool = False
+    """It came with a key, from another machine."""
     _rate_since: float = 0.0
     _rate_tokens: int = 0
 

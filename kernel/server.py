@@ -30,6 +30,7 @@ from kernel.effects import (
     Send,
     Tick,
 )
+from kernel.gate import Gate
 from kernel.machine import Machine
 from kernel.store import Store
 from llmagentos.abi import wire
@@ -70,7 +71,10 @@ class Clock:
 
 
 class Server:
-    def __init__(self, home: Home, machine: Machine, store: Store) -> None:
+    def __init__(
+        self, home: Home, machine: Machine, store: Store, listen: str | None = None
+    ) -> None:
+        """``listen``: the TCP address where nodes come in; without it none do."""
         self._machine = machine
         self._store = store
         self._turn_most = _TURN_FLUSHED if store.durability == "full" else _TURN
@@ -81,16 +85,21 @@ class Server:
             path.unlink()
         self._clients = Door(home.syscalls)
         self._drivers = Door(home.drivers)
+        self._gate = Gate(listen, home) if listen else None
+        self._driver_doors = [self._drivers, *([self._gate] if self._gate else [])]
+        self._doors = [*self._driver_doors, self._clients]
         self._events: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
         self._events.setsockopt(zmq.LINGER, 500)
         self._events.bind(home.events)
         # A signal that comes just before the poll must wake it, so signals arrive as bytes too.
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poller, self._messages = zmq.Poller(), zmq.Poller()
-        for door in (self._clients, self._drivers):
+        for door in self._doors:
             self._messages.register(door.socket, zmq.POLLIN)
             self._poller.register(door.socket, zmq.POLLIN)
             self._poller.register(door.monitor, zmq.POLLIN)
+        if self._gate:
+            self._poller.register(self._gate.zap, zmq.POLLIN)
         self._poller.register(self._wake_read, zmq.POLLIN)
 
     @property
@@ -149,7 +158,7 @@ class Server:
         """Milliseconds until something is due."""
         now = self._clock.now()
         due = self._machine.timers.next_due()
-        for door in (self._clients, self._drivers):
+        for door in self._doors:
             moment = door.next_due(now)
             if moment is not None and (due is None or moment < due):
                 due = moment
@@ -160,19 +169,15 @@ class Server:
     def _turn(self, ready: dict[Any, int]) -> Effects:
         """Apply what is ready. Drivers first: their reports free slots."""
         now, machine = self._clock.now(), self._machine
-        for peer, frames in self._arrived(self._drivers, ready, now):
-            if frames == _PROBE:
-                continue
-            try:
-                event: Input = FromDriver(peer, wire.decode(frames))
-            except wire.MalformedError as error:
-                body = ErrorRecord.of(error)
-                machine.effects.commands.append(Command(peer, "refuse", body))
-                event = DriverGone(peer)
-            machine.apply(event, now)
-        for peer in self._drivers.gone(now):
-            machine.apply(DriverGone(peer), now)
-        for peer, frames in self._arrived(self._clients, ready, now):
+        for peer in self._gate.admit(now) if self._gate else ():
+            machine.apply(DriverGone(peer, "its key was revoked or changed"), now)
+        for door in self._driver_doors:
+            for peer, frames, user in self._arrived(door, ready, now):
+                if frames != _PROBE:
+                    machine.apply(self._from_driver(peer, frames, user), now)
+            for peer in door.gone(now):
+                machine.apply(DriverGone(peer), now)
+        for peer, frames, _ in self._arrived(self._clients, ready, now):
             if frames == _PROBE:
                 machine.apply(ClientHere(peer), now)
                 continue
@@ -187,13 +192,22 @@ class Server:
         due = machine.timers.next_due()
         if due is not None and due <= now:
             machine.apply(Tick(), now)
-        for door in (self._drivers, self._clients):
+        for door in self._doors:
             door.flush()
         return machine.flush()
 
+    def _from_driver(self, peer: bytes, frames: list[bytes], user: str) -> Input:
+        key = self._gate.key(user) if self._gate and user else None
+        try:
+            return FromDriver(peer, wire.decode(frames), key)
+        except wire.MalformedError as error:
+            body = ErrorRecord.of(error)
+            self._machine.effects.commands.append(Command(peer, "refuse", body))
+            return DriverGone(peer)
+
     def _arrived(
         self, door: Door, ready: dict[Any, int], now: float
-    ) -> Iterator[tuple[bytes, list[bytes]]]:
+    ) -> Iterator[tuple[bytes, list[bytes], str]]:
         """What has come through a door, as much of it as one turn takes."""
         if door.monitor in ready:
             door.watch(now)
@@ -222,7 +236,9 @@ class Server:
         for command in effects.commands:
             body = command.body.model_dump(mode="json") if command.body else {}
             frames = wire.encode(wire.Message(command.kind, body=body))
-            if not self._drivers.send(command.peer, frames):
+            far = self._gate and self._gate.owns(command.peer)
+            door = self._gate if self._gate and far else self._drivers
+            if not door.send(command.peer, frames):
                 _log.warning("a driver takes in no commands; it is taken for dead")
                 gone = DriverGone(command.peer)
                 self._carry_out(self._machine.handle(gone, self._clock.now()))
@@ -246,7 +262,7 @@ class Server:
         self._carry_out(self._machine.handle(ClientGone(peer), self._clock.now()))
 
     def _close(self) -> None:
-        for door in (self._clients, self._drivers):
+        for door in self._doors:
             door.close()
         self._events.close()
         # Returns when the last replies have left, or their sockets' time to linger is over.

@@ -90,15 +90,27 @@ class Home:
         return self.root / "service.key"
 
     @property
+    def server_key_file(self) -> Path:
+        """The kernel's CURVE keypair, for those who come from other machines."""
+        return self.root / "server.key"
+
+    @property
+    def keys(self) -> Path:
+        """The public keys of nodes, one file each."""
+        return self.root / "keys"
+
+    @property
     def sessions(self) -> Path:
         """Tokens of named programs, one file each, mode 0600."""
         return self.root / "sessions"
 
     def create(self) -> None:
         """Make the folders; refuse a run folder that belongs to somebody else."""
-        for folder in (self.root, self.run, self.logs, self.manifests, self.sessions):
+        for folder in (
+            self.root, self.run, self.logs, self.manifests, self.sessions, self.keys,
+        ):  # fmt: skip
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.run, self.sessions):
+        for folder in (self.run, self.sessions, self.keys):
             status = folder.lstat()
             if status.st_uid != os.getuid() or not folder.is_dir() or folder.is_symlink():
                 raise EAUTH(

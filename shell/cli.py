@@ -35,6 +35,8 @@ COMMANDS: Final = {
     "fork": "process",
     "ctx": "ctx",
     "drivers": "drivers",
+    "keys": "keys",
+    "node": "node",
     "models": "models",
     "events": "events",
     "approvals": "approvals",

@@ -5,34 +5,44 @@ Every field may be left out. It knows nothing about how services are run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from llmagentos.abi.cards import Price
 from llmagentos.abi.errors import EINVAL, EIO
+from llmagentos.abi.keys import TcpAddress
 from llmagentos.abi.manifest import DEFAULT_MODEL
 from llmagentos.abi.model import Model, ModelName, Name
 from llmagentos.home import Home
 from shell import image
+from shell.cloud import CloudFields
+from shell.mcp import McpFields
 from shell.service import Program
 
 _LARGEST: Final = 256 * 1024
 _TAKEN: Final = "name_taken"
+RESERVED: Final = ("kernel", "supervisor", "shell")
+"""Names that no driver may have."""
 
 
-class DriverConfig(Model):
-    """One driver. ``model`` defaults to the system's default model; a clock has none."""
+class DriverConfig(CloudFields, McpFields):
+    """One driver. ``model`` defaults to the system's default model; those of tools have none, and
+    an endpoint ``models``."""
 
     name: Name
-    kind: Literal["edge", "openvino", "scripted", "clock"] = "edge"
+    kind: Literal["edge", "openvino", "cloud", "scripted", "clock", "mcp"] = "edge"
     model: ModelName | None = None
     slots: int | None = Field(None, ge=1, le=4096)
     dtype: Literal["auto", "float32", "bfloat16"] | None = None
     activations: Literal["float", "int8"] | None = None
     threads: int | None = Field(None, ge=1, le=1024)
+    labels: list[Name] | None = Field(
+        None, description="labels that it may see; default: private for an edge driver, else none"
+    )
     options: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="further options of its program, by their long names"
     )
@@ -45,31 +55,54 @@ class DriverConfig(Model):
             raise ValueError(f"{self.kind} drivers have no setting activations; see options")
         if not self.computes and self.threads:
             raise ValueError(f"a {self.kind} driver has no threads")
-        if self.kind == "clock" and self.model:
-            raise ValueError("a clock driver has no model")
+        if self.kind in ("clock", "mcp") and self.model:
+            raise ValueError(f"a {self.kind} driver has no model")
+        if self.kind == "cloud":
+            if self.model:
+                raise ValueError("a cloud driver has models, not a model")
+            self.check_endpoint()
+        else:
+            self.check_no_endpoint(self.kind)
+        if self.kind == "mcp":
+            self.check_server()
+        else:
+            self.check_no_server(self.kind)
         return self
 
     @property
     def computes(self) -> bool:
         return self.kind in ("edge", "openvino")
 
-    def program(self, default_model: str) -> Program:
+    @property
+    def sees(self) -> list[str]:
+        """The labels that it may see. Our own engine on this device may see what must not leave
+        it: else nobody could."""
+        if self.labels is not None:
+            return self.labels
+        return ["private"] if self.kind in ("edge", "scripted") else []
+
+    def program(self, default_model: str, prices: Mapping[str, Price]) -> Program:
+        named = self.kind not in ("clock", "cloud", "mcp")
         options = {
             "--name": self.name,
-            "--model": None if self.kind == "clock" else self.model or default_model,
+            "--model": self.model or default_model if named else None,
             "--slots": self.slots,
             "--dtype": self.dtype,
             "--activations": self.activations,
             "--threads": self.threads,
         }
         words = [str(w) for pair in options.items() if pair[1] is not None for w in pair]
+        words += self.endpoint_options(prices) + self.server_options()
+        for label in self.sees:
+            words += ["--label", label]
         for option, value in self.options.items():
             words += [f"--{option}"] if value is True else [f"--{option}={value}"]
         return Program(self.name, image.command(f"drivers.{self.kind}", *words))
 
 
 class Config(Model):
-    """All. ``default_model``, ``durability`` and ``policy`` are the kernel's: see ``plan``."""
+    """All. ``default_model``, ``durability``, ``policy`` and ``listen`` are the kernel's: see
+    ``plan``."""
 
     default_model: ModelName = DEFAULT_MODEL
     drivers: list[DriverConfig] = Field(default_factory=lambda: [DriverConfig(name="edge")])
@@ -79,11 +112,17 @@ class Config(Model):
     policy: Literal["fair", "fifo", "rr", "priority", "deadline"] = Field(
         "fair", description="in which order LLM calls get their slots"
     )
+    listen: TcpAddress | None = Field(
+        None, description="where nodes come in, with the keys of llmos keys: tcp://0.0.0.0:7667"
+    )
     hosts: int = Field(1, ge=0, le=64, description="agent hosts")
+    prices: dict[ModelName, Price] = Field(
+        default_factory=dict, description="of models in the cloud, for a million tokens"
+    )
 
     @model_validator(mode="after")
     def _names_differ(self) -> Config:
-        taken = {"kernel", "supervisor", "shell", *self.host_names}
+        taken = {*RESERVED, *self.host_names}
         for index, driver in enumerate(self.drivers):
             if driver.name in taken:
                 raise PydanticCustomError(
@@ -98,7 +137,7 @@ class Config(Model):
 
     def programs(self) -> Sequence[Program]:
         """Drivers first: they take longest to be ready."""
-        drivers = [driver.program(self.default_model) for driver in self.drivers]
+        drivers = [driver.program(self.default_model, self.prices) for driver in self.drivers]
         hosts = [Program(n, image.command("agents", "--name", n)) for n in self.host_names]
         return [*drivers, *hosts]
 

@@ -18,6 +18,7 @@ _KERNEL_SETTINGS: Final = {
     "default_model": "--default-model",
     "durability": "--durability",
     "policy": "--policy",
+    "listen": "--listen",
 }
 
 

@@ -76,7 +76,11 @@ def _card(driver: str, tool: Listed, labels: Sequence[Name]) -> tuple[ToolCard, 
         said = said[: _LONGEST - 1] + "…"
     try:
         card = ToolCard(
-            name=name, description=said, parameters=tool.input_schema, labels=list(labels)
+            name=name,
+            description=said,
+            parameters=tool.input_schema,
+            labels=list(labels),
+            parallel=bool(tool.annotations and tool.annotations.read_only_hint),
         )
     except ValidationError as error:
         raise EPROTO(first_problem(error)) from None

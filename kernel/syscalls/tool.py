@@ -11,7 +11,7 @@ from kernel.job import ToolJob
 from kernel.process import Process
 from kernel.rules import Rules, Verdict
 from llmagentos.abi import wire
-from llmagentos.abi.calls.tool import CallArgs, ListArgs, ListResult, ToolInfo
+from llmagentos.abi.calls.tool import CallArgs, CallResult, ListArgs, ListResult, ToolInfo
 from llmagentos.abi.errors import EINVAL
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
             driver=driver.name,
             up=driver.usable,
             verdict=_verdict(call.process, card.name),
+            parallel=card.parallel,
         )
         for driver in kernel.registry
         if driver.card.kind == "tool"
@@ -38,14 +39,32 @@ def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
     return ListResult(tools=sorted(found, key=lambda tool: (tool.name, tool.driver)))
 
 
-def call_(kernel: Machine, call: Call, args: CallArgs) -> Deferred:
+def call_(kernel: Machine, call: Call, args: CallArgs) -> Deferred | CallResult:
     size = len(wire.pack(args.arguments))
     if size > _MOST:
         raise EINVAL(
             f"the arguments take {size:,} bytes; the most is {_MOST:,}",
             hint="put what is large into a file, and say where it is",
         )
-    return kernel.jobs.submit(ToolJob(kernel.new_burst(), call, args))
+    if args.append is None:
+        return kernel.jobs.submit(ToolJob(kernel.new_burst(), call, args))
+    return _wanted(kernel, call, args, args.append)
+
+
+def _wanted(kernel: Machine, call: Call, args: CallArgs, id: str) -> Deferred | CallResult:
+    """A call that the context's last answer wants made: once."""
+    wanted, process = kernel.wanted, call.process
+    key = wanted.key(process, id)
+    answered = wanted.answered(process, id)
+    if answered is not None:
+        return answered
+    job = wanted.job(process, id)
+    if job is not None:
+        return kernel.jobs.take_up(job, call)
+    job = ToolJob(kernel.new_burst(), call, args, key)
+    deferred = kernel.jobs.submit(job)
+    wanted.begun(job, id)
+    return deferred
 
 
 def _verdict(process: Process, tool: str) -> Verdict:

@@ -48,6 +48,9 @@ class ToolCard(Model):
         default_factory=dict, description="JSON Schema of its arguments"
     )
     labels: list[Name] = Field(default_factory=list, max_length=32)
+    parallel: bool = Field(
+        False, description="it may be called beside others that an answer wants called"
+    )
 
 
 class Rate(Model):

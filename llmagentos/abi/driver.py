@@ -2,7 +2,8 @@
 
 Same frames as the syscalls, on a socket of its own, and never a reply: both sides only
 announce. The header's ``t`` is the message's kind, its ``s`` (from the driver) the service
-key. It knows nothing about what a driver does with a burst.
+key; a node, on another machine, is known by its CURVE key instead. It knows nothing about what a
+driver does with a burst.
 
 From the driver::
 

@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 import zmq
 
 from drivers.host import Host
+from drivers.link import Link
 from drivers.scripted import ScriptedEngine
 from drivers.tool import Tool
 from llmagentos.abi.cards import ModelCard
@@ -136,10 +138,12 @@ def run_host(kernel: FakeKernel) -> Iterator[Callable[..., SimpleNamespace]]:
         engine = ScriptedEngine(CARD, 4, delay=delay)
         if tools:
             registration = Registration(name="fake", kind="tool", slots=4)
-            host = Host(kernel.home, registration, tools=tools)
+            host = Host(partial(Link.at, kernel.home), registration, tools=tools)
         else:
             registration = Registration(name="fake", kind="edge", models=[CARD], slots=4)
-            host = Host(kernel.home, registration, load or (lambda announce: engine))
+            host = Host(
+                partial(Link.at, kernel.home), registration, load or (lambda announce: engine)
+            )
         result = SimpleNamespace(host=host, engine=engine, status=None)
 
         def live() -> None:

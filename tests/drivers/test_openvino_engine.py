@@ -125,7 +125,7 @@ def test_do_answers_begin_as_those_of_the_exact_model(make: Any, loaded: LoadedM
     from drivers.edge.loader import load_model as load_exact
     from tests.drivers.orders import reference
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # another test has the other processor
     exact = load_exact(NAME, ensure(NAME), "float32")
     assert loaded.vocabulary.eos == exact.vocabulary.eos
     assert loaded.card.parameters == exact.card.parameters

@@ -40,7 +40,7 @@ def test_does_its_card_say_what_it_costs(
     (card,) = registration.models
     assert (card.price.model_dump() if card.price else None) == price
     assert card.kv_bytes_per_token == KV_PER_TOKEN
-    assert registration.features == ["preempt", "resume_tokens", "resume_text", "count"]
+    assert registration.features == ["preempt", "resume_tokens", "resume_text", "count", "tools"]
     beaten = next(m.body for m in kernel.seen if m.kind == "beat" and m.body.get("models"))
     assert beaten["models"] == kernel.seen[0].body["models"]
 

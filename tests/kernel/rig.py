@@ -25,10 +25,10 @@ from kernel.effects import (
     Tick,
 )
 from kernel.machine import Machine
-from kernel.store import Store
 from llmagentos.abi import wire
 from llmagentos.abi.errors import from_wire
 from llmagentos.abi.wire import Message
+from tests.kernel.blank import blank, opened
 
 USER = "the-user's-key"
 SERVICE = "the-service-key"
@@ -50,7 +50,7 @@ def agent(name: str = "agent", **spec: Any) -> dict[str, Any]:
 class Rig:
     def __init__(self, config: Config | None = None, start: float = 1_000_000.0) -> None:
         self.config = config or Config(default_model=MODEL)
-        self.store = Store(Path(":memory:"))
+        self.store = opened(blank())
         self.now = start
         self.beating: list[FakeDriver] = []
         self._tokens = count()

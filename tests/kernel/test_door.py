@@ -37,9 +37,9 @@ def comes_and_goes(door: Door, name: str) -> None:
 def test_is_an_end_that_was_heard_before_the_last_message_an_end(door: Door) -> None:
     comes_and_goes(door, "one")
     door.watch(0)
-    assert door.receive(0) == (b"one", [b"header", b"body"])
+    assert door.receive(0) == (b"one", [b"header", b"body"], "")
     assert door.gone(1) == [b"one"]
     comes_and_goes(door, "two")
-    assert door.receive(2) == (b"two", [b"header", b"body"])
+    assert door.receive(2) == (b"two", [b"header", b"body"], "")
     door.watch(2)
     assert door.gone(5) == [b"two"], "the first owner of the descriptor was taken for the second"

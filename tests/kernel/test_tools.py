@@ -66,6 +66,7 @@ def test_does_a_call_reach_the_tool_and_its_result_the_caller(rig: Rig, ann: Pro
     tool.result(order, {"said": "hi"})
     assert ann.result(number) == {
         "content": {"said": "hi"}, "driver": "tools", "seconds": 2.0, "labels": [],
+        "message": None, "error": None,
     }  # fmt: skip
     assert rig.state(ann.pid) == "READY"
     assert used(rig, ann.pid) == 1

@@ -24,7 +24,7 @@ def test_does_it_do_without_settings(home: Home, text: str | None) -> None:
     if text is not None:
         _write(home, text)
     assert _words(home) == {
-        "edge": "drivers.edge --name edge --model smollm2-135m-instruct",
+        "edge": "drivers.edge --name edge --model smollm2-135m-instruct --label private",
         "host": "agents --name host",
     }
     assert kernel_program(home).command[3:] == ["kernel"]
@@ -36,6 +36,16 @@ def test_is_the_scheduling_policy_passed_on(home: Home) -> None:
     _write(home, "policy: lottery\n")
     with pytest.raises(EINVAL, match="policy"):
         load(home)
+
+
+def test_is_the_address_for_nodes_passed_on_and_only_tcp(home: Home) -> None:
+    _write(home, "listen: tcp://0.0.0.0:7667\n")
+    assert load(home).listen == "tcp://0.0.0.0:7667"
+    assert kernel_program(home).command[3:] == ["kernel", "--listen=tcp://0.0.0.0:7667"]
+    for wrong in ("ipc:///tmp/x", "tcp://0.0.0.0", "tcp://0.0.0.0:0", "tcp://:7667", "'7667'"):
+        _write(home, f"listen: {wrong}\n")
+        with pytest.raises(EINVAL, match="line 1: listen"):
+            load(home)
 
 
 def test_is_a_clock_a_driver_without_a_model(home: Home) -> None:
@@ -54,15 +64,17 @@ def test_do_settings_become_programs(home: Home) -> None:
         durability: full
         hosts: 2
         drivers:
-          - {name: a, slots: 2, dtype: bfloat16, threads: 1}
+          - {name: a, slots: 2, dtype: bfloat16, threads: 1, labels: [team, private]}
           - name: b
             kind: scripted
             model: other
+            labels: []
             options: {delay: 0.5, garbage: true}
         """,
     )
     assert _words(home) == {
-        "a": "drivers.edge --name a --model small --slots 2 --dtype bfloat16 --threads 1",
+        "a": "drivers.edge --name a --model small --slots 2 --dtype bfloat16 --threads 1"
+        " --label team --label private",
         "b": "drivers.scripted --name b --model other --delay=0.5 --garbage",
         "host": "agents --name host",
         "host-2": "agents --name host-2",
@@ -112,3 +124,106 @@ def test_is_an_unreadable_file_told_of(home: Home) -> None:
     with pytest.raises(EIO, match="can't be read"):
         load(home)
     assert kernel_program(home).command[3:] == ["kernel"]
+
+
+def test_is_an_endpoint_a_driver_with_its_prices(home: Home) -> None:
+    _write(
+        home,
+        """
+        prices:
+          gpt-small: {prompt: 0.15, completion: 0.6}
+          other: {prompt: 1, completion: 2}
+        drivers:
+          - name: openai
+            kind: cloud
+            endpoint: https://api.openai.com/v1
+            key: OPENAI_API_KEY
+            models: {gpt-small: gpt-4o-mini, gpt-large: gpt-4o}
+            context_length: {gpt-small: 128000}
+            requests_per_minute: 500
+            options: {grammar: true, first-token: 20}
+          - {name: here, kind: cloud, endpoint: "http://127.0.0.1:8080/v1", models: [tiny],
+             key: keyring:llama/me, zone: device, continues: prefill, slots: 4}
+        """,
+    )
+    assert _words(home)["openai"] == (
+        "drivers.cloud --name openai --endpoint https://api.openai.com/v1 "
+        "--model gpt-small=gpt-4o-mini --price-prompt gpt-small=0.15 "
+        "--price-completion gpt-small=0.6 --model gpt-large=gpt-4o --key-env OPENAI_API_KEY "
+        "--context-length gpt-small=128000 --requests-per-minute 500 --grammar --first-token=20"
+    )
+    assert _words(home)["here"] == (
+        "drivers.cloud --name here --slots 4 --endpoint http://127.0.0.1:8080/v1 --model tiny "
+        "--key-keyring llama/me --zone device --continues prefill"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("endpoint: 'http://x/v1'", "a cloud driver needs models"),
+        ("models: [m]", "a cloud driver needs endpoint"),
+        ("models: [m], endpoint: x", "give its base URL"),
+        ("models: [m], endpoint: 'http://x', key: sk-1-secret", "name an environment variable"),
+        ("models: [m], endpoint: 'http://x', model: m", "has models, not a model"),
+        ("models: [m], endpoint: 'http://x', threads: 1", "has no threads"),
+    ],
+)
+def test_does_a_mistake_in_an_endpoint_say_what_is_wrong(
+    home: Home, fields: str, said: str
+) -> None:
+    _write(home, f"drivers: [{{name: a, kind: cloud, {fields}}}]\n")
+    with pytest.raises(EINVAL) as caught:
+        load(home)
+    assert said in caught.value.message
+    assert "secret" not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_is_an_endpoint_of_no_other_kind_of_driver(home: Home) -> None:
+    _write(home, "drivers: [{name: a, endpoint: 'http://x'}]\n")
+    with pytest.raises(EINVAL, match="edge driver has no endpoint"):
+        load(home)
+
+
+def test_is_an_mcp_server_a_driver_with_a_command_or_a_url(home: Home) -> None:
+    _write(
+        home,
+        """
+        drivers:
+          - {name: time, kind: mcp, command: [mcp-server-time, --tz, "a b"], labels: [x]}
+          - name: far
+            kind: mcp
+            url: https://mcp.example.org/mcp
+            token: FAR_TOKEN
+            result_labels: [web]
+            options: {patience: 120}
+          - {name: own, kind: mcp, command: [server], env: [API_KEY]}
+        """,
+    )
+    words = _words(home)
+    assert words["time"] == ("drivers.mcp --name time --stdio mcp-server-time --tz 'a b' --label x")
+    assert words["far"] == (
+        "drivers.mcp --name far --url https://mcp.example.org/mcp --token-env FAR_TOKEN "
+        "--result-label web --patience=120"
+    )
+    assert words["own"] == "drivers.mcp --name own --stdio server --env API_KEY"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("kind: mcp", "needs either a command or a url"),
+        ("kind: mcp, command: [a], url: 'http://b'", "needs either a command or a url"),
+        ("kind: mcp, command: []", "at least 1 item"),
+        ("kind: mcp, url: b", "give the server's URL"),
+        ("kind: mcp, url: 'http://b', env: [A]", "env is for a server with a command"),
+        ("kind: mcp, command: [a], token: A", "token is for a server with a url"),
+        ("kind: mcp, command: [a], env: ['A=1']", "should match pattern"),
+        ("kind: mcp, command: [a], model: m", "an? mcp driver has no model"),
+        ("kind: clock, command: [a]", "a clock driver has no command"),
+    ],
+)
+def test_is_a_wrong_mcp_server_told_of(home: Home, fields: str, said: str) -> None:
+    _write(home, "drivers: [{name: m, " + fields + "}]\n")
+    with pytest.raises(EINVAL, match=said):
+        load(home)

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -40,17 +41,23 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda path: told)
 
 
-@pytest.mark.parametrize("words", [("ps",), ("status",), ("run", "x", "hello")])
-def test_is_a_hung_kernel_told_from_one_that_is_down(home: Home, words: tuple[str, ...]) -> None:
+def test_is_a_hung_kernel_told_from_one_that_is_down(home: Home) -> None:
     _up(home)
     kernel = _pid(home, "kernel")
     os.kill(kernel, signal.SIGSTOP)
     try:
-        done = run_llmos(home, *words)
+        # All at once: each waits for an answer as long as it has patience.
+        with ExitStack() as stack:
+            commands = [
+                stack.enter_context(start_llmos(home, *words))
+                for words in (("ps",), ("status",), ("run", "x", "hello"))
+            ]
+            told = [(command.communicate(timeout=60), command.returncode) for command in commands]
     finally:
         os.kill(kernel, signal.SIGCONT)
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "is running, but does not answer\nhint: look at " in done.stderr
+    for (out, err), status in told:
+        assert (status, out) == (3, "")
+        assert "is running, but does not answer\nhint: look at " in err
     assert run_llmos(home, "down").returncode == 0
 
 

@@ -7,37 +7,23 @@ is committed. It knows nothing about what the rows mean.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from kernel.config import StoreFailed
 from kernel.effects import Row
 from kernel.store import Store
 from llmagentos.abi.errors import EIO
+from tests.kernel.blank import blank, opened
 
-_MEMORY = Path(":memory:")
 _PLENTY = 1_000_000
-
-
-@lru_cache(maxsize=1)
-def _empty() -> bytes:
-    """A new database, migrated once for all worlds."""
-    with patch("sqlite3.connect", return_value=sqlite3.connect(_MEMORY)) as connect:
-        Store(_MEMORY)
-        found: bytes = connect.return_value.serialize()
-    return found
 
 
 class Disk:
     """``failing``: the next commit fails. ``filling``: there is hardly any room."""
 
     def __init__(self) -> None:
-        self.connection = sqlite3.connect(_MEMORY)
-        self.connection.deserialize(_empty())
+        self.connection = blank()
         self.failing = self.filling = False
         self.store: Store
 
@@ -49,8 +35,7 @@ class Disk:
     def open(self) -> None:
         """As the kernel does when it starts, whatever became of the one before."""
         self.connection.rollback()
-        with patch("sqlite3.connect", return_value=self.connection):
-            self.store = Store(_MEMORY)
+        self.store = opened(self.connection)
 
     def commit(self, rows: Iterable[Row], events: Iterable[dict[str, Any]]) -> None:
         if self.failing:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,11 @@ class Machines:
         self._started: list[subprocess.Popen[bytes]] = []
         self.kernel: subprocess.Popen[bytes]
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """Run ``python <words>`` in this home."""
+    def start(self, *words: str, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Run ``python <words>`` in this home. ``within``: what runs a command elsewhere."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("LLMOS_")}
         process = subprocess.Popen(
-            [sys.executable, *words],
+            [*within, sys.executable, *words],
             cwd=ROOT,
             env={**environment, "LLMOS_HOME": str(self.home.root)},
             stdin=subprocess.DEVNULL,
@@ -66,10 +66,11 @@ class Machines:
         self._started.append(process)
         return process
 
-    def start_kernel(self) -> float:
+    def start_kernel(self, *options: str, within: Sequence[str] = ()) -> float:
         """Start it and wait until it answers a ping; the seconds that this took."""
         begun = time.monotonic()
-        self.kernel = self.start("-m", "kernel", "--default-model", MODEL)
+        words = ("-m", "kernel", "--default-model", MODEL, *options)
+        self.kernel = self.start(*words, within=within)
         with Raw(self.home.syscalls) as raw:
             raw.call("sys.ping", seconds=20)
         return time.monotonic() - begun
@@ -89,6 +90,15 @@ class Machines:
         return self.start(
             "-m", "drivers.scripted", "--name", name, "--model", MODEL,
             "--slots", str(slots), "--no-parent", *options,
+        )  # fmt: skip
+
+    def start_node(
+        self, address: str, key: Path, *options: str, slots: int = 4, within: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
+        """A scripted engine that dials in, as on another machine. It is not waited for."""
+        return self.start(
+            "-m", "shell", "node", "--connect", address, "--key", str(key), "--engine", "scripted",
+            "--model", MODEL, "--slots", str(slots), "--", *options, within=within,
         )  # fmt: skip
 
     def start_host(self, name: str = "host") -> Any:

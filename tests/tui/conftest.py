@@ -5,7 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
+from textual._context import active_app
+from textual.app import App
 from textual.pilot import Pilot, WaitForScreenTimeout
+
+from tests.tui.stage import idle
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +24,27 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
         return True
 
     monkeypatch.setattr(Pilot, "_wait_for_screen", wait)
+
+
+@pytest.fixture(autouse=True)
+def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Textual takes an app for idle when its process uses little of the CPU. That takes 20 ms and
+    more with each key, and is wrong on a loaded machine, where the process gets little of it."""
+
+    async def wait(*_: float) -> None:
+        await idle(active_app.get())
+
+    monkeypatch.setattr("textual.app.wait_for_idle", wait)
+    monkeypatch.setattr("textual.pilot.wait_for_idle", wait)
+
+
+@pytest.fixture(autouse=True)
+def motionless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What moves on the screen is Textual's, and each key would wait for its end."""
+    begins = App.__init__
+
+    def init(app: App[object], *args: object, **more: object) -> None:
+        begins(app, *args, **more)
+        app.animation_level = "none"
+
+    monkeypatch.setattr(App, "__init__", init)

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from textual.app import App
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from llmagentos.abi.errors import ENOENT, LLMOSError
 from llmagentos.exchange import Piece
@@ -25,6 +27,8 @@ from shell.tui.settings import Settings
 
 SIZES = {"small": (80, 24), "middle": (120, 40), "large": (200, 60)}
 THEMES = ("llmos-dark", "llmos-light")
+PATIENCE = 30.0
+"""Seconds after which what did not come yet will not come, however loaded the machine is."""
 LOOKS = [*((size, THEMES[0]) for size in SIZES), ("middle", THEMES[1])]
 """Sizes and themes in which every scene is looked at."""
 
@@ -107,6 +111,8 @@ class StagedLink(Link):
         self.given = answers() | given
         self.rights = rights
         self.made: list[tuple[str, dict[str, Any]]] = []
+        self.looks = 0
+        """How often the feed has looked."""
         self.pieces: list[Piece] = []
         """What whoever waits for a process hears of it, before nothing more comes."""
 
@@ -115,6 +121,7 @@ class StagedLink(Link):
         return True
 
     async def learn(self) -> Rights:
+        self.looks += 1
         return self.rights
 
     async def call(self, name: str, /, *, within: float = 1.0, **args: Any) -> Any:
@@ -190,16 +197,61 @@ def run(
         assert not app.last_words
 
     asyncio.run(whole())
-    assert not faults
+    assert not faults, faults
 
 
 async def settled(pilot: Pilot[int]) -> None:
-    """Until what was begun is done, and the feed has looked."""
-    await pilot.pause(0.12)
+    """Until what was begun is done, the feed has looked, and the screen shows it."""
+    app = pilot.app
+    assert isinstance(app, ShellApp)
+    link = app.link
+    assert isinstance(link, StagedLink)
+    looks = link.looks
+    await until(pilot, lambda: link.looks > looks)
+    await until(pilot, lambda: not _waits(app.screen))
+
+
+def _waits(screen: Screen[Any]) -> bool:
+    """Whether it has put something off for a moment: to read what the cursor rests on, or, as the
+    view of one process does, to read anew what has changed."""
+    timers = [timer._task for timer in screen._timers if timer._repeat == 0]
+    stale: asyncio.Event | None = getattr(screen, "_stale", None)
+    return any(task and not task.done() for task in timers) or bool(stale and stale.is_set())
+
+
+async def until(pilot: Pilot[int], fact: Callable[[], object]) -> None:
+    """Until it is so, nothing is left to be done at once, and the screen shows it. For what comes
+    with time: fails only if it does not come at all, however loaded the machine is."""
+    end = time.monotonic() + PATIENCE
     await pilot.pause()
+    while not fact():
+        assert time.monotonic() < end, f"still not so after {PATIENCE:g} s\n{text_of(pilot.app)}"
+        await asyncio.sleep(0.005)
+        await pilot.pause()
 
 
-def text_of(app: ShellApp) -> str:
+async def idle(app: App[Any]) -> None:
+    """Until all that is to come waits for a clock or for the world outside, and the screen shows
+    what there is. That is so or it is not: how loaded the machine is makes no difference."""
+    await _still()
+    app.screen._on_timer_update()
+    await _still()
+
+
+async def _still() -> None:
+    loop: Any = asyncio.get_running_loop()
+    end, quiet = time.monotonic() + PATIENCE, 0
+    while quiet < 3:
+        threads = loop._default_executor
+        working = threads and (
+            threads._work_queue.qsize() or threads._idle_semaphore._value < len(threads._threads)
+        )
+        quiet = 0 if working or loop._ready else quiet + 1
+        assert time.monotonic() < end, f"not idle after {PATIENCE:g} s"
+        await asyncio.sleep(0.001 if working else 0)
+
+
+def text_of(app: App[Any]) -> str:
     """What is on the screen, as text."""
     width, height = app.size
     lines = app.screen._compositor.render_strips()

@@ -63,7 +63,6 @@ def link(app: ShellApp) -> StagedLink:
 async def opened(app: ShellApp, pilot: Pilot[int]) -> None:
     app.open_agent(PID)
     await settled(pilot)
-    await settled(pilot)
 
 
 def bubbles(app: ShellApp) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from llmagentos.abi.errors import ECONNREFUSED
-from tests.tui.stage import LOOKS, SIZES, settled, staged, text_of
+from tests.tui.stage import LOOKS, SIZES, settled, staged, text_of, until
 from tests.tui.test_agent_view import opened, talking
 
 Compare = Callable[..., bool]
@@ -75,11 +75,7 @@ def test_agent(
             await pilot.press(key)
             await settled(pilot)
         shows = SHOWS[scene]
-        for _ in range(200):
-            if shows in text_of(app):
-                break
-            await pilot.pause(0.05)
-        await settled(pilot)
+        await until(pilot, lambda: shows in text_of(app))
 
     assert snap_compare(app, run_before=play, terminal_size=SIZES[size])
 
@@ -90,13 +86,10 @@ def test_launch(snap_compare: Compare, tmp_path: Path, size: str, theme: str) ->
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("n")
-        await settled(pilot)
-        while not app.screen.query_one("#found", OptionList).option_count:
-            await pilot.pause(0.05)
+        await until(pilot, lambda: app.screen.query_one("#found", OptionList).option_count)
         for box in app.screen.query("Input, TextArea"):
             box.cursor_blink = False  # type: ignore[attr-defined]
         await pilot.press("down")
-        await pilot.pause(0.4)
         await settled(pilot)
 
     assert snap_compare(app, run_before=play, terminal_size=SIZES[size])

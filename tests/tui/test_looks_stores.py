@@ -14,7 +14,7 @@ import pytest
 from textual.pilot import Pilot
 
 from shell.tui.reader import Reader
-from tests.tui.stage import LOOKS, SIZES, settled
+from tests.tui.stage import LOOKS, SIZES, settled, until
 from tests.tui.test_view_events import events, many
 from tests.tui.test_view_files import files
 from tests.tui.test_view_memory import NOW, memory
@@ -38,11 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 async def read(pilot: Pilot[int], beginning: str) -> None:
     """Until what the cursor rests on is shown."""
     reader = pilot.app.screen.query_one(Reader)
-    for _ in range(200):
-        if reader.text.startswith(beginning):
-            break
-        await pilot.pause(0.02)
-    await settled(pilot)
+    await until(pilot, lambda: reader.text.startswith(beginning))
 
 
 async def a_row(pilot: Pilot[int]) -> None:

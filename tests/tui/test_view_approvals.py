@@ -18,7 +18,7 @@ from shell.tui.feed import Change
 from shell.tui.reader import Reader
 from shell.tui.rights import Rights
 from shell.tui.views import approvals
-from tests.tui.stage import SIZES, run, staged, text_of
+from tests.tui.stage import SIZES, run, settled, staged, text_of
 
 PLAN = "/inbox/plan.md"
 BEFORE = b"# Plan\nread\nwait\n"
@@ -106,15 +106,10 @@ def said(app: ShellApp) -> str:
     return "\n".join(note.message for note in app._notifications)
 
 
-async def soon(pilot: Pilot[int]) -> None:
-    await pilot.pause(0.05)
-    await pilot.pause()
-
-
 async def again(pilot: Pilot[int]) -> None:
     """As if the view had come to the front."""
     pilot.app.screen.live(Change(None, (), vitals=True))
-    await soon(pilot)
+    await settled(pilot)
 
 
 def test_all_of_the_chosen_one_is_shown(tmp_path: Path) -> None:
@@ -128,7 +123,7 @@ def test_all_of_the_chosen_one_is_shown(tmp_path: Path) -> None:
             assert words in pane(app)
         assert app.screen.target() == 8
         await pilot.press("j")
-        await soon(pilot)
+        await settled(pilot)
         assert "approval 8 of critic" in text_of(app)
         assert f"1,234 bytes, SHA-256 {'cd' * 32}" in pane(app)
 
@@ -164,10 +159,10 @@ def test_decides_what_was_shown(
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("j")
-        await soon(pilot)
+        await settled(pilot)
         for key in keys:
             await pilot.press(key)
-        await soon(pilot)
+        await settled(pilot)
         assert app.link.calls("cap.decide") == [{"approval": 8, "hash": "08" * 32, **decision}]
         assert app.screen.table.row_count == 1
         words = "was approved" if decision["approve"] else "was refused"
@@ -181,7 +176,7 @@ def test_enter_opens_first(tmp_path: Path) -> None:
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("enter")
-        await soon(pilot)
+        await settled(pilot)
         assert app.focused is app.screen.query_one("#whole")
         assert app.link.calls("cap.decide") == []
         await pilot.press("escape")
@@ -197,7 +192,7 @@ def test_escape_decides_nothing(tmp_path: Path) -> None:
         await pilot.press("N", "x")
         assert isinstance(app.screen, Question)
         await pilot.press("escape")
-        await soon(pilot)
+        await settled(pilot)
         assert app.link.calls("cap.decide") == []
         assert app.screen.table.row_count == 1
 
@@ -216,7 +211,7 @@ def test_one_that_came_by_itself_is_read_first(
         await again(pilot)
         assert "approval 8 of ops" in text_of(app)
         await pilot.press("y")
-        await soon(pilot)
+        await settled(pilot)
         assert app.link.calls("cap.decide") == []
         assert "read it first" in said(app)
 
@@ -231,9 +226,9 @@ def test_what_is_decided_was_seen_even_if_the_cursor_is_elsewhere(tmp_path: Path
         await pilot.press("N")
         app.link.given["cap.list"] = listed(asking(8))
         app.screen_stack[-2].live(Change(None, (), vitals=True))
-        await soon(pilot)
+        await settled(pilot)
         await pilot.press("enter")
-        await soon(pilot)
+        await settled(pilot)
         (decided,) = app.link.calls("cap.decide")
         assert (decided["approval"], decided["hash"]) == (7, "07" * 32)
 
@@ -248,11 +243,11 @@ def test_a_refusal_becomes_words(tmp_path: Path, error: LLMOSError) -> None:
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("y")
-        await soon(pilot)
+        await settled(pilot)
         assert error.message in said(app)
         assert app.screen.table.row_count == 1
         await pilot.press("y")
-        await soon(pilot)
+        await settled(pilot)
         assert len(app.link.calls("cap.decide")) == 2
 
     run(app, play)
@@ -263,10 +258,12 @@ def test_nothing_is_decided_twice(tmp_path: Path) -> None:
     decide = app.link.given["cap.decide"]
     call = app.link.call
 
+    late = asyncio.Event()
+
     async def slow(name: str, /, **args: Any) -> Any:
         answer = call(name, **args)
         if name == "cap.decide":
-            await asyncio.sleep(0.1)
+            await late.wait()
         return await answer
 
     app.link.call = slow
@@ -275,7 +272,8 @@ def test_nothing_is_decided_twice(tmp_path: Path) -> None:
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("y", "y")
-        await pilot.pause(0.2)
+        late.set()
+        await settled(pilot)
         assert decided == [7]
 
     run(app, play)
@@ -289,7 +287,7 @@ def test_read_only_decides_nothing(tmp_path: Path) -> None:
         # Nor if it gets there by another way than its key.
         app.screen.action_decide("once")
         app.screen.action_decide("reject")
-        await soon(pilot)
+        await settled(pilot)
         assert app.link.calls("cap.decide") == []
         assert not isinstance(app.screen, Question)
         assert "only reads" in said(app)
@@ -302,7 +300,7 @@ def test_no_descendant_of_this_session(tmp_path: Path) -> None:
 
     async def play(pilot: Pilot[int]) -> None:
         app.screen.action_decide("once")
-        await soon(pilot)
+        await settled(pilot)
         assert app.link.calls("cap.decide") == []
         assert "no descendant of process 6" in said(app)
 
@@ -385,7 +383,7 @@ def test_what_can_not_be_seen_is_written_out(tmp_path: Path) -> None:
     async def play(pilot: Pilot[int]) -> None:
         assert pane(app).count(r"a\u202eb\u200bc\u001b[31md\u3164") == 4
         await pilot.press("N")
-        await soon(pilot)
+        await settled(pilot)
         assert r"a\u202eb\u200bc\u001b[31md\u3164" in text_of(app)
         await pilot.press("escape")
         assert not {"\u202e", "\u200b", "\x1b", "\u3164"} & set(text_of(app))
@@ -415,25 +413,23 @@ def test_the_filter_needs_all_words(tmp_path: Path) -> None:
 def test_those_that_are_settled(tmp_path: Path) -> None:
     now = time.time()
     refused = asking(5, status="rejected", decided=now - 7530, by=1, note="not here")
-    settled = listed(asking(4, status="expired"), refused, asking())
-    app = inbox(
-        tmp_path, cap_list=lambda args: settled if args.get("history") else listed(asking())
-    )
+    over = listed(asking(4, status="expired"), refused, asking())
+    app = inbox(tmp_path, cap_list=lambda args: over if args.get("history") else listed(asking()))
 
     async def play(pilot: Pilot[int]) -> None:
         assert app.screen.table.row_count == 1
         await pilot.press("h")
-        await soon(pilot)
+        await settled(pilot)
         assert {"history": 100, "after": 0} in app.link.calls("cap.list")
         assert app.screen.table.row_count == 3
         await pilot.press("j")
-        await soon(pilot)
+        await settled(pilot)
         assert "approval 5 of ops (pid 8): asked 2h05m ago, rejected 2h05m ago by the user" in (
             text_of(app)
         )
         assert '"not here"' in pane(app)
         await pilot.press("y")
-        await soon(pilot)
+        await settled(pilot)
         assert app.link.calls("cap.decide") == []
         assert "approval 5 is settled: rejected" in said(app)
 

@@ -17,7 +17,7 @@ from shell.tui.dialogs import Choice
 from shell.tui.feed import Change
 from shell.tui.reader import Reader
 from shell.tui.rights import Rights
-from tests.tui.stage import run, staged, text_of
+from tests.tui.stage import run, settled, staged, text_of
 
 NOW = 1_750_000_000.0
 LETTER = {
@@ -103,20 +103,10 @@ def content(app: ShellApp) -> str:
     return app.screen.query_one("#content", Reader).text
 
 
-async def soon(pilot: Pilot[int]) -> None:
-    """What was asked for has come."""
-    await pilot.pause(0.05)
-
-
-async def rested(pilot: Pilot[int]) -> None:
-    """So has what the cursor rests on."""
-    await pilot.pause(0.25)
-
-
 async def into_inbox(pilot: Pilot[int]) -> None:
     """With the cursor on the letter."""
     await pilot.press("enter")
-    await soon(pilot)
+    await settled(pilot)
     await pilot.press("j")
     await pilot.pause()
 
@@ -124,13 +114,13 @@ async def into_inbox(pilot: Pilot[int]) -> None:
 async def versions(pilot: Pilot[int]) -> None:
     await into_inbox(pilot)
     await pilot.press("h")
-    await rested(pilot)
+    await settled(pilot)
 
 
 async def again(pilot: Pilot[int]) -> None:
     """As if the view had come to the front."""
     pilot.app.screen.live(Change(None, (), vitals=True))
-    await soon(pilot)
+    await settled(pilot)
 
 
 def test_into_a_folder_and_up_again(tmp_path: Path) -> None:
@@ -139,23 +129,23 @@ def test_into_a_folder_and_up_again(tmp_path: Path) -> None:
     async def play(pilot: Pilot[int]) -> None:
         assert path(app).startswith("/ | pid 1 init")
         await pilot.press("j", "k", "enter")
-        await soon(pilot)
+        await settled(pilot)
         assert path(app).startswith("/inbox | ")
         assert app.screen.table.key == "old/"
         assert "letter.txt" in text_of(app)
         await pilot.press("enter")
-        await soon(pilot)
+        await settled(pilot)
         assert "nothing is here" in text_of(app)
         await pilot.press("backspace")
-        await soon(pilot)
+        await settled(pilot)
         assert path(app).startswith("/inbox | ")
         await pilot.press("backspace")
-        await soon(pilot)
+        await settled(pilot)
         assert path(app).startswith("/ | ")
         await pilot.press("j", "enter")
-        await soon(pilot)
+        await settled(pilot)
         await pilot.press("backspace")
-        await soon(pilot)
+        await settled(pilot)
         assert app.screen.table.key == "self/", "the cursor is where we came from"
 
     run(app, play)
@@ -168,7 +158,7 @@ def test_a_text_is_shown_as_text(tmp_path: Path) -> None:
         await into_inbox(pilot)
         assert content(app) == ""
         await pilot.press("enter")
-        await soon(pilot)
+        await settled(pilot)
         assert content(app).startswith("/inbox/letter.txt, version 4")
         assert "Yours, Charles" in text_of(app)
         (read,) = app.link.calls("fs.read")
@@ -183,7 +173,7 @@ def test_what_is_no_text_is_dumped(tmp_path: Path) -> None:
     async def play(pilot: Pilot[int]) -> None:
         await into_inbox(pilot)
         await pilot.press("j", "enter")
-        await soon(pilot)
+        await settled(pilot)
         lines = content(app).split("\n")
         assert lines[5] == (
             "0040  40 41 42 43 44 45 46 47 48 49 4a 4b 4c 4d 4e 4f  @ABCDEFGHIJKLMNO"
@@ -201,7 +191,7 @@ def test_a_text_cut_within_a_character_is_still_text(tmp_path: Path) -> None:
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("enter")
-        await rested(pilot)
+        await settled(pilot)
         assert content(app).split("\n")[1].startswith("xééé")
         assert "262.1 kB more" in content(app)
 
@@ -218,7 +208,7 @@ def test_versions_and_what_is_new_in_them(tmp_path: Path) -> None:
         # The one before was a deletion, so all is new.
         assert "+Dear Ada," in content(app).split("\n")
         await pilot.press("j", "j")
-        await rested(pilot)
+        await settled(pilot)
         lines = content(app).split("\n")
         assert "-the engine is late." in lines
         assert "+the engine is ready." in lines
@@ -228,7 +218,7 @@ def test_versions_and_what_is_new_in_them(tmp_path: Path) -> None:
                    for line in ("-the engine is late.", "+the engine is ready.")}  # fmt: skip
         assert len(colours) == 2
         await pilot.press("h")
-        await soon(pilot)
+        await settled(pilot)
         assert app.focused is app.screen.table
         assert content(app) == ""
 
@@ -241,10 +231,10 @@ def test_the_version_that_was_deleted_and_the_first_one(tmp_path: Path) -> None:
     async def play(pilot: Pilot[int]) -> None:
         await versions(pilot)
         await pilot.press("j")
-        await rested(pilot)
+        await settled(pilot)
         assert "with version 3 it was deleted" in content(app)
         await pilot.press("j", "j")
-        await rested(pilot)
+        await settled(pilot)
         assert content(app).startswith("version 1\nDear Ada,")
 
     run(app, play)
@@ -270,7 +260,7 @@ def test_restores_only_after_a_yes(tmp_path: Path, keys: tuple[str, ...], calls:
         await pilot.pause()
         assert "Bring version 2 of /inbox/letter.txt back?" in text_of(app)
         await pilot.press(*keys)
-        await soon(pilot)
+        await settled(pilot)
         made = [(args["path"], args["version"]) for args in app.link.calls("fs.restore")]
         assert made == [("/inbox/letter.txt", 2)] * calls
 
@@ -287,7 +277,7 @@ def test_deletes_only_after_a_yes(tmp_path: Path, keys: tuple[str, ...], calls: 
         await pilot.pause()
         assert "Delete /inbox/letter.txt?" in text_of(app)
         await pilot.press(*keys)
-        await soon(pilot)
+        await settled(pilot)
         assert [args["path"] for args in app.link.calls("fs.delete")] == [
             "/inbox/letter.txt"
         ] * calls
@@ -326,7 +316,7 @@ def test_the_files_of_another_process(tmp_path: Path) -> None:
     async def play(pilot: Pilot[int]) -> None:
         await into_inbox(pilot)
         await pilot.press("o", "j", "enter")
-        await soon(pilot)
+        await settled(pilot)
         assert path(app).startswith("/ | pid 2 research")
         assert app.link.calls("fs.list")[-1]["pid"] == 2
 
@@ -355,7 +345,7 @@ def test_a_file_that_is_gone_is_told_in_words(tmp_path: Path) -> None:
     async def play(pilot: Pilot[int]) -> None:
         await into_inbox(pilot)
         await pilot.press("enter")
-        await soon(pilot)
+        await settled(pilot)
         assert content(app) == "there is no such version"
 
     run(app, play)
@@ -369,7 +359,7 @@ def test_what_is_in_a_file_does_not_command_the_screen(tmp_path: Path) -> None:
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("enter")
-        await soon(pilot)
+        await settled(pilot)
         assert content(app).split("\n")[1] == "a[31mb [red]c[/red] d"
         assert "[red]c[/red]" in text_of(app)
         assert not {"\x1b", "\x07"} & set(text_of(app))
@@ -405,7 +395,7 @@ def test_a_long_folder_comes_in_pages(tmp_path: Path) -> None:
     app = files(tmp_path, fs_list=listed)
 
     async def play(pilot: Pilot[int]) -> None:
-        await rested(pilot)
+        await settled(pilot)
         assert app.screen.table.row_count == 2000
         assert "more than these 2000" in path(app)
 

@@ -16,7 +16,7 @@ from shell.tui.feed import Change
 from shell.tui.reader import Reader
 from shell.tui.rights import Rights
 from shell.tui.views.memory import MemoryView
-from tests.tui.stage import run, staged, text_of
+from tests.tui.stage import run, settled, staged, text_of
 
 NOW = 1_750_000_000.0
 EVIL = "a\x1b[31mb [red]c[/red] \x07d"
@@ -63,20 +63,10 @@ def pane(app: ShellApp) -> str:
     return app.screen.query_one("#row", Reader).text
 
 
-async def soon(pilot: Pilot[int]) -> None:
-    """What was asked for has come."""
-    await pilot.pause(0.05)
-
-
-async def rested(pilot: Pilot[int]) -> None:
-    """So has what the cursor rests on."""
-    await pilot.pause(0.25)
-
-
 async def again(pilot: Pilot[int]) -> None:
     """As if the view had come to the front."""
     pilot.app.screen.live(Change(None, (), vitals=True))
-    await rested(pilot)
+    await settled(pilot)
 
 
 def test_the_row_under_the_cursor_is_shown_whole(tmp_path: Path) -> None:
@@ -87,7 +77,7 @@ def test_the_row_under_the_cursor_is_shown_whole(tmp_path: Path) -> None:
         assert "the third of May" in pane(app)
         assert "private" in pane(app)
         await pilot.press("j")
-        await rested(pilot)
+        await settled(pilot)
         assert '"minutes": 9' in pane(app)
         assert [args["key"] for args in app.link.calls("mem.get")] == ["birthday", "noodles/recipe"]
 
@@ -99,7 +89,7 @@ def test_only_where_the_cursor_rests_is_read(tmp_path: Path) -> None:
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("j", "j")
-        await rested(pilot)
+        await settled(pilot)
         assert "sleep" in pane(app)
         assert [args["key"] for args in app.link.calls("mem.get")] == ["birthday", "project/plan"]
 
@@ -115,7 +105,7 @@ def test_pages_up_to_a_bound_which_is_told(tmp_path: Path) -> None:
     app = memory(tmp_path, mem_list=listed, mem_get=row("key", 1))
 
     async def play(pilot: Pilot[int]) -> None:
-        await soon(pilot)
+        await settled(pilot)
         assert app.screen.table.row_count == 2000
         assert [args.get("after") for args in app.link.calls("mem.list")] == [None, "key000999"]
         assert "more than these 2000" in place(app)
@@ -128,13 +118,13 @@ def test_search_ranks_and_escape_goes_back(tmp_path: Path) -> None:
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("f", *"hot", "enter")
-        await soon(pilot)
+        await settled(pilot)
         (asked,) = app.link.calls("mem.search")
         assert (asked["query"], asked["space"], asked["pid"]) == ("hot", "self", 1)
         assert "9 minutes in hot water" in text_of(app)
         assert app.screen.table.row_count == 1
         await pilot.press("escape")
-        await soon(pilot)
+        await settled(pilot)
         assert app.screen.table.row_count == 3
         assert "birthday" in text_of(app)
 
@@ -148,7 +138,7 @@ def test_another_process_and_space(tmp_path: Path) -> None:
         await pilot.press("o", "j", "enter")
         await pilot.pause()
         await pilot.press("ctrl+u", *"abc", "enter")
-        await soon(pilot)
+        await settled(pilot)
         assert "pid 2 research | space abc" in place(app)
         last = app.link.calls("mem.list")[-1]
         assert (last["pid"], last["space"]) == (2, "abc")
@@ -165,7 +155,7 @@ def test_forgets_only_after_a_yes(tmp_path: Path, keys: tuple[str, ...], calls: 
         await pilot.pause()
         assert "birthday" in text_of(app)
         await pilot.press(*keys)
-        await soon(pilot)
+        await settled(pilot)
         assert len(app.link.calls("mem.delete")) == calls
         assert all(args["key"] == "birthday" for args in app.link.calls("mem.delete"))
 
@@ -222,7 +212,7 @@ def test_what_is_remembered_does_not_command_the_screen(tmp_path: Path) -> None:
     )  # fmt: skip
 
     async def play(pilot: Pilot[int]) -> None:
-        await soon(pilot)
+        await settled(pilot)
         assert "[red]key" in text_of(app)
         assert "a[31mb [red]c[/red] d" in pane(app)
         assert not {"\x1b", "\x07"} & set(text_of(app))
@@ -230,7 +220,7 @@ def test_what_is_remembered_does_not_command_the_screen(tmp_path: Path) -> None:
         await pilot.pause()
         assert "Forget [red]key?" in text_of(app)
         await pilot.press("escape", "f", "x", "enter")
-        await soon(pilot)
+        await settled(pilot)
         assert "[red]c[/red]" in text_of(app)
         assert not {"\x1b", "\x07"} & set(text_of(app))
 

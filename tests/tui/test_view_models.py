@@ -21,7 +21,7 @@ from shell.tui.dialogs import Question
 from shell.tui.feed import Change
 from shell.tui.rights import Rights
 from shell.tui.views import models
-from tests.tui.stage import SIZES, THEMES, driver, run, staged, text_of
+from tests.tui.stage import SIZES, THEMES, driver, run, settled, staged, text_of
 from tests.tui.test_view_drivers import steady
 
 HERE = {
@@ -99,11 +99,6 @@ def said(app: ShellApp) -> str:
     return "\n".join(note.message for note in app._notifications)
 
 
-async def soon(pilot: Pilot[int]) -> None:
-    await pilot.pause(0.05)
-    await pilot.pause()
-
-
 def test_what_is_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = library(tmp_path, monkeypatch, StagedStore(HERE, KNOWN))
 
@@ -135,12 +130,12 @@ def test_the_store_is_asked_when_it_comes_to_the_front_only(
 
     async def play(pilot: Pilot[int]) -> None:
         app.screen.live(Change(None, (), vitals=True))
-        await soon(pilot)
+        await settled(pilot)
         assert store.made == [("list",)]
         await pilot.press("3")
         await pilot.pause()
         await pilot.press("4")
-        await soon(pilot)
+        await settled(pilot)
         assert store.made == [("list",), ("list",)]
 
     run(app, play)
@@ -152,7 +147,7 @@ def test_pulls_what_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("j", "p")
-        await soon(pilot)
+        await settled(pilot)
         assert store.pulls == ["qwen-tiny"]
         assert "qwen-tiny is here: /models/qwen-tiny" in said(app)
         assert not app.screen.query_one("#pull").display
@@ -169,19 +164,19 @@ def test_escape_cancels_a_pull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("j", "p")
-        await soon(pilot)
+        await settled(pilot)
         assert "qwen-tiny: download █████" in text_of(app)
         assert "25% 25.0 MB of 100.0 MB" in text_of(app)
         await pilot.press("p")
-        await soon(pilot)
+        await settled(pilot)
         assert store.pulls == ["qwen-tiny"]
         assert "one is being pulled" in said(app)
         await pilot.press("escape")
-        await soon(pilot)
+        await settled(pilot)
         assert store.ended == ["qwen-tiny"]
         assert "canceled" in text_of(app)
         await pilot.press("p")
-        await soon(pilot)
+        await settled(pilot)
         assert store.pulls == ["qwen-tiny", "qwen-tiny"]
 
     run(app, play)
@@ -193,7 +188,7 @@ def test_whoever_leaves_ends_the_pull(tmp_path: Path, monkeypatch: pytest.Monkey
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("j", "p")
-        await soon(pilot)
+        await settled(pilot)
 
     run(app, play)
     assert store.ended == ["qwen-tiny"]
@@ -205,10 +200,10 @@ def test_another_one_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("p", "enter")
-        await soon(pilot)
+        await settled(pilot)
         assert store.pulls == []
         await pilot.press("p", *"a/b", "enter")
-        await soon(pilot)
+        await settled(pilot)
         assert store.pulls == ["a/b"]
 
     run(app, play)
@@ -222,7 +217,7 @@ def test_an_error_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     async def play(pilot: Pilot[int]) -> None:
         await pilot.press("j", "p")
-        await soon(pilot)
+        await settled(pilot)
         assert "the index does not answer\npull again" in said(app)
         assert line(app) == "qwen-tiny: the index does not answer"
 
@@ -252,7 +247,7 @@ def test_read_only_pulls_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         await pilot.press("p")
         # Nor if it gets there by another way than its key.
         app.screen.action_pull()
-        await soon(pilot)
+        await settled(pilot)
         assert not isinstance(app.screen, Question)
         assert store.pulls == []
         assert "only reads" in said(app)

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from llmagentos.abi.cards import ToolName
 from llmagentos.abi.model import Duration, Json, Model
+from llmagentos.abi.process import ErrorRecord
+from llmagentos.abi.talk import CallId
 
 Verdict = Literal["allow", "ask", "deny"]
 
@@ -22,6 +24,7 @@ class ToolInfo(Model):
     driver: str
     up: bool
     verdict: Verdict
+    parallel: bool = False
 
 
 class ListArgs(Model):
@@ -36,12 +39,23 @@ class CallArgs(Model):
     name: ToolName
     arguments: dict[str, Json] = Field(default_factory=dict)
     timeout: Duration = Field(300.0, description="seconds, from its start on the driver")
+    append: CallId | None = Field(
+        None, description="the id of a call that the context's last answer wants made: see below"
+    )
 
 
 class CallResult(Model):
-    """``labels``: what the result is labelled with, and its reader from now on too."""
+    """``labels``: what the result is labelled with, and its reader from now on too.
+
+    With ``append`` the result goes into the context, as the message ``message`` of role ``tool``,
+    in the same step in which it is settled, and so does the ``error`` of a call that was begun. The
+    call then belongs to the process, not to whoever made it: if its host dies it goes on, and who
+    makes the same call again waits for it, or gets what came of it. So it is never done twice.
+    """
 
     content: Json
     driver: str
     seconds: float
     labels: list[str] = Field(default_factory=list)
+    message: int | None = None
+    error: ErrorRecord | None = None

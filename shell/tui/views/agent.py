@@ -132,6 +132,8 @@ class AgentView(View):
             except LLMOSError as error:
                 self._who(error.message)
             except Exception as error:
+                if not self.is_attached:
+                    return  # it was left while it was read
                 self.app.fault(error)
             await asyncio.sleep(0.2)
 

@@ -1,0 +1,220 @@
+"""How an agent makes the calls that its model wants made, seen from the kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents.arguments import parse
+from agents.toolbox import HOPELESS, SAME, unanswered
+from llmagentos.abi.calls.ctx import ContextMessage
+from llmagentos.abi.errors import EINVAL
+from tests.agents.scripted_kernel import Call, ScriptedKernel
+
+CLOCK = {
+    "name": "time.now", "description": "the time", "parameters": {}, "driver": "clock",
+    "up": True, "verdict": "allow", "parallel": False,
+}  # fmt: skip
+TOLD = [{"name": "time.now", "description": "the time", "parameters": {}}]
+Said = dict[str, Any]
+
+
+def wish(id: str, name: str = "time.now", arguments: str = "{}") -> dict[str, str]:
+    return {"id": id, "name": name, "arguments": arguments}
+
+
+def message(number: int, role: str, content: str = "", **more: Any) -> Said:
+    return {"id": number, "role": role, "content": content, "time": 1.0, "sources": [], **more}
+
+
+class Played:
+    """A kernel that has given the host an agent with tools, and keeps its context."""
+
+    def __init__(self, kernel: ScriptedKernel, pid: int, *context: Said, **spec: Any) -> None:
+        self.kernel = kernel
+        self.context = [*context] or [message(1, "user", "What time is it?")]
+        kernel.assign(pid, tools=["time.now"], **spec)
+        self.read()
+
+    def read(self) -> None:
+        call = self.kernel.call("ctx.read")
+        self.kernel.answer(call, messages=self.context, tokens=0)
+
+    def tools(self, *tools: dict[str, Any]) -> None:
+        self.kernel.answer(self.kernel.call("tool.list"), tools=list(tools or (CLOCK,)))
+        self.read()
+
+    def generate(self, text: str = "", *calls: dict[str, str]) -> Call:
+        call = self.kernel.call("llm.generate")
+        number = len(self.context) + 1
+        self.context.append(message(number, "assistant", text, tool_calls=list(calls)))
+        self.kernel.answer(
+            call, text=text, finish="tool_calls" if calls else "stop", model="m", driver="d",
+            usage={}, tokens=[], message=number, tool_calls=list(calls),
+        )  # fmt: skip
+        return call
+
+    def made(self, content: str = "noon") -> Call:
+        """The next call of a tool; its result is in the context with the reply."""
+        call = self.kernel.call("tool.call")
+        self._append(call.args["append"], content)
+        self.kernel.answer(
+            call, content=content, driver="clock", seconds=0.1, labels=[], message=9, error=None
+        )
+        return call
+
+    def told(self) -> Said:
+        """The next thing that the agent puts into its context itself."""
+        call = self.kernel.call("ctx.append")
+        (said,) = call.args["messages"]
+        self._append(said.get("tool_call"), said["content"], said["role"])
+        self.kernel.answer(call, ids=[9])
+        return dict(said)
+
+    def settled(self, id: str) -> None:
+        self._append(id, "done")
+
+    def end(self) -> None:
+        """The model wants nothing more."""
+        self.tools()
+        self.generate("Done.")
+        assert self.ended()["answer"] == "Done."
+
+    def _append(self, id: str | None, content: str, role: str = "tool") -> None:
+        self.context.append(message(len(self.context) + 1, role, content, tool_call=id))
+
+    def ended(self) -> dict[str, Any]:
+        return self.kernel.call("proc.exit").args
+
+
+def test_is_a_wanted_call_made_and_then_answered(shared_kernel: ScriptedKernel, pid: int) -> None:
+    played = Played(shared_kernel, pid)
+    played.tools()
+    assert played.generate("", wish("c1", arguments='{"timezone": "UTC"}')).args == {"tools": TOLD}
+    call = played.made()
+    assert call.args == {"name": "time.now", "arguments": {"timezone": "UTC"}, "append": "c1"}
+    played.tools()
+    played.generate("It is noon.")
+    assert played.ended() == {"code": 0, "answer": "It is noon."}
+
+
+def test_is_what_a_dead_host_left_done_first(shared_kernel: ScriptedKernel, pid: int) -> None:
+    played = Played(
+        shared_kernel,
+        pid,
+        message(1, "user", "?"),
+        message(2, "assistant", "", tool_calls=[wish("c1"), wish("c2")]),
+        message(3, "tool", "noon", tool_call="c1"),
+    )
+    played.tools()
+    assert played.made().args["append"] == "c2"
+    played.tools()
+    played.generate("Noon, twice.")
+    assert played.ended()["answer"] == "Noon, twice."
+
+
+def test_do_only_those_run_beside_each_other_that_say_so(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    played = Played(shared_kernel, pid)
+    played.tools(CLOCK, {**CLOCK, "name": "look", "parallel": True})
+    played.generate("", wish("c1", "look"), wish("c2", "look"), wish("c3"), wish("c4"))
+    beside = [shared_kernel.call("tool.call") for _ in range(2)]
+    assert {call.args["append"] for call in beside} == {"c1", "c2"}
+    assert shared_kernel.is_quiet(150)
+    for call in beside:
+        shared_kernel.answer(call, content="", driver="d", seconds=0.0, labels=[])
+        played.settled(call.args["append"])
+    assert played.made().args["append"] == "c3"
+    assert played.made().args["append"] == "c4"
+    played.end()
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [("EPERM", "EPERM: no"), ("ENOENT", "ENOENT: no"), ("EQUOTA", "EQUOTA: no")]
+)
+def test_is_the_model_told_why_a_call_was_not_made(
+    shared_kernel: ScriptedKernel, pid: int, code: str, told: str
+) -> None:
+    played = Played(shared_kernel, pid)
+    played.tools()
+    played.generate("", wish("c1"))
+    shared_kernel.fail(shared_kernel.call("tool.call"), code)
+    assert played.told() == {"role": "tool", "content": told, "tool_call": "c1"}
+    played.tools()
+    played.generate("Then not.")
+    assert played.ended()["code"] == 0
+
+
+def test_is_the_model_told_what_is_wrong_with_its_arguments(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    played = Played(shared_kernel, pid)
+    played.tools()
+    played.generate("", wish("c1", arguments="now, please"))
+    assert played.told()["content"].startswith("EINVAL: the arguments are no JSON object")
+    played.end()
+
+
+def test_is_a_model_stopped_that_goes_round_in_circles(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    played = Played(shared_kernel, pid)
+    for number in range(1, HOPELESS + 1):
+        played.tools()
+        played.generate("", wish(f"c{number}"))
+        if number <= SAME:
+            played.made()
+        elif number < HOPELESS:
+            assert "this very call" in played.told()["content"]
+    error = played.ended()["error"]
+    assert error["code"] == "EINVAL"
+    assert f"for the {HOPELESS}th time" in error["message"]
+
+
+def test_has_each_call_a_result_when_an_interactive_agent_is_interrupted(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    played = Played(shared_kernel, pid, interactive=True)
+    played.tools()
+    played.generate("", wish("c1"), wish("c2"))
+    shared_kernel.fail(shared_kernel.call("tool.call"), "ECANCELED")
+    played.read()
+    assert [played.told()["tool_call"] for _ in range(2)] == ["c1", "c2"]
+    assert played.told() == {"role": "assistant", "content": "(interrupted)"}
+    shared_kernel.signal(pid, "KILL")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1, "b": "x"}',
+        '```json\n{"a": 1, "b": "x"}\n```',
+        "{'a': 1, 'b': 'x'}",
+        'Here you are: {"a": 1, "b": "x"}. Good luck!',
+        '{"a": 1, "b": "x"',
+        '{"a": 1, "b": "x',
+        '"{\\"a\\": 1, \\"b\\": \\"x\\"}"',
+    ],
+)
+def test_are_arguments_read_that_can_mean_one_thing_only(text: str) -> None:
+    assert parse(text) == {"a": 1, "b": "x"}
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "now", "{1: 2}", "null", "__import__('os')"])
+def test_are_other_arguments_refused(text: str) -> None:
+    with pytest.raises(EINVAL, match="no JSON object"):
+        parse(text)
+
+
+def test_are_no_arguments_an_empty_map() -> None:
+    assert parse("") == parse(" \n") == {}
+
+
+def test_is_only_the_last_answer_asked_for_its_calls() -> None:
+    said = [
+        message(1, "assistant", "", tool_calls=[wish("old")]),
+        message(2, "assistant", "so"),
+    ]
+    assert unanswered([ContextMessage.model_validate(one) for one in said]) == []
