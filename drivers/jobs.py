@@ -58,10 +58,10 @@ class Jobs:
         return self._threads
 
     def call(self, order: ToolOrder) -> None:
+        tool, names = self._tools.get(order.tool), ", ".join(self._tools) or "none"
+
         def work(job: Job) -> JobResult:
-            tool = self._tools.get(order.tool)
             if tool is None:
-                names = ", ".join(self._tools) or "none"
                 raise ENOENT(f"this driver has no tool {order.tool!r}", hint=f"it has: {names}")
             return _filled(job, content=tool.run(order.arguments, job))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -21,7 +22,7 @@ from llmagentos.abi.errors import EDRIVER, EINVAL, ELABEL, ENOENT, ETIMEOUT
 from llmagentos.home import Home
 from tests.drivers.mcp.conftest import command
 from tests.drivers.mcp.test_lives import alive
-from tests.system.machines import Machines, eventually
+from tests.system.machines import Machines, agent, eventually
 
 
 def run(machines: Machines, name: str, words: list[str], *options: str) -> Any:
@@ -105,6 +106,24 @@ def test_do_labels_hold(machines: Machines) -> None:
         call(program, "time.get_current_time", timezone="UTC")
         with pytest.raises(ELABEL, match="work"):
             call(program, "scripted.echo", text="")
+
+
+def test_does_an_agent_have_the_tools_of_the_server_that_it_names(
+    machines: Machines, user: System
+) -> None:
+    """``{mcp: time}`` means all of that driver, and no others."""
+    wanted = {"name": "time.get_current_time", "arguments": '{"timezone": "Asia/Tokyo"}'}
+    other = {"name": "scripted.echo", "arguments": '{"text": "x"}'}
+    turns = [{"text": "", "calls": [wanted, other]}, {"text": "it is late"}]
+    machines.start_driver("--turns", json.dumps(turns), "--label", "work")
+    machines.start_host()
+    pid = user.call("proc.spawn", manifest=agent(tools=[{"mcp": "time"}]), text="go")["pid"]
+    ended = eventually(lambda: user.call("proc.info", pid=pid)["process"]["exit"], 20)
+    assert ended["answer"] == "it is late"
+    messages = user.call("ctx.read", pid=pid)["messages"]
+    told, refused = (one["content"] for one in messages if one["role"] == "tool")
+    assert "+09:00" in told
+    assert "EPERM" in refused
 
 
 def test_does_a_killed_server_come_back(machines: Machines, user: System, tmp_path: Path) -> None:
