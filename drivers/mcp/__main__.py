@@ -12,12 +12,13 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
-from drivers.mcp.child import Child, environment
-from drivers.mcp.remote import Remote, host, is_here
-from drivers.mcp.server import Peer, Server
 from drivers.options import common_options, positive, run_driver
-from llmagentos.abi.errors import EINVAL
+from llmagentos.abi.errors import EINVAL, ENOSYS
+
+if TYPE_CHECKING:
+    from drivers.mcp.server import Peer
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="legacy: only revisions before 2026-07-28 (%(default)s)",
     )  # fmt: skip
     options = parser.parse_args(argv)
+    try:
+        from drivers.mcp.child import Child, environment
+        from drivers.mcp.remote import Remote, host, is_here
+        from drivers.mcp.server import Server
+    except ImportError as error:
+        parser.exit(
+            ENOSYS.exit_status,
+            f"drivers.mcp: the MCP driver needs the package {error.name!r}; "
+            'install the mcp extra: pip install "llmagentos[mcp]"\n',
+        )
     dial: Callable[[], Peer]
     if options.url:
         try:

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import anyio
 import mcp_types as types
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -31,6 +32,12 @@ OUTPUT = os.dup(1)
 def note(log: str, line: str) -> None:
     with Path(log).open("a") as file:
         file.write(f"{line}\n")
+
+
+def _wait_for_more(log: str) -> str:
+    while len(Path(log).read_text().splitlines()) < 2:
+        time.sleep(0.02)
+    return "over"
 
 
 class Answer(BaseModel):
@@ -71,6 +78,13 @@ async def hang(log: str, ctx: Context) -> str:
         note(log, "cancelled")
         raise
     return "never"
+
+
+@server.tool()
+async def linger(log: str) -> str:
+    """Tells the file that it has begun, and ends when there is more in it."""
+    note(log, "begun")
+    return await anyio.to_thread.run_sync(_wait_for_more, log)
 
 
 @server.tool()

@@ -75,7 +75,7 @@ def test_does_a_hanging_call_hold_nobody(shared: Served, tmp_path: Path) -> None
     shared.until(lambda: log.exists() and len(log.read_text().splitlines()) == 8)
     started = time.monotonic()
     assert shared.call("add", a=1)["structuredContent"] == {"result": 2}
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     for job in jobs:
         job.aborted.set()
     for thread in threads:
@@ -86,13 +86,13 @@ def test_does_a_hanging_call_hold_nobody(shared: Served, tmp_path: Path) -> None
     shared.until(lambda: log.read_text().count("cancelled") == 8)
 
 
-@pytest.mark.parametrize("what", ["sampling", "roots", "elicitation"])
 @pytest.mark.parametrize("protocol", ["auto", "legacy"])
 def test_is_what_a_server_asks_for_refused(
-    serve: Callable[..., Served], shared: Served, protocol: str, what: str
+    serve: Callable[..., Served], shared: Served, protocol: str
 ) -> None:
     served = shared if protocol == "auto" else serve(protocol=protocol).ready()
-    assert "refused: " in served.call("ask", what=what)["content"][0]["text"]
+    for what in ("sampling", "roots", "elicitation"):
+        assert "refused: " in served.call("ask", what=what)["content"][0]["text"]
     assert served.call("add", a=1)["structuredContent"] == {"result": 2}
 
 

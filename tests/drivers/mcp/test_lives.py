@@ -93,6 +93,7 @@ def test_is_a_server_that_never_gets_ready_told_of(
 ) -> None:
     monkeypatch.setattr("drivers.mcp.server.FIRST_PAUSE", 0.01)
     monkeypatch.setattr("drivers.mcp.server.PATIENCE", 2)
+    monkeypatch.setattr("drivers.mcp.child._GRACE", 0.2)
     served = serve(*words, **options)
     served.until(lambda: served.state == "failed")
     assert said in served.note

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -82,11 +83,8 @@ def abandoned(served: Served, log: Path, job: Job) -> None:
         served.tools["s.hang"].run({"log": str(log)}, job)
 
 
-@pytest.mark.parametrize("protocol", ["auto", "legacy"])
-def test_is_one_that_went_away_found_again(
-    serve: Serve, elsewhere: Elsewhere, protocol: str
-) -> None:
-    served = serve(dial=partial(Remote, elsewhere.url, None), protocol=protocol).ready()
+def test_is_one_that_went_away_found_again(serve: Serve, elsewhere: Elsewhere) -> None:
+    served = serve(dial=partial(Remote, elsewhere.url, None)).ready()
     elsewhere.kill()
     with pytest.raises((EDRIVER, EBUSY)):
         served.call("echo", text="")
@@ -187,3 +185,10 @@ def test_is_a_wrong_option_told_of(
         program.main(words)
     assert caught.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_is_a_missing_extra_told_of(monkeypatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "drivers.mcp.server", None)
+    with pytest.raises(SystemExit):
+        program.main(["--stdio", "a"])
+    assert 'pip install "llmagentos[mcp]"' in capsys.readouterr().err
