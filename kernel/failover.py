@@ -34,7 +34,7 @@ class Failover:
         )
         if burst.tokens and _rule(burst) == "fail":
             self._kernel.scheduler.fail(burst, died)
-        elif was_running and burst.attempt >= self._kernel.config.attempts:
+        elif was_running and burst.attempt >= self._kernel.config.attempts and not driver.far:
             error = EDRIVER(
                 f"driver {driver.name} died under this burst, the {burst.attempt}th that did: "
                 f"{driver.note}",

@@ -73,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--tokens-per-minute", type=positive, metavar="N", help="the most that it lets through")
     times = {
         "patience": (30.0, "ask again for so long, if it refuses (%(default)s)"),
-        "connect": (5.0, "to be reached within (%(default)s)"),
+        "connect-timeout": (5.0, "to be reached within (%(default)s)"),
         "first-token": (60.0, "to begin its answer within (%(default)s)"),
         "between-tokens": (30.0, "from one token to the next (%(default)s)"),
     }
@@ -96,7 +96,7 @@ def endpoint_of(options: argparse.Namespace) -> Endpoint:
         grammar=options.grammar,
         tools=not options.no_tools,
         patience=options.patience,
-        connect=options.connect,
+        connect=options.connect_timeout,
         first_token=options.first_token,
         between=options.between_tokens,
     )

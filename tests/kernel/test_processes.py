@@ -50,10 +50,9 @@ def test_does_an_answer_go_the_whole_way(rig: Rig) -> None:
 def test_is_nothing_in_a_manifest_silently_ignored(rig: Rig) -> None:
     plain = rig.call("proc.spawn", manifest=agent())
     assert plain["notices"] == []
-    asks = agent(tools=["fs.read"], context={"overflow": "compact"})
+    asks = agent(context={"overflow": "compact"})
     told = " ".join(rig.call("proc.spawn", manifest=asks)["notices"])
-    for word in ("tools", "compact"):
-        assert word in told
+    assert "compact" in told
     assert "proc.notice" in [event["type"] for event in rig.events]
 
 

@@ -422,7 +422,8 @@ def test_are_all_tools_listed(rig: Rig, ann: Program) -> None:
         ("echo", "b", True),
         ("shell", "b", True),
     ]
-    assert rows[2] == {**card, "driver": "b", "up": True, "verdict": "allow"}
+    more = {"driver": "b", "up": True, "verdict": "allow", "parallel": False}
+    assert rows[2] == {**card, **more}
 
 
 @pytest.mark.parametrize(

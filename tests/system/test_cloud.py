@@ -21,7 +21,7 @@ from tests.system.machines import Machines, eventually
 SECRET = "sk-system-secret-987"
 PRICES = ("--price-prompt", "1000", "--price-completion", "2000")
 QUICK = (
-    "--patience", "0.2", "--first-token", "0.5", "--between-tokens", "0.5", "--connect", "0.5",
+    "--patience", "0.2", "--first-token", "0.5", "--between-tokens", "0.5", "--connect-timeout", "0.5",
     "--no-parent",
 )  # fmt: skip
 

@@ -30,7 +30,7 @@ SIZES = [(80, 24), (200, 60)]
 STORY = " ".join(f"word{number}" for number in range(300))
 MANIFEST = """apiVersion: llmagentos/v1
 kind: Agent
-metadata: {name: teller, description: Says it back}
+metadata: {name: a-teller, description: Says it back}
 spec: {model: fake-model, prompt: Tell., limits: {tokens: 5000}, sampling: {max_tokens: 400}}
 """
 
@@ -47,7 +47,7 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
     machines = Machines(home)
     try:
         machines.start_kernel()
-        (home.manifests / "teller.yaml").write_text(MANIFEST, encoding="utf-8")
+        (home.manifests / "a-teller.yaml").write_text(MANIFEST, encoding="utf-8")
         machines.start_driver("--delay", "0.1")
         machines.start_host()
         yield machines
@@ -88,7 +88,7 @@ def test_is_everything_reached_with_keys(machines: Machines, size: tuple[int, in
             screen.press("teller")
             screen.shows("Says it back")
             screen.write("enter", f"{text} {STORY}")
-            screen.shows("llmos run teller")
+            screen.shows("llmos run a-teller")
             screen.press("f5")
             screen.shows("teller pid", "word7")
             screen.press("escape")
@@ -120,7 +120,7 @@ def test_is_everything_reached_with_keys(machines: Machines, size: tuple[int, in
         # Kill the tree of the first.
         screen.shows("NAME")
         screen.press("g", "j", "x")
-        screen.shows("Which signal to teller (pid 2)?", "KILL tree")
+        screen.shows("Which signal to a-teller (pid 2)?", "KILL tree")
         screen.press("j", "j", "j", "enter")
         eventually(lambda: row(user, 2)["state"] == "ZOMBIE")
         screen.press("enter")

@@ -94,7 +94,7 @@ def test_is_a_long_pause_told_of_and_kept_by_the_others(mock: MockEndpoint, driv
         ("huge body", "EDRIVER"),
         ("huge error", "EDRIVER"),
         ("huge line", "EDRIVER"),
-        ("endless events", "EDRIVER"),
+        ("endless events", "EDRIVER ETIMEOUT"),  # whichever bound it reaches first
         ("error event", "EDRIVER"),
     ],
 )
@@ -105,7 +105,8 @@ def test_does_a_broken_endpoint_end_in_time(
     driven = drive(**QUICK)
     begun = time.monotonic()
     last = driven.answer(order(1, "hi"))[-1]
-    assert (last.finish, last.error.code) == ("error", error)
+    assert last.finish == "error"
+    assert last.error.code in error.split()
     assert last.prompt_tokens is None, "what it used nobody knows"
     assert time.monotonic() - begun < 3
     assert driven.engine.stats.active == 0
