@@ -15,6 +15,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -27,10 +28,11 @@ from drivers.faults import first_problem
 from drivers.jobs import Jobs
 from drivers.link import Link
 from drivers.pulse import Pulse
-from drivers.tool import Tool
+from drivers.tool import Source, Tool
 from llmagentos.abi.driver import (
     FROM_KERNEL,
     BurstRef,
+    DriverState,
     JobRef,
     Registration,
     Report,
@@ -61,19 +63,22 @@ class Host:
         load: Loader | None = None,
         *,
         tools: Sequence[Tool] = (),
+        source: Source | None = None,
         parent: int | None = None,
     ) -> None:
         """``dial`` makes the line to the kernel. Without ``load`` there is no engine, only
-        ``tools``. ``parent``: the process id of who started us; when it is no more our parent we
-        end."""
+        ``tools``, or those of a ``source``. ``parent``: the process id of who started us; when it
+        is no more our parent we end."""
         self._dial = dial
         self._registration = registration
         self._load = load
+        self._source = source
         self._parent = parent
         self._bursts = Bursts()
         self._jobs = Jobs(tools, registration.slots, self._wake)
         self._pulse = Pulse()
         self._loaded: Engine | LLMOSError | None = None
+        self._offers: deque[tuple[DriverState, str, Sequence[Tool] | None]] = deque()
         self._boot: int | None = None
         self._registered_at = _NEVER
         self._line = 0
@@ -102,9 +107,11 @@ class Host:
             with self._signals():
                 # Wait for the line, so that we are known before loading takes the machine.
                 self._link.wait_connected(_CONNECT_SECONDS)
-                if self._load is None:
+                if self._load is None and self._source is None:
                     self._pulse.turn("ready")
                 self._register()
+                if self._source is not None:
+                    self._source.start(self._offered)
                 if self._load is not None:
                     work = partial(self._load_engine, self._load)
                     threading.Thread(target=work, name="load", daemon=True).start()
@@ -112,6 +119,8 @@ class Host:
                     self._turn()
                 self._farewell()
         finally:
+            if self._source is not None:
+                self._source.stop()
             self._link.close()
         return self._exit
 
@@ -131,6 +140,8 @@ class Host:
                 break  # taking in a hundred prompts must not look like death; the rest waits
         if self._loaded is not None:
             self._take_over(self._loaded)
+        while self._offers:
+            self._present(*self._offers.popleft())
         if self._parent is not None and os.getppid() != self._parent:
             self.stop("the process that started this driver is gone")
         if self._exit is not None:
@@ -253,6 +264,20 @@ class Host:
         self._registration = self._registration.model_copy(update={"models": cards})
         self._pulse.turn("ready", models=cards)
         log.info("ready: %s", ", ".join(card.name for card in cards))
+
+    # -- tools that come and go ---------------------------------------------------------------
+
+    def _offered(
+        self, state: DriverState, note: str = "", tools: Sequence[Tool] | None = None
+    ) -> None:
+        """In the source's thread."""
+        self._offers.append((state, note, tools))
+        self._wake()
+
+    def _present(self, state: DriverState, note: str, tools: Sequence[Tool] | None) -> None:
+        if tools is not None:
+            self._jobs.offer(tools)
+        self._pulse.turn(state, note, tools=None if tools is None else self._jobs.cards)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

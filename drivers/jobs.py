@@ -35,7 +35,7 @@ class Jobs:
 
     def __init__(self, tools: Sequence[Tool], slots: int, wake: Callable[[], None]) -> None:
         self.engine: Engine | None = None
-        self._tools = {tool.card.name: tool for tool in tools}
+        self.offer(tools)
         self._slots = slots
         self._wake = wake
         self._open: dict[int, Job] = {}  # those whose result somebody waits for
@@ -43,6 +43,10 @@ class Jobs:
         self._threads = 0
         self._done: deque[tuple[Job, JobResult]] = deque()  # filled by the threads
         self._outbox: list[JobResult] = []
+
+    def offer(self, tools: Sequence[Tool]) -> None:
+        """These and no others, from now on. Jobs that have begun go on."""
+        self._tools = {tool.card.name: tool for tool in tools}
 
     @property
     def cards(self) -> list[ToolCard]:
@@ -54,10 +58,10 @@ class Jobs:
         return self._threads
 
     def call(self, order: ToolOrder) -> None:
+        tool, names = self._tools.get(order.tool), ", ".join(self._tools) or "none"
+
         def work(job: Job) -> JobResult:
-            tool = self._tools.get(order.tool)
             if tool is None:
-                names = ", ".join(self._tools) or "none"
                 raise ENOENT(f"this driver has no tool {order.tool!r}", hint=f"it has: {names}")
             return _filled(job, content=tool.run(order.arguments, job))
 

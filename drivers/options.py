@@ -21,7 +21,7 @@ from drivers.far import FarLink, checked_address
 from drivers.faults import first_problem
 from drivers.host import Host
 from drivers.link import Link
-from drivers.tool import Tool
+from drivers.tool import Source, Tool
 from llmagentos.abi.cards import ModelCard, Rate
 from llmagentos.abi.driver import Feature, Kind, Registration
 from llmagentos.abi.errors import EINVAL, LLMOSError
@@ -73,6 +73,7 @@ def run_driver(
     rates: Sequence[Rate] = (),
     load: Loader | None = None,
     tools: Sequence[Tool] = (),
+    source: Source | None = None,
 ) -> int:
     """Run a driver from its parsed options; returns the exit status of the process."""
     parent = None if options.no_parent else os.getppid()
@@ -97,7 +98,7 @@ def run_driver(
             zone=options.zone,
             labels=options.label,
             os_pid=os.getpid(),
-            version=_version(),
+            version=version(),
         )
     except ValidationError as error:
         log.critical("bad option: %s", first_problem(error))
@@ -106,7 +107,7 @@ def run_driver(
         log.critical("%s; %s", error.message, error.hint)
         return error.exit_status
     try:
-        return Host(dial, registration, load, tools=tools, parent=parent).run()
+        return Host(dial, registration, load, tools=tools, source=source, parent=parent).run()
     except LLMOSError as error:
         log.critical("%s; %s", error.message, error.hint)
         return error.exit_status
@@ -124,7 +125,8 @@ def _dialling(options: argparse.Namespace) -> Callable[[], Link]:
     return partial(FarLink, checked_address(options.connect), key)
 
 
-def _version() -> str:
+def version() -> str:
+    """Of this system; "" if nobody knows."""
     try:
         return importlib.metadata.version("llmagentos")
     except importlib.metadata.PackageNotFoundError:

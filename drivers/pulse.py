@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from drivers.engine import EngineStats
-from llmagentos.abi.cards import ModelCard, Rate
+from llmagentos.abi.cards import ModelCard, Rate, ToolCard
 from llmagentos.abi.driver import BEAT_INTERVAL, KV, Beat, DriverState
 
 log = logging.getLogger("driver")
@@ -32,6 +32,7 @@ class Pulse:
         self.note = "starting"
         self.progress: float | None = None
         self._models: list[ModelCard] | None = None
+        self._tools: list[ToolCard] | None = None
         self._rates: Sequence[Rate] = ()
         self._news = False
         self._last = float("-inf")
@@ -43,10 +44,16 @@ class Pulse:
         self.note, self.progress, self._news = note, progress, True
 
     def turn(
-        self, state: DriverState, note: str = "", models: list[ModelCard] | None = None
+        self,
+        state: DriverState,
+        note: str = "",
+        models: list[ModelCard] | None = None,
+        tools: list[ToolCard] | None = None,
     ) -> None:
-        """Another state, and with it perhaps other models; it goes out with the next beat,
-        which is due at once."""
+        """Another state, and with it perhaps other models or tools; it goes out with the next
+        beat, which is due at once."""
+        if tools is not None:
+            self._tools = tools  # beside those of an earlier turn, which may not be out yet
         self.state, self.note, self.progress, self._models = state, note, None, models
         self.hurry()
 
@@ -72,11 +79,12 @@ class Pulse:
             kv=_most(stats.kv) if stats else [],
             prefill_weight=stats.prefill_weight if stats else None,
             models=self._models,
+            tools=self._tools,
             rates=None if rates == self._rates else list(rates),
             closed=stats.closed if stats else None,
         )
-        self._last, self._news, self._models = time.monotonic(), False, None
-        self._rates = rates
+        self._last, self._news = time.monotonic(), False
+        self._models, self._tools, self._rates = None, None, rates
         return beat
 
 

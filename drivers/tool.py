@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
 
 from drivers.faults import first_problem
 from llmagentos.abi.cards import ToolCard
+from llmagentos.abi.driver import DriverState
 from llmagentos.abi.errors import EINVAL
 from llmagentos.abi.model import Json, Model, Name
 
@@ -41,6 +42,23 @@ class Tool:
 
     card: ToolCard
     run: Callable[[dict[str, Json], Job], Json]
+
+
+class Offer(Protocol):
+    """How a source says what there is. From any thread; ``tools`` only when they have changed."""
+
+    def __call__(
+        self, state: DriverState, note: str = "", tools: Sequence[Tool] | None = None
+    ) -> None: ...
+
+
+class Source(Protocol):
+    """Where tools come from that are not the same for all the driver's life. Until its first offer
+    the driver is loading."""
+
+    def start(self, offer: Offer) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 Arguments = TypeVar("Arguments", bound=Model)

@@ -14,7 +14,7 @@ from kernel.authority import granted
 from kernel.effects import Command
 from kernel.registry import Driver
 from llmagentos.abi.driver import Beat, JobResult, Registration, Report, Welcome
-from llmagentos.abi.errors import EAUTH, EBUSY, EPROTO, LLMOSError
+from llmagentos.abi.errors import EAUTH, EBUSY, EPERM, EPROTO, LLMOSError
 from llmagentos.abi.keys import NodeKey
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.abi.wire import Message
@@ -98,6 +98,8 @@ class Port:
 
     def _beat(self, driver: Driver, beat: Beat) -> None:
         kernel = self._kernel
+        if driver.far and beat.tools:
+            raise EPERM("a node offers no tools", hint="tool drivers run where the kernel does")
         changed = kernel.registry.beat(driver, beat, kernel.now)
         if beat.rates is not None:
             kernel.health.rates(driver, beat.rates)

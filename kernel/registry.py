@@ -205,7 +205,7 @@ class Registry:
 
     def beat(self, driver: Driver, beat: Beat, now: float) -> bool:
         """Take in a sign of life; True if it can do more, or less, than before."""
-        before = (driver.state, driver.card.models)
+        before = (driver.state, driver.card.models, driver.card.tools)
         driver.heard = now
         driver.state, driver.note, driver.progress = beat.state, beat.note, beat.progress
         driver.kv = {held.pid: held.bytes for held in beat.kv}
@@ -214,7 +214,10 @@ class Registry:
         if beat.models is not None:
             models = free(beat.models) if driver.far else beat.models
             driver.card = driver.card.model_copy(update={"models": models})
-        return before != (driver.state, driver.card.models)
+        if beat.tools is not None:
+            driver.card = driver.card.model_copy(update={"tools": beat.tools})
+            driver.tools = {tool.name: tool for tool in beat.tools}
+        return before != (driver.state, driver.card.models, driver.card.tools)
 
     def lose(self, driver: Driver, why: str) -> None:
         """It is away: its connection ended, or it fell silent."""

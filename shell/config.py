@@ -20,6 +20,7 @@ from llmagentos.abi.model import Model, ModelName, Name
 from llmagentos.home import Home
 from shell import image
 from shell.cloud import CloudFields
+from shell.mcp import McpFields
 from shell.service import Program
 
 _LARGEST: Final = 256 * 1024
@@ -30,12 +31,12 @@ RESERVED: Final = ("kernel", "supervisor", "shell")
 """Names that no driver may have."""
 
 
-class DriverConfig(CloudFields):
-    """One driver. ``model`` defaults to the system's default model; a clock has none, and an
-    endpoint ``models``."""
+class DriverConfig(CloudFields, McpFields):
+    """One driver. ``model`` defaults to the system's default model; those of tools have none, and
+    an endpoint ``models``."""
 
     name: Name
-    kind: Literal["edge", "openvino", "cloud", "scripted", "clock"] = "edge"
+    kind: Literal["edge", "openvino", "cloud", "scripted", "clock", "mcp"] = "edge"
     model: ModelName | None = None
     slots: int | None = Field(None, ge=1, le=4096)
     dtype: Literal["auto", "float32", "bfloat16"] | None = None
@@ -56,8 +57,8 @@ class DriverConfig(CloudFields):
             raise ValueError(f"{self.kind} drivers have no setting activations; see options")
         if not self.computes and self.threads:
             raise ValueError(f"a {self.kind} driver has no threads")
-        if self.kind == "clock" and self.model:
-            raise ValueError("a clock driver has no model")
+        if self.kind in ("clock", "mcp") and self.model:
+            raise ValueError(f"a {self.kind} driver has no model")
         if taken := sorted(_OWN & set(self.options)):
             raise ValueError(f"options: {taken[0]} has a field of its own, or none")
         if self.kind == "cloud":
@@ -66,6 +67,10 @@ class DriverConfig(CloudFields):
             self.check_endpoint()
         else:
             self.check_no_endpoint(self.kind)
+        if self.kind == "mcp":
+            self.check_server()
+        else:
+            self.check_no_server(self.kind)
         return self
 
     @property
@@ -81,7 +86,7 @@ class DriverConfig(CloudFields):
         return ["private"] if self.kind in ("edge", "scripted") else []
 
     def program(self, default_model: str, prices: Mapping[str, Price]) -> Program:
-        named = self.kind not in ("clock", "cloud")
+        named = self.kind not in ("clock", "cloud", "mcp")
         options = {
             "--name": self.name,
             "--model": self.model or default_model if named else None,
@@ -91,7 +96,7 @@ class DriverConfig(CloudFields):
             "--threads": self.threads,
         }
         words = [str(w) for pair in options.items() if pair[1] is not None for w in pair]
-        words += self.endpoint_options(prices)
+        words += self.endpoint_options(prices) + self.server_options()
         for label in self.sees:
             words += ["--label", label]
         for option, value in self.options.items():

@@ -105,7 +105,8 @@ class KV(Model):
 
 
 class Beat(Model):
-    """``models`` only when they have changed (a driver learns a context length by loading)."""
+    """``models`` and ``tools`` only when they have changed (a driver learns a context length by
+    loading; tools may come and go)."""
 
     state: DriverState
     note: str = Field("", max_length=500, description="what it is doing, for people")
@@ -117,6 +118,7 @@ class Beat(Model):
         None, gt=0, le=1000, description="what it takes to read a token, measured; to make one is 1"
     )
     models: list[ModelCard] | None = None
+    tools: list[ToolCard] | None = Field(None, max_length=4096)
     rates: list[Rate] | None = Field(None, max_length=8, description="only when they have changed")
     closed: float | None = Field(
         None, ge=0, le=1e7, description="seconds for which its provider takes nothing from it"

@@ -20,7 +20,7 @@ import zmq
 from drivers.host import Host
 from drivers.link import Link
 from drivers.scripted import ScriptedEngine
-from drivers.tool import Tool
+from drivers.tool import Source, Tool
 from llmagentos.abi.cards import ModelCard
 from llmagentos.abi.driver import Registration
 from llmagentos.abi.wire import Message, decode, encode
@@ -126,7 +126,8 @@ CARD = ModelCard(name="fake-model", context_length=8192)
 
 @pytest.fixture
 def run_host(kernel: FakeKernel) -> Iterator[Callable[..., SimpleNamespace]]:
-    """Runs a host in a thread, with the engine of ``load``, a scripted one, or ``tools`` only."""
+    """Runs a host in a thread, with the engine of ``load``, a scripted one, ``tools`` only, or
+    those of a ``source``."""
     running: list[SimpleNamespace] = []
 
     def run(
@@ -134,11 +135,12 @@ def run_host(kernel: FakeKernel) -> Iterator[Callable[..., SimpleNamespace]]:
         *,
         delay: float = 0.0,
         tools: Sequence[Tool] = (),
+        source: Source | None = None,
     ) -> SimpleNamespace:
         engine = ScriptedEngine(CARD, 4, delay=delay)
-        if tools:
+        if tools or source:
             registration = Registration(name="fake", kind="tool", slots=4)
-            host = Host(partial(Link.at, kernel.home), registration, tools=tools)
+            host = Host(partial(Link.at, kernel.home), registration, tools=tools, source=source)
         else:
             registration = Registration(name="fake", kind="edge", models=[CARD], slots=4)
             host = Host(

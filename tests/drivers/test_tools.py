@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from drivers.link import Link
-from drivers.tool import Job, Tool, make_tool
+from drivers.tool import Job, Offer, Tool, make_tool
 from llmagentos.abi.cards import ToolCard
 from llmagentos.abi.errors import EPERM, LLMOSError
 from llmagentos.abi.model import Model
@@ -192,3 +192,57 @@ def test_does_every_result_wake_the_host(kernel: Any, run_host: RunHost) -> None
     heard = {kernel.hear_kind("result").body["content"] for _ in range(50)}
     assert heard == set(range(1, 51))
     assert time.monotonic() - started < 5
+
+
+class Fair:
+    """A source whose tools the test offers."""
+
+    def __init__(self) -> None:
+        self.offer: Offer
+        self.open = threading.Event()
+        self.stopped = False
+
+    def start(self, offer: Offer) -> None:
+        self.offer = offer
+        self.open.set()
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def test_do_tools_come_and_go_while_jobs_run(kernel: Any, run_host: RunHost) -> None:
+    fair, freed = Fair(), threading.Event()
+    result = run_host(source=fair)
+    registration = kernel.hear_kind("register").body
+    assert (registration["state"], registration.get("tools", [])) == ("loading", [])
+    kernel.say("welcome", {"boot": 1, "beat_interval": 30.0})
+    assert fair.open.wait(5)
+    begun = threading.Event()
+    slow = tool("slow", lambda arguments, job: begun.set() or freed.wait(20))
+    fair.offer("ready", "one tool", [slow])
+    beat = kernel.hear_until(lambda m: m.kind == "beat" and m.body["state"] == "ready").body
+    assert (beat["note"], [card["name"] for card in beat["tools"]]) == ("one tool", ["slow"])
+    kernel.call(1, "slow")
+    assert begun.wait(5)
+    fair.offer("ready", "another", [tool("new", lambda arguments, job: "new")])
+    fair.offer("loading", "away")
+    beats = []
+    while not beats or beats[-1]["state"] != "loading":
+        beats.append(kernel.hear_kind("beat").body)
+    told = [card["name"] for beat in beats for card in beat.get("tools") or []]
+    assert told == ["new"]
+    kernel.call(2, "new")
+    assert kernel.result(2)["content"] == "new"
+    kernel.call(3, "slow")
+    assert kernel.result(3)["error"]["code"] == "ENOENT"
+    freed.set()
+    assert kernel.result(1)["content"] is True
+    kernel.say("welcome", {"boot": 1, "beat_interval": 0.02})
+    for _ in range(3):  # by then its registration has not crossed the question
+        kernel.hear_kind("beat")
+    kernel.say("who", {})
+    again = kernel.hear_kind("register").body
+    assert [card["name"] for card in again["tools"]] == ["new"]
+    result.host.stop()
+    result.thread.join(5)
+    assert fair.stopped

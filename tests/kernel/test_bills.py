@@ -139,6 +139,8 @@ def test_does_a_node_send_no_bills(rig: Rig) -> None:
     say("beat", {"state": "ready", "models": [dear]})
     (told,) = [row for row in rig.call("drv.list")["drivers"] if row["name"] == "lab"]
     assert told["models"][0]["price"] == {"prompt": 0.0, "completion": 0.0}
+    say("beat", {"state": "ready", "tools": [{"name": "shell"}]})
+    assert rig.call("drv.info", name="lab")["state"] == "down"
 
 
 def test_is_a_dear_driver_not_tried_while_a_free_one_is_idle(rig: Rig) -> None:

@@ -537,3 +537,21 @@ def test_is_a_tool_that_was_revoked_while_the_call_waited_not_called() -> None:
     reply = rig.reply(waits, program.peer)
     assert reply is not None
     assert reply["error"]["code"] == "EPERM"
+
+
+def test_do_tools_come_and_go_with_beats(rig: Rig, ann: Program) -> None:
+    """What is at work goes on; what waits for one that is gone is told."""
+    tool = rig.tool(slots=1)
+    works, waits = call(ann), call(ann)
+    tool.beat(tools=[{"name": "new"}])
+    assert [one["name"] for one in rig.call("tool.list")["tools"]] == ["new"]
+    assert error(ann, waits) == error(ann, call(ann)) == "ENOENT"
+    assert ann.reply(works) is None
+    tool.result(tool.orders[0], "done")
+    done = ann.reply(works)
+    assert done is not None
+    assert done["result"]["content"] == "done"
+    call(ann, "new")
+    assert tool.orders[-1].tool == "new"
+    tool.beat()
+    assert [one["name"] for one in rig.call("tool.list")["tools"]] == ["new"]

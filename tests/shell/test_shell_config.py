@@ -183,3 +183,47 @@ def test_is_an_endpoint_of_no_other_kind_of_driver(home: Home) -> None:
     _write(home, "drivers: [{name: a, endpoint: 'http://x'}]\n")
     with pytest.raises(EINVAL, match="edge driver has no endpoint"):
         load(home)
+
+
+def test_is_an_mcp_server_a_driver_with_a_command_or_a_url(home: Home) -> None:
+    _write(
+        home,
+        """
+        drivers:
+          - {name: time, kind: mcp, command: [mcp-server-time, --tz, "a b"], labels: [x]}
+          - name: far
+            kind: mcp
+            url: https://mcp.example.org/mcp
+            token: FAR_TOKEN
+            result_labels: [web]
+            options: {patience: 120}
+          - {name: own, kind: mcp, command: [server], env: [API_KEY]}
+        """,
+    )
+    words = _words(home)
+    assert words["time"] == ("drivers.mcp --name time --stdio mcp-server-time --tz 'a b' --label x")
+    assert words["far"] == (
+        "drivers.mcp --name far --url https://mcp.example.org/mcp --token-env FAR_TOKEN "
+        "--result-label web --patience=120"
+    )
+    assert words["own"] == "drivers.mcp --name own --stdio server --env API_KEY"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("kind: mcp", "needs either a command or a url"),
+        ("kind: mcp, command: [a], url: 'http://b'", "needs either a command or a url"),
+        ("kind: mcp, command: []", "at least 1 item"),
+        ("kind: mcp, url: b", "give the server's URL"),
+        ("kind: mcp, url: 'http://b', env: [A]", "env is for a server with a command"),
+        ("kind: mcp, command: [a], token: A", "token is for a server with a url"),
+        ("kind: mcp, command: [a], env: ['A=1']", "should match pattern"),
+        ("kind: mcp, command: [a], model: m", "an? mcp driver has no model"),
+        ("kind: clock, command: [a]", "a clock driver has no command"),
+    ],
+)
+def test_is_a_wrong_mcp_server_told_of(home: Home, fields: str, said: str) -> None:
+    _write(home, "drivers: [{name: m, " + fields + "}]\n")
+    with pytest.raises(EINVAL, match=said):
+        load(home)
