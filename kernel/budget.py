@@ -45,6 +45,7 @@ def place(burst: Burst, driver: Driver, now: float) -> bool:
     _reserve_for(burst, card, prompt)
     # Who counts beforehand has said what it costs; who doesn't says so when it is over.
     burst.metered = counts or not paid
+    _risk(burst, burst.sunk_cost if burst.metered else burst.reserved.get("money", 0))
     return binds and counts and not burst.prompt_tokens
 
 
@@ -79,6 +80,7 @@ def settle(burst: Burst, now: float, *, turn: bool) -> int:
     if not burst.metered:
         used = max(used, burst.reserved.get("tokens", 0))
     excess = max(0, cost - burst.reserved.get("money", 0)) if burst.price else 0
+    _risk(burst, 0)
     _settle(burst, "tokens", used)
     _settle(burst, "turns", int(turn))
     _settle(burst, "money", cost)
@@ -134,6 +136,12 @@ def _reserve_for(burst: Burst, card: ModelCard | None, prompt: int) -> None:
         # Last, since a burst with a price pays it: nothing may go wrong after that.
         _reserve_up_to(burst, "money", burst.cost_of(prompt, most, card.price))
         burst.price = card.price
+
+
+def _risk(burst: Burst, amount: int) -> None:
+    """So much of its money is out of our hands by now."""
+    ledger.risk(burst.process, "money", amount - burst.risked)
+    burst.risked = amount
 
 
 def _reserve(burst: Burst, what: str, amount: int) -> None:

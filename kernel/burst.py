@@ -101,6 +101,8 @@ class Burst:
     """Of the model, on the driver that it is on."""
     moved_at: int = 0
     """How many tokens it brought to that driver."""
+    risked: int = 0
+    """Money that is spent if the kernel dies now."""
     sunk_cost: int = 0
     """What it cost on drivers that it was on before, in billionths."""
     queue_seconds: float = 0.0

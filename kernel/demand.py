@@ -50,7 +50,7 @@ def demand_of(burst: Burst) -> Demand:
         rights=process.rights,
         features=tuple(_features(burst)),
         resumes=None if burst.kept else burst.resumes,
-        numbered=burst.numbered if burst.tokens else "",
+        numbered=burst.numbered if burst.tokens and not burst.kept else "",
         failed_on=burst.failed_on,
         patience=process.spec.placement.patience,
         pinned=burst.driver if burst.kept else None,

@@ -36,6 +36,9 @@ class Account:
 
     spent: int = 0
     reserved: int = 0
+    risked: int = 0
+    """Of what is reserved, what nobody will say the use of if the kernel dies now: on the disk it
+    is spent."""
 
 
 _UNUSED: Final = Account()
@@ -106,6 +109,12 @@ def take(process: Process, what: str, amount: int) -> None:
 def give_back(process: Process, what: str, amount: int) -> None:
     """Something that was held is there no more."""
     settle(process, what, 0, -amount)
+
+
+def risk(process: Process, what: str, amount: int) -> None:
+    """So much more of what is reserved is out of our hands; or less."""
+    for one in chain(process):
+        one.account(what).risked += amount
 
 
 def _check(process: Process, what: str, amount: int) -> None:

@@ -78,7 +78,11 @@ def process_row(process: Process) -> dict[str, Any]:
         "limits": _limits(process.limits),
         "usage": process.usage.model_dump_json(exclude_defaults=True),
         "spent": json.dumps(
-            {name: one.spent for name, one in process.accounts.items() if name in SPENT}
+            {
+                name: one.spent + one.risked
+                for name, one in process.accounts.items()
+                if name in SPENT
+            }
         ),
         "minute": json.dumps(process.minute.slices) if process.minute else None,
         "head": process.head.id if process.head else None,

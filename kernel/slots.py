@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kernel import budget
 from kernel.burst import Burst
+from kernel.ledger import chain
 from kernel.placement import by_numbers
 from kernel.registry import Driver
 from llmagentos.abi.driver import BurstRef, Start
@@ -40,6 +41,9 @@ class Slots:
             burst.numbered = model if same or begins else ""
             burst.driver, burst.model, burst.moved_at = driver.name, model, len(burst.tokens)
             burst.counting = budget.place(burst, driver, now)
+            if burst.risked:
+                for one in chain(process):
+                    self._kernel.changed(one)
             burst.prefill_weight = driver.prefill_weight
             self._kernel.residency.ran(process, driver)
         burst.queue_seconds += now - burst.submitted

@@ -237,6 +237,15 @@ def test_is_an_answer_paid_on_both_sides_of_its_move(rig: Rig) -> None:
     assert _spent(rig, payer)[0] == pytest.approx(first + 9 * 1e-6 + 1 * 2e-6)
 
 
+def test_is_a_paid_call_not_free_because_the_kernel_died_in_its_middle(rig: Rig) -> None:
+    _paid_cloud(rig)
+    payer = _payer(rig)
+    _pay(payer)
+    _, reserved = _spent(rig, payer)
+    rig.crash()
+    assert _spent(rig, payer) == (pytest.approx(reserved), 0)
+
+
 def test_do_many_calls_on_one_budget_not_pass_it(rig: Rig) -> None:
     cloud, payer = _paid_cloud(rig, slots=4096), _payer(rig, money=0.01)
     numbers = [_pay(payer, most=50) for _ in range(200)]

@@ -34,6 +34,7 @@ class _Entry:
     """One account, as of the last turn, and the limits that it had then."""
 
     spent: int = 0
+    risked: int = 0
     reserved: int = 0
     limits: Limits | None = None
     limit: int | None = None
@@ -55,7 +56,9 @@ class Books:
         """All that was under way is void."""
         self._bursts, self._jobs = [], []
         for entry in self._entries.values():
-            entry.reserved = 0
+            # What was out of the kernel's hands when it died is taken for spent.
+            entry.spent += entry.risked
+            entry.reserved = entry.risked = 0
 
     def check(self, machine: Machine, disk: Disk, turn: Turn, *, whole: bool) -> None:
         """``whole``: look at what is kept as well."""
@@ -80,6 +83,8 @@ class Books:
                 entry = self._entries.get(key)
                 if entry is None:
                     entry = self._entries[key] = _Entry()
+                must(0 <= account.risked <= account.reserved, "{} of {}: {}", what, pid, account)
+                entry.risked = account.risked
                 if key in due or not _same(entry, process, account):
                     _check_spent(key, account.spent - entry.spent, due.pop(key, (0, 0)))
                     self._check_limit(key, process, account, entry)

@@ -30,7 +30,7 @@ def durable(machine: Machine) -> dict[str, Any]:
         for what in (*SPENT, *HELD):
             account = process.accounts.get(what)
             if what != "kv_bytes":
-                found[f"{process.pid}.{what}"] = account.spent if account else 0
+                found[f"{process.pid}.{what}"] = account.spent + account.risked if account else 0
         used = process.minute.slices if process.minute is not None else {}
         found[f"{process.pid}.minute"] = dict(used)
         if process.session:
