@@ -32,7 +32,9 @@ def excess(root: str, most_bytes: int, most_entries: int) -> str:
 
 
 def trim(root: str, most_bytes: int, most_entries: int) -> list[str]:
-    """Remove what was changed last until the rest fits; the names of it, some of them."""
+    """Remove what was changed last until the rest fits, with some room for what comes next; the
+    names of it, some of them."""
+    most_bytes, most_entries = most_bytes * 9 // 10, most_entries * 9 // 10
     removed = []
     for entry, depth in list(_entries(root)):
         if depth > _DEEPEST:

@@ -39,8 +39,9 @@ class Folders:
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             if owner is not None:
-                os.chown(folder, owner, owner, follow_symlinks=False)
-            os.utime(folder, follow_symlinks=False)
+                os.chown(folder, owner, owner)
+            folder.chmod(0o700)  # a command may do what it likes to its own
+            os.utime(folder)
         except OSError as error:
             raise _bad(folder, error) from None
         return folder

@@ -19,7 +19,7 @@ from drivers.sandbox import linux
 _ARCHITECTURES: Final = {"x86_64": (0xC000003E, 0, 317), "aarch64": (0xC00000B7, 1, 277)}
 """What the machine is called in a filter, the column in the table below, the number of seccomp."""
 
-_BARRED: Final[dict[str, tuple[int, int]]] = {
+BARRED: Final[dict[str, tuple[int, int]]] = {
     # What is where, and who is apart from whom.
     "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51),
     "move_mount": (429, 429), "open_tree": (428, 428), "fsopen": (430, 430),
@@ -109,7 +109,7 @@ def _title(number: int, first: int) -> str:
         return "clone(new namespaces)"
     if number == _IOCTL[column]:
         return "ioctl(TIOCSTI)"
-    return next(name for name, numbers in _BARRED.items() if numbers[column] == number)
+    return next(name for name, numbers in BARRED.items() if numbers[column] == number)
 
 
 def _program() -> bytes:
@@ -119,7 +119,7 @@ def _program() -> bytes:
         # On x86-64 the numbers of a second table, x32, begin here.
         _step(_LOAD, _NUMBER), _step(_AT_LEAST, 0x40000000, 0, 1), _step(_RETURN, _KILL),
     ]  # fmt: skip
-    for numbers in _BARRED.values():
+    for numbers in BARRED.values():
         if numbers[column] >= 0:
             steps += [_step(_EQUAL, numbers[column], 0, 1), _step(_RETURN, _NOTIFY)]
     # Its flags are in memory, where no filter sees them: without it, clone is taken.

@@ -53,9 +53,9 @@ class Sandbox:
         self._limits = limits
         self._confined = confined
         self._python, self._python_home = _find_python(confined)
-        self._obstacle = probe.obstacle(self._trial) if confined else ""
-        if self._obstacle:
-            log.error("nothing can be confined on this machine: %s", self._obstacle)
+        self.obstacle = probe.obstacle(self._trial) if confined else ""
+        if self.obstacle:
+            log.error("nothing can be confined on this machine: %s", self.obstacle)
         if not confined:
             log.warning("commands of agents run WITHOUT confinement, as user %d", os.geteuid())
 
@@ -79,9 +79,9 @@ class Sandbox:
         return self._call([self._python, "-c", arguments.code], arguments.timeout, job)
 
     def _call(self, command: Sequence[str], timeout: float | None, job: Job) -> Json:
-        if self._obstacle:
+        if self.obstacle:
             raise ENOSYS(
-                f"commands can't be confined on this machine: {self._obstacle}",
+                f"commands can't be confined on this machine: {self.obstacle}",
                 hint="it takes Linux 6.2 with Landlock, and user namespaces for the driver's user; "
                 "mend that and restart the driver, or start it with --unconfined",
             )

@@ -18,7 +18,7 @@ from drivers.sandbox import folder, seccomp
 from drivers.sandbox.limits import Limits
 
 _TICK: Final = 0.05
-_NOTED: Final = 50
+_NOTED: Final = 100
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _SHELL_SAYS: Final = 128
 """A shell ends with this and the number of the signal that ended what it ran."""
