@@ -6,6 +6,7 @@ deep. It knows nothing about whose it is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Final
@@ -38,7 +39,8 @@ def trim(root: str, most_bytes: int, most_entries: int) -> list[str]:
     removed = []
     for entry, depth in list(_entries(root)):
         if depth > _DEEPEST:
-            remove_tree(entry.path)
+            with contextlib.suppress(OSError):  # another call of the process may be at it too
+                remove_tree(entry.path)
             removed.append(entry.path)
     changed = [
         (
@@ -51,18 +53,21 @@ def trim(root: str, most_bytes: int, most_entries: int) -> list[str]:
         for status in [entry.stat(follow_symlinks=False)]
     ]
     taken, entries = sum(row[1] for row in changed), len(changed)
-    for _, size, path, is_folder in sorted(changed, reverse=True):
-        if taken <= most_bytes and entries <= most_entries:
-            break
-        if not is_folder:
-            os.unlink(path)
-        elif os.listdir(path):
-            continue  # an older file is in it, or one that is removed later
-        else:
-            os.rmdir(path)
-        removed.append(path)
-        taken, entries = taken - size, entries - 1
-    told = [os.path.relpath(path, root)[:200] for path in removed[:_TOLD]]
+    waiting, before = sorted(changed, reverse=True), None
+    while waiting != before:
+        before, waiting = waiting, []
+        for row in before:
+            _, size, path, is_folder = row
+            if taken <= most_bytes and entries <= most_entries:
+                break
+            try:
+                (os.rmdir if is_folder else os.unlink)(path)
+            except OSError:
+                waiting.append(row)  # a folder's turn comes when all that is in it is gone
+                continue
+            removed.append(path)
+            taken, entries = taken - size, entries - 1
+    told = [_shown(os.path.relpath(path, root)) for path in removed[:_TOLD]]
     return told + ([f"and {len(removed) - _TOLD} more"] if len(removed) > _TOLD else [])
 
 
@@ -81,6 +86,11 @@ def remove_tree(root: str) -> None:
     for entry in _list(root):
         os.unlink(entry.path)
     os.rmdir(root)
+
+
+def _shown(path: str) -> str:
+    """As text that can be sent: a name may be any bytes."""
+    return os.fsencode(path).decode("utf-8", errors="replace")[:200]
 
 
 def _free(root: str, number: int) -> str:

@@ -105,6 +105,7 @@ def _become(command: list[str], bounds: limits.Limits, line: socket.socket) -> N
     """The command. Does not return."""
     try:
         _prepare(view.WORK)
+        _volunteer()
         namespaces.become_user()
         limits.apply(bounds)
         landlock.restrict(view.rights())
@@ -127,6 +128,12 @@ def _prepare(work: str) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)  # Python ignores them, and so would the command
     os.umask(0o022)
+
+
+def _volunteer() -> None:
+    """Where memory runs out, Linux ends this first."""
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("1000")
 
 
 def _order() -> dict[str, Any]:

@@ -28,7 +28,8 @@ BARRED: Final[dict[str, tuple[int, int]]] = {
     "unshare": (272, 97), "setns": (308, 268),
     "open_by_handle_at": (304, 265), "name_to_handle_at": (303, 264), "fanotify_init": (300, 262),
     "quotactl": (179, 60), "quotactl_fd": (443, 443),
-    # Looking into other processes, and into the kernel.
+    # Looking into other processes (who uses which of the system's files, too), and into the kernel.
+    "inotify_add_watch": (254, 27),
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
     "kcmp": (312, 272), "pidfd_getfd": (438, 438), "process_madvise": (440, 440),
     "perf_event_open": (298, 241), "bpf": (321, 280), "userfaultfd": (323, 282),
@@ -62,6 +63,7 @@ _NEW_NAMESPACES: Final = 0x7E020000
 _AF_UNIX: Final = 1
 _FAMILIES: Final = {2: "AF_INET", 10: "AF_INET6", 16: "AF_NETLINK", 17: "AF_PACKET", 40: "AF_VSOCK"}
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # put letters into a terminal
+_F_NOTIFY: Final = 1026  # what inotify does, as it was done before
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24
@@ -109,6 +111,8 @@ def _title(number: int, first: int) -> str:
         return "clone(new namespaces)"
     if number == _IOCTL[column]:
         return "ioctl(TIOCSTI)"
+    if number == _FCNTL[column]:
+        return "fcntl(F_NOTIFY)"
     return next(name for name, numbers in BARRED.items() if numbers[column] == number)
 
 
@@ -129,6 +133,7 @@ def _program() -> bytes:
         steps += _sometimes(numbers[column], _ARG0, [_step(_EQUAL, _AF_UNIX, 1, 0)])
     letters = [_step(_EQUAL, _TIOCSTI, 1, 0), _step(_EQUAL, _TIOCLINUX, 0, 1)]
     steps += _sometimes(_IOCTL[column], _ARG1, letters)
+    steps += _sometimes(_FCNTL[column], _ARG1, [_step(_EQUAL, _F_NOTIFY, 0, 1)])
     return b"".join([*steps, _step(_RETURN, _ALLOW)])
 
 

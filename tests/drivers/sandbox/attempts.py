@@ -192,6 +192,8 @@ NETWORK = [
 ]  # fmt: skip
 
 MACHINE = [
+    Attempt("who uses the system's files", "return done(libc.inotify_add_watch(libc.inotify_init(), b'/usr/bin', 32))", "inotify_add_watch"),
+    Attempt("who uses them, the old way", "return fcntl.fcntl(os.open('/usr/bin', os.O_RDONLY), 1026, 32) or 1", "fcntl(F_NOTIFY)"),
     Attempt("the host's name", "socket.sethostname('escaped'); return True", "sethostname"),
     Attempt("the clock", "time.clock_settime(time.CLOCK_REALTIME, 0); return True", "clock_settime"),
     Attempt("the kernel's log", "return syscall('syslog', 3, ctypes.create_string_buffer(100), 100)", "syslog"),

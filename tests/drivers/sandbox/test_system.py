@@ -10,7 +10,7 @@ import pytest
 from llmagentos.abi.errors import EPERM, ETIMEOUT
 from llmagentos.home import Home
 from tests.drivers.sandbox.conftest import Box
-from tests.system.machines import Machines, agent
+from tests.system.machines import Machines
 
 
 @pytest.fixture
@@ -56,10 +56,13 @@ def test_does_the_kernels_timeout_end_it(machines: Machines) -> None:
 
 
 def test_is_a_tool_that_nobody_allowed_refused_and_audited(machines: Machines) -> None:
-    with machines.program(name="poor", manifest=agent(tools=["python"])) as program:
-        asked = {"name": "shell", "arguments": {"command": "true"}}
+    with machines.user() as user:
+        poor = user.call("proc.adopt", name="poor", capabilities={"allow": ["tool:python(*)"]})
+    with machines.program(session=poor["session"]) as program:
+        fine = program.call("tool.call", name="python", arguments={"code": "print(1)"})
+        assert fine["content"]["stdout"] == "1\n"
         with pytest.raises(EPERM):
-            program.call("tool.call", **asked)
+            program.call("tool.call", name="shell", arguments={"command": "true"})
     with machines.user() as user:
         entries = user.call("sys.audit")["entries"]
     assert ("tool.call", "EPERM") in [(entry["action"], entry["verdict"]) for entry in entries]

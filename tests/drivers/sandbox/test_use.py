@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from drivers.sandbox import landlock, probe, seccomp
+from drivers.sandbox import landlock, probe, seccomp, tools
 from drivers.sandbox.folders import Folders
 from drivers.sandbox.stream import Stream
 from drivers.tool import Job
@@ -63,7 +64,7 @@ def test_does_a_plain_command_work(box: Box, command: str, out: str) -> None:
         ("print(6 * 7)", "42\n"),
         ("print('grüße 😀')", "grüße 😀\n"),
         ("import json, re, sqlite3, zlib, decimal, random; print(random.random() < 1)", "True\n"),
-        ("import sqlite3; d = sqlite3.connect('d.db'); d.execute('create table if not exists t(a)');"
+        ("import sqlite3; d = sqlite3.connect('d.db'); d.execute('create table t(a)');"
          "d.commit(); print(d.execute('select count(*) from t').fetchone())", "(0,)\n"),
         ("import subprocess; print(subprocess.check_output(['echo', 'x']))", "b'x\\n'\n"),
         ("import tempfile; print(tempfile.mkdtemp().startswith('/tmp/'))", "True\n"),
@@ -79,6 +80,18 @@ def test_does_a_plain_command_work(box: Box, command: str, out: str) -> None:
 def test_does_plain_python_work(box: Box, code: str, out: str) -> None:
     result = box.python(code)
     assert (result["stdout"], result["denied"]) == (out, []), result
+
+
+def test_is_a_python_shown_that_is_not_the_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, box: Box
+) -> None:
+    """It may be in somebody's home: of that, nothing else is seen."""
+    monkeypatch.setattr(tools, "_SYSTEM_PYTHONS", ())
+    other = Box(tmp_path / "box")
+    assert other.sandbox.obstacle == ""
+    code = "import sys, ssl, ctypes; print(sys.prefix)"
+    assert other.python(code)["stdout"] == "/opt/python\n"
+    assert other.shell(f"ls {sys.base_prefix}")["exit_code"] != 0
 
 
 def test_are_files_kept_for_their_process_only(box: Box) -> None:
