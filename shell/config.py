@@ -24,10 +24,10 @@ _TAKEN: Final = "name_taken"
 
 
 class DriverConfig(Model):
-    """One driver. ``model`` defaults to the system's default model; a clock has none."""
+    """One driver. ``model`` defaults to the system's default model; a tool driver has none."""
 
     name: Name
-    kind: Literal["edge", "openvino", "scripted", "clock"] = "edge"
+    kind: Literal["edge", "openvino", "scripted", "clock", "sandbox"] = "edge"
     model: ModelName | None = None
     slots: int | None = Field(None, ge=1, le=4096)
     dtype: Literal["auto", "float32", "bfloat16"] | None = None
@@ -45,18 +45,22 @@ class DriverConfig(Model):
             raise ValueError(f"{self.kind} drivers have no setting activations; see options")
         if not self.computes and self.threads:
             raise ValueError(f"a {self.kind} driver has no threads")
-        if self.kind == "clock" and self.model:
-            raise ValueError("a clock driver has no model")
+        if self.offers_tools and self.model:
+            raise ValueError(f"a {self.kind} driver has no model")
         return self
 
     @property
     def computes(self) -> bool:
         return self.kind in ("edge", "openvino")
 
+    @property
+    def offers_tools(self) -> bool:
+        return self.kind in ("clock", "sandbox")
+
     def program(self, default_model: str) -> Program:
         options = {
             "--name": self.name,
-            "--model": None if self.kind == "clock" else self.model or default_model,
+            "--model": None if self.offers_tools else self.model or default_model,
             "--slots": self.slots,
             "--dtype": self.dtype,
             "--activations": self.activations,
