@@ -22,7 +22,7 @@ _LINE: Final = 0
 _CHUNK: Final = 65536
 _NICENESS: Final = 10
 _ENVIRONMENT: Final = {
-    "PATH": f"/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:{view.PYTHON}/bin",
+    "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
     "HOME": view.WORK,
     "TMPDIR": "/tmp",
     "USER": "sandbox",
@@ -59,7 +59,7 @@ def _inside(order: dict[str, Any], report: int) -> None:
         bounds = limits.Limits(**order["limits"])
         socket.sethostname("sandbox")
         view.build(order["stage"], order["work"], order["python"], bounds)
-        said = _guarded(order["command"], bounds)
+        said = _guarded(order, bounds)
     except BaseException as error:
         said = {"broken": str(error) or repr(error)}
     finally:
@@ -83,13 +83,13 @@ def _loose(order: dict[str, Any]) -> dict[str, Any]:
     return loose.watch(pid, bounds.seconds, _LINE)
 
 
-def _guarded(command: list[str], bounds: limits.Limits) -> dict[str, Any]:
+def _guarded(order: dict[str, Any], bounds: limits.Limits) -> dict[str, Any]:
     """Run it, and watch it."""
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
         ours.close()
-        _become(command, bounds, theirs)
+        _become(order, bounds, theirs)
     theirs.close()
     os.close(1)
     os.close(2)
@@ -101,17 +101,17 @@ def _guarded(command: list[str], bounds: limits.Limits) -> dict[str, Any]:
     return account if not failure else {"broken": failure.decode(errors="replace")}
 
 
-def _become(command: list[str], bounds: limits.Limits, line: socket.socket) -> None:
+def _become(order: dict[str, Any], bounds: limits.Limits, line: socket.socket) -> None:
     """The command. Does not return."""
     try:
         _prepare(view.WORK)
         _volunteer()
         namespaces.become_user()
         limits.apply(bounds)
-        landlock.restrict(view.rights())
+        landlock.restrict(view.rights(order["python"]))
         listener = seccomp.install()
         socket.send_fds(line, [b"!"], [listener])
-        os.execve(command[0], command, _ENVIRONMENT)
+        os.execve(order["command"][0], order["command"], _ENVIRONMENT)
     except BaseException as error:
         with contextlib.suppress(OSError):
             line.send((str(error) or repr(error)).encode())

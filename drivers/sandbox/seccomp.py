@@ -51,13 +51,8 @@ BARRED: Final[dict[str, tuple[int, int]]] = {
     "shmget": (29, 194), "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180),
 }  # fmt: skip
 
-_SOCKET, _SOCKETPAIR, _CLONE, _CLONE3, _IOCTL = (
-    (41, 198),
-    (53, 199),
-    (56, 220),
-    (435, 435),
-    (16, 29),
-)
+_SOCKET, _SOCKETPAIR, _CLONE, _CLONE3 = (41, 198), (53, 199), (56, 220), (435, 435)
+_IOCTL, _FCNTL = (16, 29), (72, 25)
 
 _NEW_NAMESPACES: Final = 0x7E020000
 _AF_UNIX: Final = 1

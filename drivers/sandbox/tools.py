@@ -127,7 +127,7 @@ def _told(outcome: Outcome) -> Json:
 
 
 def _find_python(confined: bool) -> tuple[str, str | None]:
-    """The program, as a command sees it, and the folder that must be shown to it. The system's if
+    """The program, and the folder that must be shown to it. The system's if
     there is one: ours may lie in the home of a user."""
     for path in _SYSTEM_PYTHONS:
         if Path(path).exists():
@@ -135,4 +135,4 @@ def _find_python(confined: bool) -> tuple[str, str | None]:
     if not confined:
         return sys.executable, None
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    return f"{view.PYTHON}/bin/{name}", sys.base_prefix
+    return f"{sys.base_prefix}/bin/{name}", sys.base_prefix

@@ -13,7 +13,6 @@ from drivers.sandbox import landlock, linux
 from drivers.sandbox.limits import Limits
 
 WORK: Final = "/work"
-PYTHON: Final = "/opt/python"
 
 _SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 _SETTINGS: Final = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime")
@@ -39,9 +38,9 @@ def build(stage: str, work: str, python: str | None, limits: Limits) -> None:
     for path in ("/etc", "/dev", "/proc", "/tmp", WORK):
         os.mkdir(stage + path)
     for path in (*_SYSTEM, *_SETTINGS):
-        _show(stage, path, path)
+        _show(stage, path)
     if python:
-        _show(stage, python, PYTHON)
+        _show(stage, python)
     _bind(f"/proc/self/fd/{opened}", stage + WORK)
     os.close(opened)
     linux.protect_mount(stage + WORK, linux.ATTR_NOSUID | linux.ATTR_NODEV)
@@ -66,9 +65,9 @@ def build(stage: str, work: str, python: str | None, limits: Limits) -> None:
     linux.protect_mount("/", _READ_ONLY, recursive=False)
 
 
-def rights() -> list[tuple[str, int]]:
+def rights(python: str | None) -> list[tuple[str, int]]:
     """What may be done in it, for Landlock."""
-    there = [path for path in (*_SYSTEM, "/etc", PYTHON) if os.path.exists(path)]
+    there = [path for path in (*_SYSTEM, "/etc", *filter(None, [python])) if os.path.exists(path)]
     return [
         ("/", landlock.LIST),
         ("/proc", landlock.READ),
@@ -77,9 +76,9 @@ def rights() -> list[tuple[str, int]]:
     ]
 
 
-def _show(stage: str, source: str, path: str) -> None:
+def _show(stage: str, source: str) -> None:
     """One of the machine's, read-only, if it has it."""
-    target = stage + path
+    target = stage + source
     if os.path.islink(source):
         os.symlink(os.readlink(source), target)
         return
