@@ -36,6 +36,7 @@ def main(report: int) -> None:
     os.set_inheritable(report, False)
     try:
         order = _order()
+        _volunteer()
         if not order["confined"]:
             _say(report, _loose(order))
             return
@@ -105,7 +106,6 @@ def _become(order: dict[str, Any], bounds: limits.Limits, line: socket.socket) -
     """The command. Does not return."""
     try:
         _prepare(view.WORK)
-        _volunteer()
         namespaces.become_user()
         limits.apply(bounds)
         landlock.restrict(view.rights(order["python"]))
@@ -131,7 +131,7 @@ def _prepare(work: str) -> None:
 
 
 def _volunteer() -> None:
-    """Where memory runs out, Linux ends this first."""
+    """Where memory runs out, Linux ends this first, and of this what is largest."""
     with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("1000")
 

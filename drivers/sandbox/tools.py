@@ -135,4 +135,5 @@ def _find_python(confined: bool) -> tuple[str, str | None]:
     if not confined:
         return sys.executable, None
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    return f"{sys.base_prefix}/bin/{name}", sys.base_prefix
+    home = None if view.shows(sys.base_prefix) else sys.base_prefix
+    return f"{sys.base_prefix}/bin/{name}", home

@@ -76,6 +76,11 @@ def rights(python: str | None) -> list[tuple[str, int]]:
     ]
 
 
+def shows(path: str) -> bool:
+    """Whether it is there anyway."""
+    return f"{os.path.realpath(path)}/".startswith(tuple(f"{folder}/" for folder in _SYSTEM))
+
+
 def _show(stage: str, source: str) -> None:
     """One of the machine's, read-only, if it has it."""
     target = stage + source

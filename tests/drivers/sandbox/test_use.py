@@ -91,8 +91,9 @@ def test_is_a_python_shown_that_is_not_the_systems(
     assert other.sandbox.obstacle == ""
     code = "import sys, ssl, ctypes; print(sys.prefix)"
     assert other.python(code)["stdout"] == f"{sys.base_prefix}\n"
-    assert other.shell(f"ls {Path(sys.base_prefix).parent}")["stdout"].count("\n") == 1
-    assert box.shell(f"ls {sys.base_prefix}")["exit_code"] != 0 or sys.base_prefix == "/usr"
+    if not sys.base_prefix.startswith("/usr"):
+        assert other.shell(f"ls {Path(sys.base_prefix).parent}")["stdout"].count("\n") == 1
+        assert box.shell(f"ls {sys.base_prefix}")["exit_code"] != 0
 
 
 def test_are_files_kept_for_their_process_only(box: Box) -> None:
