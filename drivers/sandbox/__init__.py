@@ -18,9 +18,9 @@ output have limits; when the call ends, by itself or not, all that it started is
 system call (so every attempt at a network, a mount, another namespace, a trace), a limit that was
 passed where that shows, and processes that were left behind. *Not* seen are files that are not
 there (a path outside does not exist for the command, and it is told just that), what Landlock or
-file permissions refuse, errors that a limit makes inside the command (no memory, a file too large,
-a fork that fails), and signals to what it can't see. Nor is the kernel's audit log told: it has the
-refusals by the kernel.
+file permissions refuse, ``clone3`` (it is told that there is none, and takes ``clone``), errors
+that a limit makes inside the command (no memory, a file too large, a fork that fails), and signals
+to what it can't see. Nor is the kernel's audit log told: it has the refusals by the kernel.
 
 **What is not held.** A bug of the Linux kernel that can be reached by ordinary system calls. Side
 channels between programs on one machine. Memory that the kernel itself takes for sockets and pipes.

@@ -40,7 +40,6 @@ class Warden:
         self._work = work
         self._denied: dict[str, None] = {}
         self._removed: list[str] = []
-        self._peak = 0
         self._measured = 0.0
         self._measure_every = 0.0
 
@@ -68,7 +67,6 @@ class Warden:
             "denied": list(self._denied),
             "removed": self._removed,
             "seconds": round(seconds, 3),
-            "memory": self._peak,
         }
 
     def _is_over(self, begun: float) -> bool:
@@ -77,8 +75,7 @@ class Warden:
         if now - begun > limits.seconds:
             self._note(f"time: more than {limits.seconds:g} seconds")
             return True
-        self._peak = max(self._peak, resident := _resident())
-        if resident > limits.memory:
+        if _resident() > limits.memory:
             self._note(f"memory: more than {limits.memory:,} bytes")
             return True
         if now - self._measured < self._measure_every:

@@ -154,7 +154,7 @@ def test_does_the_longest_command_fit(box: Box) -> None:
 
 
 def test_is_a_jail_there_soon(box: Box) -> None:
-    """Some 50 ms on an idle machine; the best of ten, as others work here too."""
+    """Some 30 ms on an idle machine; the best of ten, as others work here too."""
     best = min(_seconds(box) for _ in range(10))
     assert best < 0.5
 
