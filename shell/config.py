@@ -36,14 +36,14 @@ class DriverConfig(CloudFields, McpFields):
     an endpoint ``models``."""
 
     name: Name
-    kind: Literal["edge", "openvino", "cloud", "scripted", "clock", "mcp"] = "edge"
+    kind: Literal["edge", "openvino", "cloud", "scripted", "clock", "mcp", "sandbox"] = "edge"
     model: ModelName | None = None
     slots: int | None = Field(None, ge=1, le=4096)
     dtype: Literal["auto", "float32", "bfloat16"] | None = None
     activations: Literal["float", "int8"] | None = None
     threads: int | None = Field(None, ge=1, le=1024)
     labels: list[Name] | None = Field(
-        None, description="labels that it may see; default: private for an edge driver, else none"
+        None, description="labels that it may see; default: private for an edge driver or a sandbox"
     )
     options: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="further options of its program, by their long names"
@@ -57,7 +57,7 @@ class DriverConfig(CloudFields, McpFields):
             raise ValueError(f"{self.kind} drivers have no setting activations; see options")
         if not self.computes and self.threads:
             raise ValueError(f"a {self.kind} driver has no threads")
-        if self.kind in ("clock", "mcp") and self.model:
+        if self.offers_tools and self.model:
             raise ValueError(f"a {self.kind} driver has no model")
         if taken := sorted(_OWN & set(self.options)):
             raise ValueError(f"options: {taken[0]} has a field of its own, or none")
@@ -78,15 +78,19 @@ class DriverConfig(CloudFields, McpFields):
         return self.kind in ("edge", "openvino")
 
     @property
+    def offers_tools(self) -> bool:
+        return self.kind in ("clock", "mcp", "sandbox")
+
+    @property
     def sees(self) -> list[str]:
-        """The labels that it may see. Our own engine on this device may see what must not leave
-        it: else nobody could."""
+        """The labels that it may see. Our own engine on this device, and a sandbox without a
+        network, may see what must not leave it: else nobody could."""
         if self.labels is not None:
             return self.labels
-        return ["private"] if self.kind in ("edge", "scripted") else []
+        return ["private"] if self.kind in ("edge", "scripted", "sandbox") else []
 
     def program(self, default_model: str, prices: Mapping[str, Price]) -> Program:
-        named = self.kind not in ("clock", "cloud", "mcp")
+        named = self.kind != "cloud" and not self.offers_tools
         options = {
             "--name": self.name,
             "--model": self.model or default_model if named else None,

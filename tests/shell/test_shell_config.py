@@ -48,9 +48,13 @@ def test_is_the_address_for_nodes_passed_on_and_only_tcp(home: Home) -> None:
             load(home)
 
 
-def test_is_a_clock_a_driver_without_a_model(home: Home) -> None:
+def test_are_tool_drivers_without_a_model(home: Home) -> None:
     _write(home, "drivers: [{name: clock, kind: clock, slots: 2}]\n")
     assert _words(home)["clock"] == "drivers.clock --name clock --slots 2"
+    _write(home, "drivers: [{name: box, kind: sandbox, options: {memory: 64, unconfined: true}}]\n")
+    assert (
+        _words(home)["box"] == "drivers.sandbox --name box --label private --memory=64 --unconfined"
+    )
     _write(home, "drivers: [{name: clock, kind: clock, model: m}]\n")
     with pytest.raises(EINVAL, match="a clock driver has no model"):
         load(home)
