@@ -11,7 +11,7 @@ MODEL  := smollm2-135m-instruct
 export LLMOS_HOME ?= $(CURDIR)/.llmos
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup model run test lint types contracts unit docs bench plots sim exact failover crash private fuzz wheel clean
+.PHONY: help setup model run test lint types contracts unit docs bench plots sim exact failover hosts crash private fuzz wheel clean
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,9 @@ exact: setup     ## 64 prompts on the real model, whatever happens to them
 
 failover: setup  ## 50 answers whose driver is killed in their middle; ROUNDS=n for others
 	$(BIN)/python -m tests.campaigns.failover --rounds $(or $(ROUNDS),50)
+
+hosts: $(READY)  ## 100 agents with tools whose host is killed; RUNS=n for others
+	$(BIN)/python -m tests.campaigns.hosts --runs $(or $(RUNS),100)
 
 crash: $(READY)  ## 200 kills of a live kernel under load; KILLS=n for others
 	$(BIN)/python -m tests.campaigns.crash --kills $(or $(KILLS),200)
