@@ -14,7 +14,7 @@ from typing import ClassVar, Final, Literal, NamedTuple
 from kernel import budget, ledger, rights
 from kernel.calls import Call
 from kernel.connections import SHARED
-from kernel.placement import unseen
+from kernel.placement import UNPRICED, unseen
 from kernel.registry import Driver
 from kernel.table import digest
 from llmagentos.abi.calls.llm import EmbedArgs, EmbedResult
@@ -189,9 +189,6 @@ class ToolJob(Job):
         return {*result.labels, *(self._card.labels if self._card else ())}
 
 
-_UNPRICED: Final = "has no price for it, and the money of the process is limited"
-
-
 class EmbedJob(Job):
     """Without a model of its own it takes the first one, by name, that it may have."""
 
@@ -231,7 +228,7 @@ class EmbedJob(Job):
 
     def forbidden(self, objections: dict[str, str]) -> LLMOSError:
         reasons = "; ".join(f"{name} {why}" for name, why in objections.items())
-        kind = EBUDGET if _UNPRICED in objections.values() else ENODRIVER
+        kind = EBUDGET if UNPRICED in objections.values() else ENODRIVER
         model = self._wanted or "any embedding model"
         return kind(f"no driver may run {model} for this process", hint=reasons, detail=objections)
 
@@ -293,7 +290,7 @@ class EmbedJob(Job):
         if said == "deny" or (said == "ask" and not self._approved):
             return "is denied by the capabilities of the process, or of one above it"
         if card.price is None and ledger.is_limited(process, "money"):
-            return _UNPRICED
+            return UNPRICED
         return ""
 
 

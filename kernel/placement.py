@@ -21,7 +21,7 @@ Outlook = Literal["slot", "loading", "away", "none"]
 """``slot``: as soon as one is free. ``loading``: a driver for it is getting ready. ``away``:
 the only drivers for it are down. ``none``: no driver that we know of would take it."""
 
-_UNPRICED: Final = "has no price for it, and the money of the process is limited"
+UNPRICED: Final = "has no price for it, and the money of the process is limited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def refusal(
     if tokens:
         message = f"no driver can go on with the {tokens} tokens that it has"
         return EDRIVER(message, hint=reasons, detail=detail)
-    if _UNPRICED in decision.considered.values():
+    if UNPRICED in decision.considered.values():
         return EBUDGET(
             f"{wanted} has no known price, so it is refused where money is limited",
             hint=reasons,
@@ -149,7 +149,7 @@ def _unfit(demand: Demand, model: str, driver: Driver) -> str:
     if said == "ask" and not demand.approved:
         return "needs an approval"
     if demand.priced and card.price is None:
-        return _UNPRICED
+        return UNPRICED
     if demand.resumes is None or by_numbers(demand.resumes, demand.numbered, driver, model):
         return ""
     return "" if "resume_text" in driver.card.features else _NO_SEQUEL

@@ -53,12 +53,6 @@ def choose(
     return chosen, considered
 
 
-def wait(burst: Burst, decision: Decision, now: float) -> float:
-    """Seconds until the first of them that has a slot may have the burst."""
-    waits = [driver.wait(burst, now) for driver in decision.drivers if driver.room]
-    return min(waits, default=0.0)
-
-
 def _rank(
     burst: Burst, demand: Demand, driver: Driver, model: str, tried: bool, now: float
 ) -> tuple[bool, float, int, float, bool, str]:
