@@ -17,6 +17,7 @@ from typing import Any
 from agents.link import Link
 from agents.loop import Ending, leave, live
 from llmagentos.abi.driver import Assignment, HostSignal
+from llmagentos.abi.manifest import AgentSpec
 from llmagentos.aio import AsyncSystem
 from llmagentos.aio_connection import AsyncConnection
 from llmagentos.home import Home
@@ -80,13 +81,8 @@ class Host:
                 return
             # The process was given to another host and came back: what ran here is void.
             before.task.cancel()
-        spec = assignment.manifest.get("spec", {})
-        work = live(
-            self._program(assignment),
-            _label(assignment),
-            interactive=bool(spec.get("interactive")),
-            tools=bool(spec.get("tools")),
-        )
+        spec = AgentSpec.model_validate(assignment.manifest.get("spec", {}))
+        work = live(self._program(assignment), _label(assignment), spec)
         self._agents[assignment.pid] = _Running(assignment, self._start(assignment, work))
 
     def _signal(self, order: HostSignal) -> None:

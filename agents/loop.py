@@ -15,7 +15,9 @@ from typing import Any, Final
 
 from agents.toolbox import Toolbox, unanswered
 from llmagentos.abi import errors
-from llmagentos.abi.calls.ctx import ReadResult
+from llmagentos.abi.calls.ctx import ContextMessage, ReadResult
+from llmagentos.abi.calls.llm import GenerateResult
+from llmagentos.abi.manifest import AgentSpec
 from llmagentos.aio import AsyncSystem
 
 INTERRUPTED: Final = 130
@@ -59,14 +61,11 @@ class Ending:
         return cls(TERMINATED, error=errors.ECANCELED("TERM ended it").to_wire())
 
 
-async def live(
-    program: AsyncSystem, name: str, *, interactive: bool = False, tools: bool = False
-) -> None:
-    """Run the process of this session to its end. ``interactive``: that is not its first answer;
-    it goes on as long as there is mail. ``tools``: its model is told of those that it may call.
-    Whatever goes wrong goes wrong in here."""
+async def live(program: AsyncSystem, name: str, spec: AgentSpec) -> None:
+    """Run the process of this session, of which the manifest says ``spec``, to its end. Whatever
+    goes wrong goes wrong in here."""
     try:
-        ending = await _run(program, interactive, Toolbox(program) if tools else None)
+        ending = await _Life(program, spec).run()
     except _LOST as error:
         _log.debug("%s is dropped: %s", name, error)
         return
@@ -98,80 +97,102 @@ async def leave(program: AsyncSystem, name: str, ending: Ending) -> None:
         _log.debug("%s exited with %d", name, ending.code)
 
 
-async def _run(program: AsyncSystem, interactive: bool, toolbox: Toolbox | None) -> Ending:
-    context = ReadResult.model_validate(await program.call("ctx.read")).messages
-    last = context[-1] if context else None
-    # It may have had its answer already: a host that ran it before has died since.
-    answered = last is not None and last.role == "assistant" and not last.tool_calls
-    answer = last.content if last is not None and answered else None
-    if answer is None and not interactive and not any(m.role == "user" for m in context):
-        raise errors.EINVAL("it was given no text", hint="spawn it with a text")
-    waits_first = interactive and (last is None or last.role == "system")
-    while True:
-        if answer is None and not waits_first:
-            # Without messages the kernel takes the context and appends the answer in one step. It
-            # is not streamed to here: whoever watches the process gets the text from the kernel.
-            answer = await _answered(program, interactive, toolbox)
-        # What was said to it meanwhile is answered too; into its context in one step with its
-        # leaving the mailbox, so that no message is lost with a host.
+class _Life:
+    """One agent from here to its end."""
+
+    def __init__(self, program: AsyncSystem, spec: AgentSpec) -> None:
+        self._program = program
+        self._interactive = spec.interactive
+        self._toolbox = Toolbox(program, spec.tool_refs) if spec.tools else None
+        grammar = spec.sampling.grammar
+        self._structured = grammar is not None and grammar.json_schema is not None
+
+    async def run(self) -> Ending:
+        context = await self._context()
+        last = context[-1] if context else None
+        # It may have had its answer already: a host that ran it before has died since.
+        answered = last is not None and last.role == "assistant" and not last.tool_calls
+        answer = last.content if last is not None and answered else None
+        told = any(message.role == "user" for message in context)
+        if answer is None and not self._interactive and not told:
+            raise errors.EINVAL("it was given no text", hint="spawn it with a text")
+        waits_first = self._interactive and (last is None or last.role == "system")
+        while True:
+            if answer is None and not waits_first:
+                # Without messages the kernel takes the context and appends the answer in one step.
+                # It is not streamed to here: whoever watches gets the text from the kernel.
+                answer = await self._answered()
+            # What was said to it meanwhile is answered too; into its context in one step with its
+            # leaving the mailbox, so that no message is lost with a host.
+            try:
+                come = await self._program.call("ipc.recv", append=True, block=self._interactive)
+            except errors.ECANCELED:
+                if not self._interactive:
+                    raise
+                # INT, while there was nothing to cancel. Or TERM, of which the host hears now.
+                await asyncio.sleep(_TERM_GRACE)
+                continue
+            if not come["mail"]:
+                return Ending(0, answer or "")
+            answer, waits_first = None, False
+
+    async def _context(self, last: int | None = None) -> list[ContextMessage]:
+        read = await self._program.call("ctx.read", **({} if last is None else {"last": last}))
+        return ReadResult.model_validate(read).messages
+
+    async def _answered(self) -> str:
+        """Of an agent that is interactive INT, a driver's fault or a message that is too long end
+        one answer, not the agent. Its context says so in its place, so that no host tries again."""
         try:
-            come = await program.call("ipc.recv", append=True, block=interactive)
-        except errors.ECANCELED:
-            if not interactive:
+            return await self._thought()
+        except _ONE_TURN as error:
+            if not self._interactive:
                 raise
-            # INT, while there was nothing to cancel. Or TERM, of which the host hears now.
-            await asyncio.sleep(_TERM_GRACE)
-            continue
-        if not come["mail"]:
-            return Ending(0, answer or "")
-        answer, waits_first = None, False
+            if isinstance(error, errors.ECANCELED):
+                await asyncio.sleep(_TERM_GRACE)
+                words = "(interrupted)"
+            else:
+                words = f"(no answer: {error.message})"
+            if self._toolbox is not None:
+                await self._toolbox.give_up(unanswered(await self._context(_RECENT)), words)
+            if isinstance(error, errors.ECONTEXT):
+                # With it no later message could be read either.
+                await self._take_back()
+            said = {"role": "assistant", "content": words}
+            await self._program.call("ctx.append", messages=[said])
+            return words
 
+    async def _thought(self) -> str:
+        """Answers, and the calls that they want made, until one wants none."""
+        if self._toolbox is None:
+            return self._checked(await self._program.generate())
+        for _ in range(_MOST_ROUNDS):
+            await self._toolbox.open()
+            # What a host that died has left is done first.
+            context = await self._context(_RECENT)
+            if not (calls := unanswered(context)):
+                reply = await self._program.generate(tools=self._toolbox.told(context))
+                if not reply.tool_calls:
+                    return self._checked(reply)
+                calls = reply.tool_calls
+            await self._toolbox.make(calls)
+        raise errors.EQUOTA(
+            f"it has called tools in {_MOST_ROUNDS} answers, and is not done",
+            hint="limits.turns says how many answers it may take",
+        )
 
-async def _thought(program: AsyncSystem, toolbox: Toolbox | None) -> str:
-    """Answers, and the calls that they want made, until one wants none."""
-    if toolbox is None:
-        return (await program.generate()).text
-    for _ in range(_MOST_ROUNDS):
-        tools = await toolbox.open()
-        # What a host that died has left is done first.
-        context = ReadResult.model_validate(await program.call("ctx.read", last=_RECENT)).messages
-        if not (calls := unanswered(context)):
-            reply = await program.generate(tools=tools)
-            if not reply.tool_calls:
-                return reply.text
-            calls = reply.tool_calls
-        await toolbox.make(calls)
-    raise errors.EQUOTA(
-        f"it has called tools in {_MOST_ROUNDS} answers, and is not done",
-        hint="limits.turns says how many answers it may take",
-    )
+    def _checked(self, reply: GenerateResult) -> str:
+        """Half of a JSON document is none."""
+        if self._structured and reply.finish == "length":
+            raise errors.EQUOTA(
+                f"its answer was to be JSON, and was cut off after {reply.usage.completion_tokens} "
+                "tokens",
+                hint="give it a higher sampling.max_tokens",
+            )
+        return reply.text
 
-
-async def _answered(program: AsyncSystem, interactive: bool, toolbox: Toolbox | None) -> str:
-    """Of an agent that is interactive INT, a driver's fault or a message that is too long end one
-    answer, not the agent. Its context says so in its place, so that no host tries again."""
-    try:
-        return await _thought(program, toolbox)
-    except _ONE_TURN as error:
-        if not interactive:
-            raise
-        if isinstance(error, errors.ECANCELED):
-            await asyncio.sleep(_TERM_GRACE)
-            words = "(interrupted)"
-        else:
-            words = f"(no answer: {error.message})"
-        if toolbox is not None:
-            recent = await program.call("ctx.read", last=_RECENT)
-            await toolbox.give_up(unanswered(ReadResult.model_validate(recent).messages), words)
-        if isinstance(error, errors.ECONTEXT):
-            # With it no later message could be read either.
-            await _take_back(program)
-        await program.call("ctx.append", messages=[{"role": "assistant", "content": words}])
-        return words
-
-
-async def _take_back(program: AsyncSystem) -> None:
-    """The last message of the context."""
-    read = ReadResult.model_validate(await program.call("ctx.read", last=2))
-    before = read.messages[-2].id if len(read.messages) > 1 else 0
-    await program.call("ctx.rewind", message=before)
+    async def _take_back(self) -> None:
+        """The last message of the context."""
+        messages = await self._context(2)
+        before = messages[-2].id if len(messages) > 1 else 0
+        await self._program.call("ctx.rewind", message=before)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from itertools import groupby
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from agents.arguments import parse
 from llmagentos.abi import errors
 from llmagentos.abi.calls.ctx import ContextMessage
 from llmagentos.abi.calls.tool import ListResult, ToolInfo
+from llmagentos.abi.manifest import ToolRef
 from llmagentos.abi.talk import ToolCall
 from llmagentos.aio import AsyncSystem
 
@@ -33,21 +35,54 @@ _TELLS: Final = (
 """What a model can act on. All else is no affair of it."""
 
 
+_LISTING: Final = "tool.list"
+"""The tool that tells a model of those that are loaded lazily."""
+
+_LINE: Final = 100
+"""Characters of a description that a model is told of a tool before it is loaded."""
+
+
 class Toolbox:
-    def __init__(self, program: AsyncSystem) -> None:
+    """``refs``: the tools that its manifest names."""
+
+    def __init__(self, program: AsyncSystem, refs: Sequence[ToolRef]) -> None:
         self._program = program
+        self._refs = refs
         self._made: Counter[tuple[str, str]] = Counter()
         self._tools: dict[str, ToolInfo] = {}
 
-    async def open(self) -> list[dict[str, Any]]:
-        """What there is now, as the model is told of it."""
+    async def open(self) -> None:
+        """See what there is now."""
         listed = ListResult.model_validate(await self._program.call("tool.list"))
-        allowed = (tool for tool in listed.tools if tool.up and tool.verdict != "deny")
-        self._tools = {tool.name: tool for tool in allowed}
-        return [
-            {"name": one.name, "description": one.description, "parameters": one.parameters}
-            for one in self._tools.values()
-        ]
+        self._tools = {
+            tool.name: tool
+            for tool in listed.tools
+            if tool.up and tool.verdict != "deny" and self._load(tool.name) is not None
+        }
+
+    def told(self, context: Sequence[ContextMessage]) -> list[dict[str, Any]]:
+        """What a model with this context is told of. A tool that is lazy takes one line, until
+        the model has asked what it does."""
+        asked = _asked_for(context)
+        shut = {
+            name: tool
+            for name, tool in self._tools.items()
+            if self._load(name) == "lazy" and name not in asked
+        }
+        told = [_spec(tool) for name, tool in self._tools.items() if name not in shut]
+        if shut and (listing := self._tools.get(_LISTING)):
+            told = [one for one in told if one["name"] != _LISTING]
+            lines = [f"{name}: {_line(tool.description)}" for name, tool in shut.items()]
+            words = "Ask for what you want to use of these tools first, by name.\n"
+            told.append({**_spec(listing), "description": words + "\n".join(lines)})
+        return told
+
+    def _load(self, name: str) -> str | None:
+        """How its manifest wants a tool loaded; None: it does not name it."""
+        loads = [ref.load for ref in self._refs if _matches(ref.pattern, name)]
+        if name == _LISTING and any(ref.load == "lazy" for ref in self._refs):
+            loads.append("eager")
+        return "eager" if "eager" in loads else "lazy" if loads else None
 
     async def make(self, calls: Sequence[ToolCall]) -> None:
         """Make these calls: in order, and those beside each other that say that they may. What came
@@ -93,6 +128,34 @@ class Toolbox:
     async def _tell(self, call: ToolCall, words: str) -> None:
         message = {"role": "tool", "content": words, "tool_call": call.id}
         await self._program.call("ctx.append", messages=[message])
+
+
+def _spec(tool: ToolInfo) -> dict[str, Any]:
+    return {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+
+
+def _line(description: str) -> str:
+    first = description.strip().partition("\n")[0]
+    return first if len(first) <= _LINE else first[: _LINE - 1] + "…"
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """``*`` stands for any letters, and nothing else is special."""
+    return fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]"))
+
+
+def _asked_for(context: Sequence[ContextMessage]) -> set[str]:
+    """The tools that a model has asked about: it may call them now."""
+    found: set[str] = set()
+    for message in context:
+        for call in message.tool_calls:
+            if call.name == _LISTING:
+                try:
+                    names = parse(call.arguments).get("names")
+                except errors.EINVAL:
+                    continue
+                found.update(one for one in names or () if isinstance(one, str))
+    return found
 
 
 def unanswered(context: Sequence[ContextMessage]) -> list[ToolCall]:

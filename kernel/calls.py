@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import Reason
 from llmagentos.abi.syscalls import Syscall
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
     from kernel.process import Process
 
 
+Sink = Callable[["Model | Buffered | LLMOSError"], None]
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """``scope`` is what the caller's id is unique in: its session, or, for the user's key,
-    which many shells share, the session and the connection."""
+    which many shells share, the session and the connection. ``outer``: the call that this one is
+    made for; then ``sink`` gets what comes of it, and nothing goes to the caller."""
 
     peer: bytes
     id: int
@@ -45,6 +50,8 @@ class Call:
     done: bool = False
     void: bool = False
     """Its caller is gone, by no fault of its process, and will make it again."""
+    outer: Call | None = None
+    sink: Sink | None = None
 
 
 class Deferred:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from kernel import envelope, rights
-from kernel.calls import Buffered, Call, Deferred
+from kernel.calls import Buffered, Call, Deferred, Sink
 from kernel.config import StoreFailed
 from kernel.connections import SHARED
 from kernel.process import Process
@@ -22,6 +22,7 @@ from kernel.table import digest
 from llmagentos.abi import errors, wire
 from llmagentos.abi.calls.sys import PingResult
 from llmagentos.abi.model import Model
+from llmagentos.abi.syscalls import Syscall
 from llmagentos.abi.wire import Message
 
 if TYPE_CHECKING:
@@ -57,9 +58,26 @@ class Dispatch:
             body = envelope.failed(self._error(caller, message.name, found))
             kernel.effects.sends.append(envelope.reply(peer, message.id, message.name, body))
             return
-        call = Call(peer, message.id, spec, caller, scope, message.buffers)
-        if question and not kernel.approvals.allows(call, question, args):
-            self._run(call, kernel.approvals.park, question, args)
+        self._admit(Call(peer, message.id, spec, caller, scope, message.buffers), question, args)
+
+    def within(self, outer: Call, spec: Syscall, args: Any, sink: Sink) -> Call:
+        """Make a call for another one and for its process, by the same path but for the caller,
+        who is known already. ``sink`` gets its result or its error, perhaps at once."""
+        call = Call(outer.peer, outer.id, spec, outer.process, outer.scope)
+        call.outer, call.sink = outer, sink
+        try:
+            question = rights.check(self._kernel, call.process, spec, args)
+        except Exception as found:
+            self.refuse(call, self._error(call.process, spec.name, found))
+        else:
+            self._admit(call, question, args)
+        return call
+
+    def _admit(self, call: Call, question: rights.Asked, args: Any) -> None:
+        """It may be carried out, once the question is answered, if there is one."""
+        approvals = self._kernel.approvals
+        if question and not approvals.allows(call, question, args):
+            self._run(call, approvals.park, question, args)
         else:
             self.proceed(call, args)
 
@@ -142,6 +160,11 @@ class Dispatch:
         """The reply comes later: put the call on the lists of calls in flight."""
         if call.done:
             return
+        if call.outer is not None:
+            call.outer.waits = call.waits
+            if call.outer.deferred:
+                self._kernel.settle(call.process, f"it waits for {call.spec.name}")
+            return
         call.deferred = True
         self._calls[call.scope, call.id] = call
         call.process.calls.add(call)
@@ -153,6 +176,10 @@ class Dispatch:
 
     def complete(self, call: Call, result: Model | Buffered) -> None:
         """The call succeeded."""
+        if call.sink is not None:
+            if self._close(call):
+                call.sink(result)
+            return
         buffers: tuple[bytes, ...] = ()
         try:
             if isinstance(result, Buffered):
@@ -172,6 +199,9 @@ class Dispatch:
     def refuse(self, call: Call, error: errors.LLMOSError, *, keep: bool = False) -> None:
         """The call failed. ``keep``: a repeat of it gets the same error, not a second try."""
         if self._close(call):
+            if call.sink is not None:
+                call.sink(error)
+                return
             body = envelope.failed(error)
             if keep:
                 self._keep(call, body)
@@ -244,6 +274,8 @@ class Dispatch:
         call.buffers = ()  # a timer that was cancelled still knows the call, perhaps for a year
         if call.on_close is not None:
             call.on_close()
+        if call.outer is not None:
+            self._kernel.timers.cancel(("call", call))
         if call.deferred:
             del self._calls[call.scope, call.id]
             call.process.calls.discard(call)

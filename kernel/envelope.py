@@ -52,14 +52,19 @@ def arguments(spec: Syscall, message: Message) -> Any:
     try:
         return validate(message.body)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-        first = problems[0]
-        where = ".".join(map(str, first["loc"])) or "arguments"
-        raise errors.EINVAL(
-            f"{spec.name}: {where}: {first['msg'].removeprefix('Value error, ')}",
-            hint="docs/syscalls.md says what it takes",
-            detail={"field": where, "problems": len(problems)},
-        ) from None
+        raise unfit(spec.name, error) from None
+
+
+def unfit(name: str, error: ValidationError) -> errors.EINVAL:
+    """These are no arguments for this call."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    first = problems[0]
+    where = ".".join(map(str, first["loc"])) or "arguments"
+    return errors.EINVAL(
+        f"{name}: {where}: {first['msg'].removeprefix('Value error, ')}",
+        hint="docs/syscalls.md says what it takes",
+        detail={"field": where, "problems": len(problems)},
+    )
 
 
 def _buffers(count: int) -> str:

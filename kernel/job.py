@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import ClassVar, Final, Literal, NamedTuple
 
 from kernel import budget, ledger, rights
+from kernel.builtin import BUILTIN
 from kernel.calls import Call
 from kernel.connections import SHARED
 from kernel.placement import UNPRICED, unseen
@@ -141,7 +142,8 @@ class ToolJob(Job):
         return Offer(self.name, unseen(self.labels, driver))
 
     def unknown(self, drivers: Iterable[Driver]) -> LLMOSError:
-        known = sorted({name for one in drivers if one.card.kind == "tool" for name in one.tools})
+        offered = {name for one in drivers if one.card.kind == "tool" for name in one.tools}
+        known = sorted(offered | BUILTIN.keys())
         near = get_close_matches(self.name, known, 1)
         hint = f"did you mean {near[0]}?" if near else "tool.list says which there are"
         return ENOENT(f"there is no tool {self.name}", hint=hint)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from kernel.authority import granted
+from kernel.builtin import check_names
 from kernel.effects import Command
 from kernel.registry import Driver
 from llmagentos.abi.driver import Beat, JobResult, Registration, Report, Welcome
@@ -64,6 +65,7 @@ class Port:
         card = Registration.model_validate(message.body)
         if key is not None:
             card = granted(card, key)
+        check_names(card.tools)
         there = kernel.registry.named(card.name)
         if there is not None and there.up and there.far != (key is not None):
             raise EBUSY(
@@ -100,6 +102,7 @@ class Port:
         kernel = self._kernel
         if driver.far and beat.tools:
             raise EPERM("a node offers no tools", hint="tool drivers run where the kernel does")
+        check_names(beat.tools or ())
         changed = kernel.registry.beat(driver, beat, kernel.now)
         if beat.rates is not None:
             kernel.health.rates(driver, beat.rates)

@@ -136,14 +136,10 @@ def of_manifest(spec: AgentSpec) -> Rules:
 
 
 def tool_names(spec: AgentSpec) -> list[str]:
-    """The tools that a manifest names. ``{mcp: time}`` means all tools of that server."""
-    names = []
-    for tool in spec.tools:
-        if isinstance(tool, str):
-            names.append(tool)
-        else:
-            names += [f"{server}.*" for server in tool.values() if isinstance(server, str)]
-    return names
+    """The tools that a manifest names, and the one that tells of those that are loaded lazily."""
+    refs = spec.tool_refs
+    listing = ["tool.list"] if any(ref.load == "lazy" for ref in refs) else []
+    return [ref.pattern for ref in refs] + listing
 
 
 def of_capabilities(given: Capabilities) -> Rules:

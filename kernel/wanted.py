@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kernel.table import digest
 from llmagentos.abi.calls.tool import CallResult
-from llmagentos.abi.errors import EINVAL, LLMOSError
+from llmagentos.abi.errors import EBUSY, EINVAL, LLMOSError
 from llmagentos.abi.model import Json
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.abi.talk import ChatMessage
@@ -29,6 +29,8 @@ class Wanted:
         self._kernel = kernel
         self._open: dict[int, dict[str, ToolJob]] = {}
         """By pid, and by the id that the model gave the call."""
+        self._held: set[tuple[int, str]] = set()
+        """Those that the kernel carries out itself."""
 
     def key(self, process: Process, id: str) -> str:
         """What makes this call the same one after a crash too. Raises ``EINVAL`` if nobody wants
@@ -66,6 +68,15 @@ class Wanted:
         jobs.pop(id, None)
         if not jobs:
             self._open.pop(job.process.pid, None)
+
+    def hold(self, process: Process, id: str) -> None:
+        """The kernel is about to make this call itself. Raises ``EBUSY`` if it does so already."""
+        if (process.pid, id) in self._held:
+            raise EBUSY(f"the call {id} is under way", hint="wait for its reply")
+        self._held.add((process.pid, id))
+
+    def release(self, process: Process, id: str) -> None:
+        self._held.discard((process.pid, id))
 
     def settle(self, process: Process, id: str, result: CallResult) -> CallResult:
         """It is done: its result, now also in the context, unless that has been taken back to

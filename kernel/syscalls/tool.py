@@ -1,4 +1,4 @@
-"""The ``tool`` family: tools, which tool drivers offer."""
+"""The ``tool`` family: tools, which tool drivers offer, and the kernel itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from kernel.builtin import BUILTIN, DRIVER, Builtin
 from kernel.calls import Call, Deferred
+from kernel.chore import Chore
 from kernel.job import ToolJob
 from kernel.process import Process
 from kernel.rules import Rules, Verdict
@@ -22,19 +24,25 @@ _MOST: Final = wire.MAX_BODY - 4096
 
 
 def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
+    cards = [
+        (card, driver.name, driver.usable)
+        for driver in kernel.registry
+        if driver.card.kind == "tool"
+        for card in driver.tools.values()
+    ]
+    cards += [(tool.card, DRIVER, True) for tool in BUILTIN.values()]
     found = [
         ToolInfo(
             name=card.name,
             description=card.description,
             parameters=card.parameters,
-            driver=driver.name,
-            up=driver.usable,
+            driver=name,
+            up=up,
             verdict=_verdict(call.process, card.name),
             parallel=card.parallel,
         )
-        for driver in kernel.registry
-        if driver.card.kind == "tool"
-        for card in driver.tools.values()
+        for card, name, up in cards
+        if args.names is None or card.name in args.names
     ]
     return ListResult(tools=sorted(found, key=lambda tool: (tool.name, tool.driver)))
 
@@ -46,9 +54,21 @@ def call_(kernel: Machine, call: Call, args: CallArgs) -> Deferred | CallResult:
             f"the arguments take {size:,} bytes; the most is {_MOST:,}",
             hint="put what is large into a file, and say where it is",
         )
+    builtin = BUILTIN.get(args.name)
+    if builtin is not None:
+        return _builtin(kernel, call, args, builtin)
     if args.append is None:
         return kernel.jobs.submit(ToolJob(kernel.new_burst(), call, args))
     return _wanted(kernel, call, args, args.append)
+
+
+def _builtin(kernel: Machine, call: Call, args: CallArgs, tool: Builtin) -> Deferred | CallResult:
+    if args.append is not None:
+        kernel.wanted.key(call.process, args.append)
+        answered = kernel.wanted.answered(call.process, args.append)
+        if answered is not None:
+            return answered
+    return Chore(kernel, call, args, tool).begin(tool.arguments(args.arguments))
 
 
 def _wanted(kernel: Machine, call: Call, args: CallArgs, id: str) -> Deferred | CallResult:

@@ -127,12 +127,35 @@ class ContextRule(Model):
     overflow: Literal["refuse", "compact"] = "refuse"
 
 
+class ToolRef(Model):
+    """Tools that its model is told of: one, or all whose names a ``*`` stands for (``fs.*``), or
+    all of an MCP server. ``lazy``: it is told their names only, and asks for what it wants to use,
+    so that they take next to none of its context."""
+
+    tool: str | None = Field(None, min_length=1, max_length=128)
+    mcp: Name | None = None
+    load: Literal["eager", "lazy"] = "eager"
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> ToolRef:
+        if (self.tool is None) == (self.mcp is None):
+            raise ValueError("give either tool or mcp")
+        return self
+
+    @property
+    def pattern(self) -> str:
+        """Of the names of its tools; only ``*`` has a meaning in it."""
+        return self.tool if self.tool is not None else f"{self.mcp}.*"
+
+
 class AgentSpec(Model):
     model: ModelName | Annotated[list[ModelName], Field(max_length=16)] = DEFAULT_MODEL
     placement: PlacementRule = PlacementRule()
     labels: list[Name] = Field(default_factory=list, max_length=32)
     prompt: Text = Field("", description="the system message")
-    tools: list[str | dict[str, Json]] = Field(default_factory=list, max_length=256)
+    tools: list[Annotated[str, Field(min_length=1, max_length=128)] | ToolRef] = Field(
+        default_factory=list, max_length=256
+    )
     capabilities: Capabilities = Capabilities()
     limits: Limits = Limits()
     sampling: Sampling = Sampling()
@@ -149,6 +172,10 @@ class AgentSpec(Model):
         if not model:
             raise ValueError("name at least one model")
         return model
+
+    @property
+    def tool_refs(self) -> list[ToolRef]:
+        return [ToolRef(tool=one) if isinstance(one, str) else one for one in self.tools]
 
     @property
     def models(self) -> list[str]:

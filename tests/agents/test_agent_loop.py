@@ -32,6 +32,15 @@ def test_is_an_answer_of_full_length_a_success(shared_kernel: ScriptedKernel, pi
     assert shared_kernel.call("proc.exit").args["code"] == 0
 
 
+def test_is_half_of_a_json_document_no_answer(shared_kernel: ScriptedKernel, pid: int) -> None:
+    shared_kernel.assign(pid, sampling={"grammar": {"json_schema": {"type": "object"}}})
+    shared_kernel.context(*PROMPT)
+    shared_kernel.generated(shared_kernel.call("llm.generate"), '{"a": [1, 2', finish="length")
+    leave = shared_kernel.call("proc.exit").args
+    assert leave["error"]["code"] == "EQUOTA"
+    assert "cut off" in leave["error"]["message"]
+
+
 def test_is_an_answer_that_a_dead_host_left_behind_not_made_twice(
     shared_kernel: ScriptedKernel, pid: int
 ) -> None:

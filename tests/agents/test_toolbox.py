@@ -31,10 +31,13 @@ def message(number: int, role: str, content: str = "", **more: Any) -> Said:
 class Played:
     """A kernel that has given the host an agent with tools, and keeps its context."""
 
-    def __init__(self, kernel: ScriptedKernel, pid: int, *context: Said, **spec: Any) -> None:
+    def __init__(
+        self, kernel: ScriptedKernel, pid: int, *context: Said, tools: Any = ("time.now",),
+        **spec: Any,
+    ) -> None:  # fmt: skip
         self.kernel = kernel
         self.context = [*context] or [message(1, "user", "What time is it?")]
-        kernel.assign(pid, tools=["time.now"], **spec)
+        kernel.assign(pid, tools=list(tools), **spec)
         self.read()
 
     def read(self) -> None:
@@ -117,7 +120,7 @@ def test_is_what_a_dead_host_left_done_first(shared_kernel: ScriptedKernel, pid:
 def test_do_only_those_run_beside_each_other_that_say_so(
     shared_kernel: ScriptedKernel, pid: int
 ) -> None:
-    played = Played(shared_kernel, pid)
+    played = Played(shared_kernel, pid, tools=("time.now", "look"))
     played.tools(CLOCK, {**CLOCK, "name": "look", "parallel": True})
     played.generate("", wish("c1", "look"), wish("c2", "look"), wish("c3"), wish("c4"))
     beside = [shared_kernel.call("tool.call") for _ in range(2)]
@@ -129,6 +132,50 @@ def test_do_only_those_run_beside_each_other_that_say_so(
     assert played.made().args["append"] == "c3"
     assert played.made().args["append"] == "c4"
     played.end()
+
+
+def _names(call: Call) -> list[str]:
+    return [tool["name"] for tool in call.args["tools"]]
+
+
+def test_is_the_model_told_only_of_tools_that_its_manifest_names(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    played = Played(shared_kernel, pid, tools=("time.*", {"mcp": "git"}, "x?"))
+    there = ["time.now", "time.zones", "git.log", "gitlog", "xy", "shell"]
+    played.tools(*({**CLOCK, "name": name} for name in there))
+    assert _names(played.generate("Done.")) == ["time.now", "time.zones", "git.log"]
+    assert played.ended()["answer"] == "Done."
+
+
+def test_does_a_lazy_tool_take_one_line_until_it_is_asked_for(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    refs = ({"mcp": "git", "load": "lazy"}, "time.now")
+    git = {
+        **CLOCK,
+        "name": "git.log",
+        "description": "The log.\nAt length.",
+        "parameters": {"type": "object"},
+    }
+    tools = [
+        git,
+        {**git, "name": "git.diff"},
+        CLOCK,
+        {**CLOCK, "name": "tool.list", "description": "What they do."},
+    ]
+    played = Played(shared_kernel, pid, tools=refs)
+    played.tools(*tools)
+    told = played.generate("", wish("c1", "tool.list", '{"names": ["git.log"]}')).args["tools"]
+    assert [one["name"] for one in told] == ["time.now", "tool.list"]
+    assert told[1]["description"].splitlines()[1:] == ["git.log: The log.", "git.diff: The log."]
+    assert played.made().args["arguments"] == {"names": ["git.log"]}
+    played.tools(*tools)
+    told = played.generate("Done.").args["tools"]
+    assert [one["name"] for one in told] == ["git.log", "time.now", "tool.list"]
+    assert told[0]["parameters"] == {"type": "object"}
+    assert "git.log" not in told[2]["description"]
+    assert played.ended()["answer"] == "Done."
 
 
 @pytest.mark.parametrize(

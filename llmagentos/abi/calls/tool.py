@@ -28,7 +28,9 @@ class ToolInfo(Model):
 
 
 class ListArgs(Model):
-    pass
+    names: list[ToolName] | None = Field(
+        None, max_length=256, description="only these; who is missing isn't there"
+    )
 
 
 class ListResult(Model):
