@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
+from zlib import crc32
 
+from kernel.builtin import BUILTIN
 from kernel.effects import Tick
 from llmagentos.abi.process import INIT
 from tests.interference.drivers import CARDS, HOST
@@ -126,7 +128,7 @@ def followed(world: World, dice: Dice) -> None:
     pid, told = world.news
     actor = world.actors.get(pid)
     if actor is not None and actor.pid != INIT and _acts(world, actor):
-        world.say(actor, *CALLS[dice.pick(FOLLOWED[told])][0](Mind(world, actor, dice)))
+        _say(world, actor, *CALLS[dice.pick(FOLLOWED[told])][0](Mind(world, actor, dice)))
 
 
 EVENTS: Final[dict[str, tuple[Callable[[World, Dice], None], int]]] = {
@@ -183,11 +185,20 @@ def _do(world: World, name: str, dice: Dice) -> None:
         able = _likely(world, name, able)
     actor = dice.pick(able)
     call, args = CALLS[name][0](Mind(world, actor, dice))
-    world.say(actor, call, args)
+    _say(world, actor, call, args)
     if args.get("pid", actor.pid) == actor.pid:
         name, args = f"own {name}", {"pid": world.parents.get(actor.pid, INIT)}
     if name in FOLLOWED:
         world.news = args["pid"], name
+
+
+def _say(world: World, actor: Actor, call: str, args: dict[str, Any]) -> None:
+    """Every third as a model would, where it can: by the tool of that name."""
+    tool = BUILTIN.get(call)
+    as_tool = tool is not None and args.keys() <= set(tool.takes)
+    if as_tool and crc32(repr(args).encode()) % 3 == 0:
+        call, args = "tool.call", {"name": call, "arguments": args}
+    world.say(actor, call, args)
 
 
 def _acts(world: World, actor: Actor) -> bool:
