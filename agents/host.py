@@ -16,6 +16,8 @@ from typing import Any
 
 from agents.link import Link
 from agents.loop import Ending, leave, live
+from agents.output import forget_old
+from agents.program import Program
 from llmagentos.abi.driver import Assignment, HostSignal
 from llmagentos.abi.manifest import AgentSpec
 from llmagentos.aio import AsyncSystem
@@ -29,11 +31,13 @@ _log = logging.getLogger("agents.host")
 
 @dataclass(slots=True)
 class _Running:
-    """An agent that runs here. ``leaving``: TERM has come, and it is on its way out."""
+    """An agent that runs here. ``leaving``: it is on its way out. ``program``: what it runs in
+    place of the loop."""
 
     assignment: Assignment
     task: asyncio.Task[None]
     leaving: bool = False
+    program: Program | None = None
 
 
 class Host:
@@ -41,6 +45,7 @@ class Host:
 
     def __init__(self, home: Home, name: str, slots: int) -> None:
         self._agents: dict[int, _Running] = {}
+        self._home = home
         self._link = Link(home, name, slots, self._sessions)
         self._system = AsyncSystem(AsyncConnection(home.syscalls, home, withdraw=False))
 
@@ -49,6 +54,7 @@ class Host:
 
         Raises the kernel's error if it refuses this host.
         """
+        forget_old(self._home.logs)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -82,26 +88,36 @@ class Host:
             # The process was given to another host and came back: what ran here is void.
             before.task.cancel()
         spec = AgentSpec.model_validate(assignment.manifest.get("spec", {}))
-        work = live(self._program(assignment), _label(assignment), spec)
-        self._agents[assignment.pid] = _Running(assignment, self._start(assignment, work))
+        process, name = self._process(assignment), _label(assignment)
+        program = Program(assignment, self._home) if spec.program else None
+        work = program.live(process, name) if program else live(process, name, spec)
+        task = self._start(assignment, work)
+        self._agents[assignment.pid] = _Running(assignment, task, program=program)
 
     def _signal(self, order: HostSignal) -> None:
         running = self._agents.get(order.pid)
         if running is None:
             return
-        if order.signal == "KILL":
+        if order.signal == "KILL" and order.grace:
+            if not running.leaving:
+                running.leaving = True
+                asyncio.get_running_loop().call_later(order.grace, running.task.cancel)
+        elif order.signal == "KILL":
             running.task.cancel()
             del self._agents[order.pid]
+        elif running.program is not None:
+            # What TERM does not end in time the kernel kills.
+            running.program.signal(order.signal)
         elif order.signal == "TERM" and not running.leaving:
             running.task.cancel()
             running.leaving = True
-            program, name = self._program(running.assignment), _label(running.assignment)
-            work = leave(program, name, Ending.terminated())
+            process, name = self._process(running.assignment), _label(running.assignment)
+            work = leave(process, name, Ending.terminated())
             running.task = self._start(running.assignment, work)
-        # INT reaches the agent as the ECANCELED of its call; STOP and CONT hold its bursts in
-        # the kernel. Neither needs anything here.
+        # INT reaches a loop as the ECANCELED of its call; STOP and CONT hold its bursts in the
+        # kernel. Neither needs anything here.
 
-    def _program(self, assignment: Assignment) -> AsyncSystem:
+    def _process(self, assignment: Assignment) -> AsyncSystem:
         return self._system.as_session(assignment.session, assignment.pid)
 
     def _start(self, assignment: Assignment, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

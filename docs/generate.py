@@ -1,4 +1,5 @@
-"""Make the files that are copies of the contract: ``docs/syscalls.md``, ``manifests/schema.json``.
+"""Make the files that are copies of the contract: ``docs/syscalls.md``, ``manifests/schema.json``
+and, with ``stubs.py``, ``llmagentos/families.pyi``.
 
 ``python docs/generate.py`` writes them; with ``--check`` it only names those that have drifted
 and exits with 1. It knows nothing about what a call does: every word comes from
@@ -17,9 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 from pydantic import TypeAdapter  # noqa: E402
+from stubs import stubs  # noqa: E402
 
 from llmagentos.abi import model as shared  # noqa: E402
 from llmagentos.abi.driver import FROM_DRIVER, FROM_KERNEL  # noqa: E402
@@ -264,6 +266,7 @@ def main() -> int:
     texts = {
         ROOT / "docs" / "syscalls.md": syscalls(),
         ROOT / "manifests" / "schema.json": manifest_schema(),
+        ROOT / "llmagentos" / "families.pyi": stubs(),
     }
     stale = drifted(texts.items())
     for file in stale:

@@ -42,7 +42,7 @@ class Catalog:
             for folder in self._folders:
                 file = folder / f"{name}.yaml"
                 if file.is_file():
-                    return self.parsed(_read(file), str(file))
+                    return self.parsed(_read(file), str(file), str(folder.absolute()))
         near = get_close_matches(name[:64], self.names(), 1)
         known = ", ".join(self.names()) or "none"
         raise ENOENT(
@@ -50,8 +50,9 @@ class Catalog:
             hint=f"did you mean {near[0]}?" if near else f"there are {known}",
         )
 
-    def parsed(self, source: str, file: str) -> Manifest:
-        """The manifest in a YAML text. ``file`` is what messages call it."""
+    def parsed(self, source: str, file: str, folder: str = "") -> Manifest:
+        """The manifest in a YAML text. ``file`` is what messages call it, ``folder`` where it is:
+        a program's workdir is written out."""
         file = file or "manifest"
         try:
             _check_events(source, file)
@@ -62,11 +63,20 @@ class Catalog:
             document = yaml.load(source, Loader=_LOADER)
         except (yaml.YAMLError, ValueError) as error:
             raise _broken_yaml(file, error) from None
-        return _validated(document, file, root)
+        return _placed(_validated(document, file, root), folder)
 
     def checked(self, document: dict[str, Any]) -> Manifest:
         """The manifest in a map."""
         return _validated(document, "manifest", None)
+
+
+def _placed(manifest: Manifest, folder: str) -> Manifest:
+    """With the whole path of the folder that its program is run in."""
+    spec = manifest.spec
+    if spec.program is None or not folder:
+        return manifest
+    workdir = str(Path(folder) / (spec.workdir or ""))
+    return manifest.model_copy(update={"spec": spec.model_copy(update={"workdir": workdir})})
 
 
 def _read(file: Path) -> str:

@@ -96,13 +96,13 @@ class Hosts:
             host = max(hosts, key=lambda host: (host.free, host.name))
             self._assign(host, self._homeless.pop(heapq.heappop(self._order)))
 
-    def signal(self, process: Process, signal: Signal) -> None:
+    def signal(self, process: Process, signal: Signal, grace: float = 0.0) -> None:
         host = self._kernel.registry.named(process.host)
         if host is not None and host.up:
-            self.signal_at(host, process.pid, signal)
+            self.signal_at(host, process.pid, signal, grace)
 
-    def signal_at(self, host: Driver, pid: int, signal: Signal) -> None:
-        self._kernel.command(host, "signal", HostSignal(pid=pid, signal=signal))
+    def signal_at(self, host: Driver, pid: int, signal: Signal, grace: float = 0.0) -> None:
+        self._kernel.command(host, "signal", HostSignal(pid=pid, signal=signal, grace=grace))
 
     def _assign(self, host: Driver, process: Process) -> None:
         # A host of before, which did not claim it in time, may still act for it.
@@ -122,6 +122,8 @@ class Hosts:
         host.pids.add(process.pid)
         if process.terminate_by is not None:
             self.signal_at(host, process.pid, "TERM")  # the host of before may not have heard it
+        if process.stopped and process.spec.program is not None:
+            self.signal_at(host, process.pid, "STOP")
         process.host, process.claim, process.hosted_before = host.name, None, True
         self._kernel.journal.event(self._kernel.now, "proc.hosted", process.pid, host=host.name)
         self._kernel.settle(process, f"it {how} host {host.name}")

@@ -113,11 +113,13 @@ def signal(kernel: Machine, process: Process, name: Signal) -> None:
         process.stopped = True
         for burst in process.bursts:
             kernel.scheduler.hold(burst)
+        _tell_program(kernel, process, name)
         kernel.settle(process, "it was stopped")
     elif name == "CONT":
         process.stopped = False
         for burst in process.bursts:
             kernel.scheduler.release(burst)
+        _tell_program(kernel, process, name)
         kernel.settle(process, "it was continued")
         kernel.calls.release_replies(process)
     elif name == "KILL" or (process.host is None and _ends(process, name)):
@@ -129,6 +131,12 @@ def signal(kernel: Machine, process: Process, name: Signal) -> None:
             process.terminate_by = kernel.now + kernel.config.term_grace
             kernel.changed(process)
             watch_term(kernel, process)
+
+
+def _tell_program(kernel: Machine, process: Process, name: Signal) -> None:
+    """What holds an agent's loop is its calls; a program has to be held itself."""
+    if process.spec.program is not None:
+        kernel.hosts.signal(process, name)
 
 
 def _ends(process: Process, name: Signal) -> bool:
@@ -147,7 +155,8 @@ def end(
     by: Signal | None = None,
     own: bool = False,
 ) -> None:
-    """The process is over. ``own``: it said so itself, so its host need not be told."""
+    """The process is over. ``own``: it said so itself, so its host need not be told; but
+    a program may go on when it should be gone."""
     if not process.alive:
         return
     if process.terminate_by is not None and by is None:
@@ -165,6 +174,8 @@ def end(
     kernel.calls.drop_calls(process, "the process ended")
     if not own:
         kernel.hosts.signal(process, "KILL")
+    elif process.spec.program is not None:
+        kernel.hosts.signal(process, "KILL", grace=kernel.config.term_grace)
     kernel.forget_session(process)
     kernel.hosts.discard(process)
     process.host = None

@@ -24,6 +24,9 @@ from llmagentos.abi.syscalls import TABLE, Syscall
 if TYPE_CHECKING:
     from kernel.machine import Machine
 
+PROGRAM: Final = "proc:program"
+"""To spawn what runs as an OS process, with the rights of the user."""
+
 Asked = tuple[str, ...]
 """Capabilities that somebody must say yes to first; mostly none."""
 
@@ -81,6 +84,21 @@ def check_model(process: Process, model: str) -> None:
 def check_tool(process: Process, tool: str) -> None:
     """Raises ``EPERM`` unless the process may call this tool with some arguments."""
     _check_some(process, f"tool:{tool}", "(*)")
+
+
+def check_program(process: Process) -> None:
+    """Raises ``EPERM`` unless the process may start programs, which have all the rights of the
+    user on this machine. What a manifest names is known only now, when the call is carried out: so
+    there is no asking in between, but ``cap.request`` asks for it beforehand."""
+    said = verdict(process, PROGRAM)
+    if said == "deny":
+        raise denied(process, PROGRAM)
+    if said == "ask":
+        raise EPERM(
+            f"{process.name} has to be allowed to start programs before it does",
+            hint=f"cap.request with the capability {PROGRAM} asks for it",
+            detail={"capability": PROGRAM},
+        )
 
 
 def _check_some(process: Process, name: str, rest: str) -> None:

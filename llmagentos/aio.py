@@ -25,13 +25,15 @@ from llmagentos.exchange import (
     DEFAULT_PATIENCE,
     arguments,
     generate_arguments,
+    task_in,
 )
+from llmagentos.families import AsyncFamilies
 from llmagentos.home import Home
 from llmagentos.identity import become_async
 from llmagentos.manifest_file import manifest_arguments
 
 
-class AsyncSystem:
+class AsyncSystem(AsyncFamilies):
     """A session on a system. Close it, or use it as an async context manager."""
 
     def __init__(
@@ -174,6 +176,16 @@ class AsyncSystem:
         """All about one process; by default about oneself."""
         return ProcessDetail.model_validate(await self.call("proc.info", pid=pid))
 
+    async def task(self) -> str:
+        """What this process was last told: the text that it was spawned with, or what came after
+        that. Raises ``ENOENT`` if it was told nothing."""
+        return task_in(await self.call("ctx.read"))
+
+    async def exit(self, answer: str = "", *, code: int = 0) -> None:
+        """End this process with an answer. Its session is over; a program that a manifest names
+        has a few seconds to be gone as well."""
+        await self.call("proc.exit", answer=answer, code=code)
+
     async def kill(self, pid: int, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
         """Send a signal; the pids that got it."""
         result = await self.call("proc.kill", pid=pid, signal=signal, tree=tree)
@@ -283,6 +295,7 @@ async def _connect(
         given = session or os.environ.get("LLMOS_SESSION")
         if given and not (user or name):
             system.session = given
+            system.pid = (await system.info()).process.pid
             return system
         system.session = key or place.user_key()
         if not user:

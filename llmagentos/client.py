@@ -1,6 +1,7 @@
 """The Python client: a program's connection to a system, and the handle of an agent.
 
-Everything here is a syscall; ``System.call`` makes any of them. One connection serves one
+Everything here is a syscall. ``system.mem.put(…)`` and its like make any of them, typed (see
+``families``); ``System.call`` makes any by its name. One connection serves one
 thread. It knows nothing about how the kernel carries a call out.
 """
 
@@ -23,7 +24,9 @@ from llmagentos.exchange import (
     DEFAULT_PATIENCE,
     arguments,
     generate_arguments,
+    task_in,
 )
+from llmagentos.families import Families
 from llmagentos.home import Home
 from llmagentos.identity import become
 from llmagentos.manifest_file import manifest_arguments
@@ -59,6 +62,7 @@ def connect(
         given = session or os.environ.get("LLMOS_SESSION")
         if given and not (user or name):
             system.session = given
+            system.pid = (system.info()).process.pid
             return system
         system.session = key or place.user_key()
         if not user:
@@ -69,7 +73,7 @@ def connect(
     return system
 
 
-class System:
+class System(Families):
     """A session on a system. Close it, or use it as a context manager."""
 
     def __init__(self, connection: Connection, session: str = "", pid: int | None = None) -> None:
@@ -224,6 +228,16 @@ class System:
     def info(self, pid: int | None = None) -> ProcessDetail:
         """All about one process; by default about oneself."""
         return ProcessDetail.model_validate(self.call("proc.info", pid=pid))
+
+    def task(self) -> str:
+        """What this process was last told: the text that it was spawned with, or what came after
+        that. Raises ``ENOENT`` if it was told nothing."""
+        return task_in(self.call("ctx.read"))
+
+    def exit(self, answer: str = "", *, code: int = 0) -> None:
+        """End this process with an answer. Its session is over; a program that a manifest names
+        has a few seconds to be gone as well."""
+        self.call("proc.exit", answer=answer, code=code)
 
     def kill(self, pid: int, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
         """Send a signal; the pids that got it."""

@@ -226,6 +226,14 @@ def arguments(**given: Any) -> dict[str, Any]:
     return {name: plain(value) for name, value in given.items() if value is not None}
 
 
+def task_in(context: Mapping[str, Any]) -> str:
+    """The last text of the user's in a ``ctx.read``."""
+    for message in reversed(context["messages"]):
+        if message["role"] == "user":
+            return str(message["content"])
+    raise errors.ENOENT("this process was told nothing", hint="spawn it with a text")
+
+
 def generate_arguments(
     prompt: str | list[dict[str, Any]] | None,
     *,

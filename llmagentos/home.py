@@ -104,6 +104,10 @@ class Home:
         """Tokens of named programs, one file each, mode 0600."""
         return self.root / "sessions"
 
+    def program_log(self, pid: int) -> Path:
+        """What the program of this process has written."""
+        return self.logs / f"agent-{pid}.log"
+
     def create(self) -> None:
         """Make the folders; refuse a run folder that belongs to somebody else."""
         for folder in (

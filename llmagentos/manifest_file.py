@@ -48,7 +48,17 @@ def manifest_arguments(manifest: str | os.PathLike[str] | Mapping[str, Any]) -> 
         raise errors.EINVAL(f"{file!r} is not a path") from None
     except OSError as error:
         raise errors.EIO(f"{file} can't be read: {error.strerror}") from None
-    return {"source": source, "file": file}
+    return {"source": source, "file": file, **_folder(path)}
+
+
+def _folder(path: str | bytes) -> dict[str, str]:
+    """Where it is; nothing of a folder that can't be told, since its name is not Unicode."""
+    folder = os.fsdecode(os.path.dirname(os.path.abspath(path)))  # noqa: PTH100, PTH120
+    try:
+        folder.encode()
+    except UnicodeEncodeError:
+        return {}
+    return {"folder": folder}
 
 
 def _read(path: str, file: str) -> str:

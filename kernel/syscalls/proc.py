@@ -12,7 +12,7 @@ from kernel.calls import DEFERRED, Call, Deferred
 from kernel.limits import lowered, tighter
 from kernel.notices import notices
 from kernel.process import Process, brief
-from kernel.rights import check_model, check_tool
+from kernel.rights import check_model, check_program, check_tool
 from kernel.rules import tool_names
 from llmagentos.abi.calls.proc import (
     Empty,
@@ -46,7 +46,7 @@ def _target(kernel: Machine, call: Call, pid: int | None) -> Process:
 def _manifest(kernel: Machine, args: SpawnArgs) -> Manifest:
     catalog = kernel.services.catalog
     if args.source is not None:
-        manifest = catalog.parsed(args.source, args.file)
+        manifest = catalog.parsed(args.source, args.file, args.folder)
     elif isinstance(args.manifest, str):
         manifest = catalog.named(args.manifest)
     else:
@@ -67,6 +67,8 @@ def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
         check_model(call.process, model)
     for tool in tool_names(manifest.spec):
         check_tool(call.process, tool)
+    if manifest.spec.program is not None:
+        check_program(call.process)
     process = births.begin(
         kernel,
         call.process,
@@ -81,7 +83,8 @@ def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
     if args.text is not None:
         kernel.append(process, ChatMessage(role="user", content=args.text))
     process.born = process.head
-    kernel.journal.audit(kernel.now, call.process.pid, "proc.spawn", "ok", f"pid {process.pid}")
+    what = "pid" if manifest.spec.program is None else "a program, pid"
+    kernel.journal.audit(kernel.now, call.process.pid, "proc.spawn", "ok", f"{what} {process.pid}")
     told = notices(manifest.spec)
     if told:
         kernel.journal.event(kernel.now, "proc.notice", process.pid, notices=told)
@@ -90,7 +93,7 @@ def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
 
 def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:
     parent = _target(kernel, call, args.pid)
-    if parent.manifest is None or not parent.alive:
+    if parent.manifest is None or parent.spec.program is not None or not parent.alive:
         raise EINVAL(
             f"process {parent.pid} is no running agent",
             hint="only an agent can be forked: a program's code is not the kernel's to copy",

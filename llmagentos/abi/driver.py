@@ -259,8 +259,12 @@ class Assignment(Model):
 
 
 class HostSignal(Model):
+    """INT, STOP and CONT mean something to a program only: the rest the kernel does. ``grace``: of
+    a program that has ended itself; seconds that it has to be gone, before it is killed."""
+
     pid: Pid
     signal: Signal
+    grace: float = Field(0.0, ge=0, le=1e6)
 
 
 FROM_DRIVER: Final[dict[str, type[Model]]] = {

@@ -25,7 +25,7 @@
     │   ├── EDRIVER       the driver failed in the middle of the work
     │   ├── ETIMEOUT      it took longer than it was allowed to
     │   ├── ECANCELED     somebody cancelled it
-    │   ├── EFAILED       it was started again and again, and failed each time
+    │   ├── EFAILED       a program failed, or an agent each time it was started again
     │   └── EIO           state could not be read or written
     └── UnreachableError
         └── ECONNREFUSED  the system is not up, or went away
@@ -172,7 +172,7 @@ class ECANCELED(ComputeError):
 
 
 class EFAILED(ComputeError):
-    """It was started again and again, and failed each time."""
+    """A program failed, or an agent each time that it was started again."""
 
 
 class EIO(ComputeError):

@@ -148,7 +148,15 @@ class ToolRef(Model):
         return self.tool if self.tool is not None else f"{self.mcp}.*"
 
 
+Word = Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")]
+"""One of a command line."""
+
+
 class AgentSpec(Model):
+    """``program``: what runs in place of the agent's own loop, as an OS process of the user's,
+    with the user's rights and a session of this process. Its first word is an executable; with a
+    slash in it a path, as seen from ``workdir``; ``python`` is the one that the agent host runs."""
+
     model: ModelName | Annotated[list[ModelName], Field(max_length=16)] = DEFAULT_MODEL
     placement: PlacementRule = PlacementRule()
     labels: list[Name] = Field(default_factory=list, max_length=32)
@@ -165,6 +173,18 @@ class AgentSpec(Model):
     interactive: bool = Field(
         False, description="when it has answered, it waits for mail, and answers that"
     )
+    program: list[Word] | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="a command that is run instead of the loop; who spawns it needs proc:program",
+    )
+    workdir: Word | None = Field(
+        None,
+        min_length=1,
+        description="the folder that program runs in, as seen from the manifest's; default: that "
+        "one, or LLMOS_HOME if the manifest is not from a file",
+    )
 
     @field_validator("model")
     @classmethod
@@ -172,6 +192,16 @@ class AgentSpec(Model):
         if not model:
             raise ValueError("name at least one model")
         return model
+
+    @model_validator(mode="after")
+    def _runnable(self) -> AgentSpec:
+        if self.program is None and self.workdir is not None:
+            raise ValueError("workdir is where program runs, and there is no program")
+        if self.program is not None and not self.program[0].strip():
+            raise ValueError("the first word of program is what to run")
+        if self.program is not None and self.interactive:
+            raise ValueError("interactive is about the agent's own loop, and there is a program")
+        return self
 
     @property
     def tool_refs(self) -> list[ToolRef]:

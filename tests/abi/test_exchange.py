@@ -91,7 +91,9 @@ def test_does_an_odd_part_of_an_answer_fail_its_call_alone() -> None:
 def test_is_a_path_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "plain"
     file.write_text("héllo", encoding="utf-8")
-    assert manifest_arguments(file) == {"source": "héllo", "file": str(file)}
+    assert manifest_arguments(file) == {
+        "source": "héllo", "file": str(file), "folder": str(file.parent),
+    }  # fmt: skip
     monkeypatch.chdir(tmp_path)
     assert manifest_arguments(Path("plain"))["source"] == "héllo"
     assert manifest_arguments("plain") == {"manifest": "plain"}

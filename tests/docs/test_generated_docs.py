@@ -26,7 +26,7 @@ def generate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    for folder in ("docs", "manifests"):
+    for folder in ("docs", "manifests", "llmagentos"):
         (tmp_path / folder).mkdir()
     return module
 

@@ -19,6 +19,12 @@ class SpawnArgs(Model):
     )
     source: str | None = Field(None, max_length=MAX_SOURCE, description="a manifest as YAML text")
     file: str = Field("", max_length=4096, description="where source came from, for messages")
+    folder: str = Field(
+        "",
+        max_length=4096,
+        pattern=r"^(/[^\x00]*)?$",
+        description="the whole path of the folder of that file: where a program in it is run",
+    )
     text: Text | None = Field(None, description="the first user message")
     name: Name | None = Field(None, description="default: the manifest's name")
     model: ModelName | None = Field(None, description="instead of the manifest's model")
