@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ NAMES = ("codegen", "dialogue", "summarise", "translate")
 """Those that answer once; ``assistant`` goes on."""
 PLACES = ("cloud-first", "edge-only", "private")
 """Those that show where an agent's model may run."""
+PROGRAMS = {
+    "research-team": ("research-worker", "research-critic"),
+    "translate-then-summarise": ("translate", "summarise"),
+}
+"""Those with a program, and whom they start."""
 
 
 def document(name: str) -> dict[str, Any]:
@@ -24,7 +30,9 @@ def document(name: str) -> dict[str, Any]:
 
 
 def test_are_these_all_that_there_are() -> None:
-    assert {file.stem for file in FOLDER.glob("*.yaml")} == {*NAMES, *PLACES, "assistant"}
+    assert {file.stem for file in FOLDER.glob("*.yaml")} == {
+        *NAMES, *PLACES, *PROGRAMS, *PROGRAMS["research-team"], "assistant",
+    }  # fmt: skip
     assert {file.stem for file in (FOLDER / "samples").iterdir()} == set(NAMES)
 
 
@@ -34,6 +42,21 @@ def test_does_a_manifest_say_where_its_model_may_run(name: str) -> None:
     assert {"placement", "labels"} & spec.model_fields_set
     assert spec.limits.tokens is not None
     assert spec.limits.wall is not None
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_may_a_program_start_those_that_it_needs(name: str) -> None:
+    spec = Manifest.model_validate(document(name)).spec
+    assert spec.program is not None
+    assert spec.program[:2] == ["python", "-m"]
+    assert find_spec(spec.program[2]) is not None
+    assert spec.capabilities.allow == ["proc:spawn"]
+    assert spec.limits.children is not None
+    assert spec.limits.tokens is not None
+    for child in PROGRAMS[name]:
+        given = Manifest.model_validate(document(child)).spec
+        assert set(given.models) <= set(spec.models)
+        assert given.limits.tokens is not None
 
 
 @pytest.mark.parametrize("name", NAMES)
