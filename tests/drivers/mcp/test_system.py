@@ -33,7 +33,7 @@ def run(machines: Machines, name: str, words: list[str], *options: str) -> Any:
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    """A kernel with three MCP drivers: the time, a repository, and the scripted one."""
+    """A kernel with four MCP drivers: the time, a repository, files, and the scripted one."""
     folder = tmp_path_factory.mktemp("mcp")
     repository = folder / "repository"
     subprocess.run(["git", "init", "-q", "-b", "trunk", str(repository)], check=True)
@@ -48,6 +48,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
                 machines, "git", [*python, "mcp_server_git", "--repository", str(repository)],
                 "--result-label", "work",
             ),
+            "files": run(machines, "files", [*python, "filesystem_mcp", str(repository)]),
             "scripted": run(machines, "scripted", command()),
         }  # fmt: skip
         for name, process in drivers.items():
@@ -95,6 +96,34 @@ def test_is_a_repository_worked_on(machines: Machines, user: System) -> None:
     assert "new file:   note.txt" in status["content"]["content"][0]["text"]
     with pytest.raises(EINVAL, match=r"git\.git_status says"):
         call(user, "git.git_status", repo_path="/")
+
+
+def test_does_an_agent_work_on_files(machines: Machines, user: System) -> None:
+    repository = machines.home.root.parent / "repository"
+    inside, outside = str(repository / "cat.txt"), str(repository.parent / "cat.txt")
+
+    def wish(tool: str, **arguments: str) -> dict[str, str]:
+        return {"name": f"files.{tool}", "arguments": json.dumps(arguments)}
+
+    turns = [
+        {"calls": [wish("write_file", path=inside, content="Ilse")]},
+        {"calls": [wish("read_file", path=inside)]},
+        {"calls": [wish("write_file", path=outside, content="Ilse")]},
+        {"text": "Her name is Ilse."},
+    ]
+    driver = machines.start_driver("--turns", json.dumps(turns), "--model", "clerk", name="clerk")
+    machines.start_host("clerks")
+    manifest = agent(tools=[{"mcp": "files"}], model="clerk")
+    pid = user.call("proc.spawn", manifest=manifest, text="go")["pid"]
+    ended = eventually(lambda: user.call("proc.info", pid=pid)["process"]["exit"], 20)
+    driver.terminate()
+    assert ended["answer"] == "Her name is Ilse."
+    messages = user.call("ctx.read", pid=pid)["messages"]
+    _, read, refused = (one["content"] for one in messages if one["role"] == "tool")
+    assert "Ilse" in read
+    assert refused.startswith("EINVAL: files.write_file says: ")
+    assert Path(inside).read_text() == "Ilse"
+    assert not Path(outside).exists()
 
 
 def test_do_labels_hold(machines: Machines) -> None:
