@@ -6,6 +6,7 @@ Every field may be left out. It knows nothing about how services are run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 import yaml
@@ -21,7 +22,7 @@ from llmagentos.home import Home
 from shell import image
 from shell.cloud import CloudFields
 from shell.mcp import McpFields
-from shell.service import Program
+from shell.service import Program, secret_variables
 
 _LARGEST: Final = 256 * 1024
 _TAKEN: Final = "name_taken"
@@ -89,6 +90,11 @@ class DriverConfig(CloudFields, McpFields):
             return self.labels
         return ["private"] if self.kind in ("edge", "scripted", "sandbox") else []
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The variables of the environment that hold its keys, which nobody else is to see."""
+        return secret_variables([self.key, self.token], self.env)
+
     def program(self, default_model: str, prices: Mapping[str, Price]) -> Program:
         named = self.kind != "cloud" and not self.offers_tools
         options = {
@@ -145,8 +151,18 @@ class Config(Model):
 
     def programs(self) -> Sequence[Program]:
         """Drivers first: they take longest to be ready."""
-        drivers = [driver.program(self.default_model, self.prices) for driver in self.drivers]
-        hosts = [Program(n, image.command("agents", "--name", n)) for n in self.host_names]
+        all_secrets = frozenset[str]().union(*(driver.secrets for driver in self.drivers))
+        drivers = [
+            replace(
+                driver.program(self.default_model, self.prices),
+                withheld=all_secrets - driver.secrets,
+            )
+            for driver in self.drivers
+        ]
+        hosts = [
+            Program(name, image.command("agents", "--name", name), withheld=all_secrets)
+            for name in self.host_names
+        ]
         return [*drivers, *hosts]
 
 

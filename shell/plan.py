@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from llmagentos.home import Home
 from shell import image
-from shell.service import Program
+from shell.service import Program, secret_variables
 from shell.supervisor import Plan
 
 _KERNEL_SETTINGS: Final = {
@@ -30,7 +30,24 @@ def kernel_program(home: Home) -> Program:
         for field, option in _KERNEL_SETTINGS.items()
         if isinstance(document.get(field), str)
     ]
-    return Program("kernel", image.command("kernel", *words))
+    return Program("kernel", image.command("kernel", *words), withheld=_secrets(document))
+
+
+def _secrets(document: dict[str, Any]) -> frozenset[str]:
+    """The variables that hold the drivers' keys: the kernel needs none of them."""
+    drivers = document.get("drivers")
+    keys: list[str] = []
+    others: list[str] = []
+    for driver in drivers if isinstance(drivers, list) else ():
+        if isinstance(driver, dict):
+            keys += _texts([driver.get("key"), driver.get("token")])
+            others += _texts(driver.get("env"))
+    return secret_variables(keys, others)
+
+
+def _texts(found: object) -> list[str]:
+    """The texts in a list that nobody has checked yet."""
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
 def programs_of(home: Home) -> Plan:

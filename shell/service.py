@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 _PR_SET_PDEATHSIG: Final = 1
+_SECRET: Final = re.compile("KEY|TOKEN|SECRET|PASS|AUTH|CREDENTIAL")
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 FIRST_BACKOFF: Final = 0.2
@@ -36,10 +38,19 @@ LOG_LIMIT: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run under which name."""
+    """What to run under which name. ``withheld``: variables of our environment that it does not
+    get, since they hold the keys of others."""
 
     name: str
     command: Sequence[str]
+    withheld: frozenset[str] = frozenset()
+
+
+def secret_variables(keys: Iterable[str | None], others: Iterable[str]) -> frozenset[str]:
+    """Those that hold a key, and of ``others`` those that seem to by their names: ``HTTPS_PROXY``
+    and the like are for everybody."""
+    found = {name for name in keys if name}
+    return frozenset(found | {name for name in others if _SECRET.search(name.upper())})
 
 
 class Service:
@@ -53,7 +64,9 @@ class Service:
         self.given_up = ""
         self.due: float | None = 0.0
         self._command = list(program.command)
-        self._environment = dict(environment)
+        self._environment = {
+            name: value for name, value in environment.items() if name not in program.withheld
+        }
         self._process: subprocess.Popen[bytes] | None = None
         self._since = 0.0
 

@@ -213,6 +213,27 @@ def test_is_an_mcp_server_a_driver_with_a_command_or_a_url(home: Home) -> None:
     assert words["own"] == "drivers.mcp --name own --stdio server --env API_KEY"
 
 
+def test_does_each_program_get_its_own_keys_only(home: Home) -> None:
+    _write(
+        home,
+        """
+        drivers:
+          - {name: a, kind: cloud, endpoint: "http://a", models: [m], key: FIRST}
+          - {name: b, kind: cloud, endpoint: "http://b", models: [n], key: "keyring:b/me"}
+          - {name: c, kind: mcp, url: "http://c", token: THIRD_TOKEN}
+          - {name: d, kind: mcp, command: [server], env: [GITHUB_TOKEN, HTTPS_PROXY]}
+        """,
+    )
+    mine = {"a": {"FIRST"}, "c": {"THIRD_TOKEN"}, "d": {"GITHUB_TOKEN"}}
+    every = frozenset[str]().union(*mine.values())
+    programs = [kernel_program(home), *load(home).programs()]
+    withheld = {program.name: program.withheld & every for program in programs}
+    assert withheld == {
+        name: every - mine.get(name, set()) for name in ("kernel", "a", "b", "c", "d", "host")
+    }
+    assert not any("HTTPS_PROXY" in program.withheld for program in programs)
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

@@ -50,6 +50,15 @@ def test_is_a_kernel_on_a_full_disk_never_given_up(supervised: Start, tmp_path: 
     assert "given up" not in supervisor.log
 
 
+def test_is_what_is_withheld_not_in_its_environment(tmp_path: Path) -> None:
+    command = ["/bin/sh", "-c", "echo ${SEEN-none} ${KEY-none}"]
+    program = Program("edge", command, withheld=frozenset({"KEY"}))
+    service = Service(program, tmp_path, {"SEEN": "yes", "KEY": "secret"})
+    service.start()
+    until(lambda: service.ended() is not None)
+    assert service.log.read_text() == "yes none\n"
+
+
 def test_does_the_back_off_stay_within_its_bound_for_ever(tmp_path: Path) -> None:
     service = Service(Program("kernel", ["/bin/true"]), tmp_path, {})
     service.start()
