@@ -6,6 +6,7 @@ The driver is the scripted one: slow enough to be watched, and it says back what
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -218,6 +219,35 @@ def test_is_an_approval_decided(machines: Machines, how: str) -> None:
             screen.press("y") if how == "key" else screen.click_on("Allow once")
             assert waiting.result(PATIENCE)["granted"] is True
         assert user.call("cap.list")["approvals"] == []
+
+
+def test_are_an_agents_calls_asked_for_and_shown_with_what_came_of_them(
+    machines: Machines,
+) -> None:
+    turns = [
+        {"calls": [{"name": "time.now", "arguments": '{"timezone": "UTC"}'}]},
+        {"text": "it is late"},
+    ]
+    machines.start_driver("--turns", json.dumps(turns), "--model", "tooled", name="tooled")
+    clock = machines.start("-m", "drivers.clock", "--name", "clock", "--no-parent")
+    machines.await_driver("clock", clock.pid)
+    spec = {"model": "tooled", "tools": ["time.now"], "capabilities": {"ask": ["tool:time.now"]}}
+    with machines.user() as user, opened(machines, SIZES[0]) as screen:
+        pid = user.spawn(agent("watch", **spec), "How late is it?").pid
+        screen.press("2")
+        screen.shows("time.now", '"timezone": "UTC"')
+        screen.read(1.0)
+        screen.press("y")
+        eventually(lambda: row(user, pid)["exit"], PATIENCE)
+        screen.press("1")
+        screen.shows("NAME", "ZOMBIE")
+        screen.press("G", "enter")
+        screen.shows('▶ → time.now {"timezone": "UTC"}', "▶ time.now: ", "it is late")
+        screen.press("e")
+        screen.shows('  "timezone": "UTC"')
+        log = machines.start("-m", "shell", "logs", str(pid))
+        assert log.wait(PATIENCE) == 0
+    assert '→ time.now {"timezone": "UTC"}\n' in machines.logged()
 
 
 def test_does_it_wait_for_a_kernel_that_was_killed_and_go_on(machines: Machines) -> None:
