@@ -1,5 +1,5 @@
 """The TUI with a thousand live processes and 200 events a second: how soon a key is answered, and
-how much of a core it takes.
+how much of a core it takes; and how soon it is there at all.
 
     python benchmarks/tui.py [--processes N] [--events N] [--seconds N] [--json]
 
@@ -29,6 +29,7 @@ from tests.system.machines import Machines, agent
 from tests.tui.terminal import Terminal
 
 COLUMNS, LINES = 160, 50
+_STARTS = 7
 _EVENTS_OF_A_CALL = 2
 """A signal, and the new state of who got it."""
 
@@ -100,11 +101,11 @@ def measure(processes: int, events: int, seconds: float) -> dict[str, Any]:
 
 def screen(machines: Machines, seconds: float) -> dict[str, Any]:
     environment = {**os.environ, "LLMOS_HOME": str(machines.home.root), "COLORTERM": "truecolor"}
-    command = [sys.executable, "-m", "shell.tui"]
-    begun = time.monotonic()
+    # From nothing to the first screen with rows in it, as whoever types the command has it.
+    starts = sorted(start(environment) for _ in range(_STARTS))
+    command = [sys.executable, "-m", "shell"]
     with Terminal(command, COLUMNS, LINES, environment) as terminal:
         terminal.shows("sleeper", seconds=30)
-        cold = time.monotonic() - begun
         terminal.read(3.0)
         idle = cpu(terminal.pid), seq(machines), time.monotonic()
         terminal.read(seconds)
@@ -113,12 +114,21 @@ def screen(machines: Machines, seconds: float) -> dict[str, Any]:
         rate = (seq(machines) - idle[1]) / took
         times = [answered(terminal, key) for _ in range(30) for key in "jk"]
     return {
-        "first_screen": cold,
+        "first_screen": statistics.median(starts),
+        "first_screen_slowest": starts[-1],
         "cpu": share,
         "events": rate,
         "key_p50": statistics.median(times),
         "key_p95": sorted(times)[int(len(times) * 0.95)],
     }
+
+
+def start(environment: dict[str, str]) -> float:
+    """Seconds from the command to its first screen, while the system is up."""
+    begun = time.monotonic()
+    with Terminal([sys.executable, "-m", "shell"], COLUMNS, LINES, environment) as terminal:
+        terminal.shows("sleeper", seconds=30)
+        return time.monotonic() - begun
 
 
 def answered(terminal: Terminal, key: str) -> float:

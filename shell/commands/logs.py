@@ -66,8 +66,10 @@ class _Log:
             self._shown = message.id
             if message.role == "assistant" and streamed and message.content == streamed:
                 streamed = ""
-                continue
-            self._show(message)
+            else:
+                self._show(message)
+            for call in message.tool_calls:
+                self._write(f"→ {call.name} {call.arguments}".rstrip() + "\n")
 
     def stream(self, burst: int, text: str) -> None:
         if burst != self._burst:
@@ -79,7 +81,8 @@ class _Log:
 
     def _show(self, message: ContextMessage) -> None:
         self._heading(message.role)
-        self._write(message.content + "\n")
+        if message.content or not message.tool_calls:
+            self._write(message.content + "\n")
 
     def _heading(self, role: str) -> None:
         self._write(paint(f"── {role} ──", _COLOURS.get(role), bold=True) + "\n", ours=True)

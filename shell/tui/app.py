@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 
 from textual.app import App
 from textual.binding import BindingType
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import Provider
 from textual.screen import Screen
 from textual.suggester import SuggestFromList
 from textual.worker import Worker, WorkerState
@@ -32,6 +32,7 @@ from shell.tui.dialogs import Choice
 from shell.tui.feed import TICK, Feed
 from shell.tui.guard import Guard
 from shell.tui.link import Link
+from shell.tui.palette import Palette, doing
 from shell.tui.settings import Settings
 from shell.tui.view import VIEWS, View
 
@@ -39,30 +40,6 @@ _log = logging.getLogger("shell.tui")
 
 _MOST_FAULTS: Final = 20
 """Of our own in ten seconds, with which there is no point in going on."""
-
-
-class Palette(Provider):
-    """Every action that can be done here, for ctrl+p."""
-
-    @property
-    def _actions(self) -> list[tuple[View, Action]]:
-        view = self.screen
-        if not isinstance(view, View):
-            return []
-        return [(view, action) for action in (*actions.of(view.NAME), *actions.of(ANYWHERE))]
-
-    async def discover(self) -> Hits:
-        for view, action in self._actions:
-            yield DiscoveryHit(action.title, _doing(view, action), help=_helped(action))
-
-    async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for view, action in self._actions:
-            words = f"{action.title} {action.slug.replace('_', ' ')}"
-            if (score := matcher.match(words)) > 0:
-                yield Hit(
-                    score, matcher.highlight(words), _doing(view, action), help=_helped(action)
-                )
 
 
 class ShellApp(Guard, App[int]):
@@ -178,7 +155,7 @@ class ShellApp(Guard, App[int]):
             self.notify(f"there is no action {words} here; ? shows which there are",
                         severity="warning")  # fmt: skip
             return
-        self.run_worker(_doing(view, found[0])(), exit_on_error=False)
+        self.run_worker(doing(view, found[0])(), exit_on_error=False)
 
     def suggester(self, view: View) -> SuggestFromList:
         known = [*actions.of(view.NAME), *actions.of(ANYWHERE)]
@@ -319,17 +296,3 @@ def _view(name: str) -> Screen[Any]:
     module = import_module(f"shell.tui.views.{name}")
     found: Screen[Any] = getattr(module, f"{name.capitalize()}View")()
     return found
-
-
-def _doing(view: View, action: Action) -> Callable[[], Awaitable[None]]:
-    async def do() -> None:
-        if why := view.app.refusal(action, view.target()):
-            view.app.notify(why, severity="warning")
-            return
-        await view.app.run_action(action.name, view.app if action.where == ANYWHERE else view)
-
-    return do
-
-
-def _helped(action: Action) -> str:
-    return f"{action.help}  [{action.twin}]"

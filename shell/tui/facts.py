@@ -15,7 +15,7 @@ from llmagentos.abi.calls.cap import ListResult, RuleSet
 from llmagentos.abi.calls.ctx import ContextMessage
 from llmagentos.abi.process import ProcessDetail, ProcessInfo
 from shell.processes import place, state
-from shell.terminal import duration, printable, size
+from shell.terminal import clip, duration, printable, size
 
 Colour = Callable[[str], str]
 """Of a state, as Rich writes it."""
@@ -169,17 +169,24 @@ def _said(document: dict[str, Any]) -> dict[str, Any]:
 
 def context_rows(messages: Sequence[ContextMessage], tokens: int) -> dict[str, tuple[str, ...]]:
     """Each message with about how many of the context's tokens it takes, by its length."""
-    letters = sum(len(message.content) for message in messages) or 1
+    said = [said_in(message) for message in messages]
+    letters = sum(map(len, said)) or 1
     return {
         str(message.id): (
             str(message.id),
             message.role,
-            f"{round(tokens * len(message.content) / letters)}" if tokens else "-",
+            f"{round(tokens * len(words) / letters)}" if tokens else "-",
             _clock(message.time),
-            ("∑ " if message.sources else "") + printable(" ".join(message.content.split()))[:400],
+            ("∑ " if message.sources else "") + clip(" ".join(words.split()), 400),
         )
-        for message in messages
+        for message, words in zip(messages, said, strict=True)
     }
+
+
+def said_in(message: ContextMessage) -> str:
+    """Its words, and then the calls that it wants made."""
+    calls = [f"→ {call.name} {call.arguments}" for call in message.tool_calls]
+    return "\n".join([message.content, *calls] if message.content else calls)
 
 
 def _clock(at: Any) -> str:

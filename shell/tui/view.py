@@ -70,6 +70,11 @@ class View(Guard, Screen[Any]):
     def live(self, change: Change) -> None:
         """Something is new, or this view has come to the front (all may have changed then)."""
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is gone, or going: its widgets go before it does, and work on them fails."""
+        return self._pruning or not self.is_attached
+
     def target(self) -> int | None:
         """The process that an action is about, if it is about one."""
         return None

@@ -56,6 +56,13 @@ def parse(monkeypatch: pytest.MonkeyPatch) -> Parse:
     return lambda line: cli.main(shlex.split(line)[1:], prog_name="llmos", standalone_mode=False)
 
 
+@pytest.mark.parametrize("name", sorted(name for name, _ in every(cli, "llmos")))
+def test_has_every_command_an_example_of_itself(name: str) -> None:
+    command = dict(every(cli, "llmos"))[name]
+    lines = [line.strip() for line in (command.help or "").splitlines()]
+    assert [line for line in lines if line == name or line.startswith(f"{name} ")]
+
+
 @pytest.mark.parametrize("line", sorted({*examples()}))
 def test_is_an_example_a_command_line(parse: Parse, line: str) -> None:
     parse(line)

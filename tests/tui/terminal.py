@@ -26,6 +26,13 @@ _KEYS = {
 }  # fmt: skip
 
 
+PATIENCE = 30.0
+"""Seconds after which what did not come yet will not come, however loaded the machine is."""
+_AGAIN = 5.0
+"""Seconds after which a person thinks that a key or a click was lost."""
+_TRIES = 3
+
+
 class Terminal:
     """``with Terminal([...], 80, 24, …) as terminal``: the program runs in it until the end."""
 
@@ -63,12 +70,21 @@ class Terminal:
             # What comes right after Esc would be taken for a part of one key.
             self.read(0.3 if key == "escape" else 0.05)
 
-    def write(self, key: str, text: str) -> None:
-        """A key that leads to where something can be written, and then that. Textual's widgets take
-        keys in one by one, so whoever is quicker than a person writes into the widget before."""
-        self.press(key)
-        self.read(0.5)
-        self.press(text)
+    def write_at(self, hint: str, text: str) -> None:
+        """Into the empty field that says this, in one piece, as what is pasted comes. Only when the
+        cursor stands there: a person looks where he writes."""
+        self.until(lambda: self.is_at(hint), f"the cursor at {hint!r}")
+        os.write(self._master, f"\x1b[200~{text}\x1b[201~".encode())
+        self.read(0.05)
+
+    def is_at(self, hint: str) -> bool:
+        """Whether the cursor, which blinks, stands just now at the beginning of this text."""
+        line, text = next(((n, t) for n, t in enumerate(self.lines) if hint in t), (-1, ""))
+        if line < 0:
+            return False
+        at = text.index(hint)
+        first, second = (self._screen.buffer[line][at + n] for n in (0, 1))
+        return (first.bg, first.reverse) != (second.bg, second.reverse)
 
     def click(self, column: int, line: int) -> None:
         """The left button, in cells from 0."""
@@ -83,6 +99,22 @@ class Terminal:
         numbers = range(len(lines) - 1, -1, -1) if last else range(len(lines))
         number = next(n for n in numbers if text in lines[n])
         self.click(lines[number].index(text) + len(text) // 2, number)
+
+    def press_for(self, key: str, *shown: str) -> None:
+        self.insist(lambda: self.press(key), lambda: self.has(*shown), f"{shown} for {key}")
+
+    def click_for(self, target: str, *shown: str) -> None:
+        self.insist(lambda: self.click_on(target), lambda: self.has(*shown), f"{shown}")
+
+    def insist(self, act: Callable[[], None], fact: Callable[[], object], what: str) -> None:
+        """Do what may be done twice; once more whenever nothing came of it for a while, as a person
+        does with a screen that looked elsewhere just then."""
+        for _ in range(_TRIES - 1):
+            act()
+            if self._comes(fact, _AGAIN):
+                return
+        act()
+        self.until(fact, what)
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -122,15 +154,23 @@ class Terminal:
         background: str = self._screen.buffer[line][column].bg
         return background
 
-    def until(self, fact: Callable[[], object], what: str, seconds: float = 15.0) -> None:
+    def has(self, *texts: str) -> bool:
+        return all(text in self.text for text in texts)
+
+    def until(self, fact: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
         """Raises ``AssertionError`` with the screen if it does not come true."""
+        if not self._comes(fact, seconds):
+            raise AssertionError(f"waited {seconds:g} s for {what}\n{self.text}")
+
+    def _comes(self, fact: Callable[[], object], seconds: float) -> bool:
         end = time.monotonic() + seconds
         while not fact():
-            self.read(0.05)
             if time.monotonic() > end:
-                raise AssertionError(f"waited {seconds:g} s for {what}\n{self.text}")
+                return False
+            self.read(0.05)
+        return True
 
-    def shows(self, *texts: str, seconds: float = 15.0) -> None:
+    def shows(self, *texts: str, seconds: float = PATIENCE) -> None:
         for text in texts:
             self.until(lambda text=text: text in self.text, repr(text), seconds)  # type: ignore[misc]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,92 @@ def test_is_the_conversation_shown_and_what_a_tool_said_folded(tmp_path: Path) -
         await pilot.press("e")
         await settled(pilot)
         assert '"place": "[red]harbour"' in text_of(app)
+
+    run(app, play)
+
+
+def test_are_calls_of_tools_folded_with_their_arguments_and_results(tmp_path: Path) -> None:
+    call = {"id": "c1", "name": "time.now", "arguments": '{"timezone": "UTC"}'}
+    said = [
+        message(1, "user", "How late is it?"),
+        message(2, "assistant", "", tool_calls=[call]),
+        message(3, "tool", '{"now": "12:00"}', tool_call="c1"),
+        message(4, "assistant", "Noon."),
+    ]
+    app = talking(tmp_path, said)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        shown = text_of(app)
+        assert '▶ → time.now {"timezone": "UTC"}' in shown
+        assert '▶ time.now: {"now": "12:00"}' in shown
+        assert '  "timezone": "UTC"' not in shown
+        await pilot.press("e")
+        await settled(pilot)
+        shown = text_of(app)
+        assert '  "timezone": "UTC"' in shown
+        assert '  "now": "12:00"' in shown
+        await pilot.press("right_square_bracket")
+        await settled(pilot)
+        assert '→ time.now {"timezone": "UTC"}' in text_of(app), "in the context as well"
+
+    run(app, play)
+
+
+def test_are_calls_shown_that_an_answer_ends_with_when_it_was_heard(tmp_path: Path) -> None:
+    said = list(MESSAGES[:2])
+    app = talking(tmp_path, said, proc_info=detail(state="RUNNING", reason=None))
+    link(app).pieces = [Piece(1, "I look.")]
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        call = {"id": "c1", "name": "time.now", "arguments": "{}"}
+        said.append(message(3, "assistant", "I look.", tool_calls=[call]))
+        link(app).given["proc.info"] = detail(context_messages=4)
+        app.screen._stale.set()  # type: ignore[attr-defined]
+        await settled(pilot)
+        assert text_of(app).count("I look.") == 1
+        assert "→ time.now {}" in text_of(app)
+
+    run(app, play)
+
+
+def test_is_the_beginning_of_an_answer_there_that_was_opened_in_its_middle(tmp_path: Path) -> None:
+    said = [*MESSAGES, message(5, "user", "And a bridge?")]
+    app = talking(tmp_path, said, proc_info=detail(state="RUNNING", reason=None))
+    link(app).pieces = [Piece(2, "It stands "), Piece(2, "still.")]
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        assert bubbles(app)[-1] == ("assistant", "It stands still.")
+
+    run(app, play)
+
+
+def test_is_an_answer_left_in_its_middle_without_a_fault(tmp_path: Path) -> None:
+    app = talking(tmp_path, MESSAGES[:2], proc_info=detail(state="RUNNING", reason=None))
+    more = asyncio.Event()
+
+    class Waiting:
+        async def pieces(self) -> AsyncIterator[Piece]:
+            await more.wait()
+            for number in range(20):
+                yield Piece(number, "word ")
+
+        async def result(self) -> None:
+            await asyncio.Event().wait()
+
+        def close(self) -> None:
+            pass
+
+    link(app).open = lambda *_, **__: Waiting()  # type: ignore[method-assign, assignment]
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        more.set()
+        app.pop_screen()
+        await settled(pilot)
+        assert "NAME" in text_of(app)
 
     run(app, play)
 

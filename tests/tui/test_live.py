@@ -6,13 +6,16 @@ The driver is the scripted one: slow enough to be watched, and it says back what
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from statistics import mode
 from typing import Any
 from unittest.mock import patch
 
@@ -24,14 +27,15 @@ from llmagentos.home import Home
 from shell.tui.views.processes import ProcessesView
 from tests.system.machines import Machines, agent, eventually
 from tests.tui.stage import settled, staged, text_of
-from tests.tui.terminal import Terminal
+from tests.tui.terminal import PATIENCE, Terminal
 
 SIZES = [(80, 24), (200, 60)]
-STORY = " ".join(f"word{number}" for number in range(300))
+STORY = " ".join(f"word{number}" for number in range(900))
+"""Said back it lasts longer than any test: nobody ends before he is held or killed."""
 MANIFEST = """apiVersion: llmagentos/v1
 kind: Agent
 metadata: {name: a-teller, description: Says it back}
-spec: {model: fake-model, prompt: Tell., limits: {tokens: 5000}, sampling: {max_tokens: 400}}
+spec: {model: fake-model, prompt: Tell., limits: {tokens: 5000}, sampling: {max_tokens: 1000}}
 """
 
 
@@ -84,70 +88,53 @@ def test_is_everything_reached_with_keys(machines: Machines, size: tuple[int, in
         # Launch two; watch the second one answer.
         for text in ("alpha", "beta"):
             screen.press("n")
-            screen.shows("find a manifest")
-            screen.press("teller")
+            screen.write_at("find a manifest", "teller")
             screen.shows("Says it back")
-            screen.write("enter", f"{text} {STORY}")
-            screen.shows("llmos run a-teller")
+            screen.press("enter")
+            screen.write_at("what it is told", f"{text} {STORY}")
+            screen.shows(f"llmos run a-teller '{text}")
             screen.press("f5")
             screen.shows("teller pid", "word7")
-            screen.press("escape")
-            screen.shows("NAME")
+            screen.press_for("escape", "NAME")
         # Filter, and back.
-        screen.write("/", "teller run")
+        screen.press("/")
+        screen.write_at("words to filter by", "teller run")
         screen.until(lambda: "init" not in screen.text, "the filter")
         screen.press("enter", "escape")
         screen.shows("init")
         # Hold the second and let it go on.
         screen.press("G", "s")
-        eventually(lambda: row(user, 3)["state"] == "STOPPED")
+        eventually(lambda: row(user, 3)["state"] == "STOPPED", PATIENCE)
         screen.shows("STOPPED")
         screen.press("s")
-        eventually(lambda: row(user, 3)["state"] == "RUNNING")
+        eventually(lambda: row(user, 3)["state"] == "RUNNING", PATIENCE)
         # Open it, talk to it, look at its budget.
         screen.press("enter")
         screen.shows("teller pid 3", "beta")
-        screen.write("i", "and gamma then")
-        screen.press("enter", "escape")
-        eventually(lambda: user.call("proc.info", pid=3)["mailbox"] == 1)
-        # Esc and ] at once would be the beginning of a command to the terminal, not two keys.
-        screen.read(1.0)
-        press_for(screen, "]", "of 5,000")
-        press_for(screen, "[", "word2")
-        screen.press("escape")
+        screen.press("i")
+        screen.write_at("Write to it", "and gamma then")
+        screen.press("enter")
+        eventually(lambda: user.call("proc.info", pid=3)["mailbox"] == 1, PATIENCE)
+        # Out of the line; Esc and ] at once would be one command to the terminal.
+        screen.press_for("escape", "i Talk")
+        screen.press_for("]", "≈TOKENS")
+        screen.press_for("]", "of 5,000")
+        screen.press_for("[", "≈TOKENS")
+        screen.press_for("[", "Write to it", "word2")
+        screen.press_for("escape", "NAME")
         # Kill the tree of the first.
-        screen.shows("NAME")
         screen.press("g", "j", "x")
         screen.shows("Which signal to a-teller (pid 2)?", "KILL tree")
         screen.press("j", "j", "j", "enter")
-        eventually(lambda: row(user, 2)["state"] == "ZOMBIE")
+        eventually(lambda: row(user, 2)["state"] == "ZOMBIE", PATIENCE)
         screen.press("enter")
         screen.shows("ended by KILL")
-        screen.press("escape", "ctrl+q")
+        screen.press_for("escape", "NAME")
+        screen.press("ctrl+q")
         screen.shows("Quit.", "Leave the system up")
         screen.press("enter")
-        assert screen.status(10) == 0
+        assert screen.status(PATIENCE) == 0
     assert machines.kernel.poll() is None
-
-
-def press_for(screen: Terminal, key: str, shown: str) -> None:
-    """As a person does: so often as it takes to come there."""
-    for _ in range(5):
-        screen.press(key)
-        screen.read(1.0)
-        if shown in screen.text:
-            return
-    screen.shows(shown)
-
-
-def click_for(screen: Terminal, target: str, shown: str) -> None:
-    """As a person does: once more, if nothing came of it."""
-    for _ in range(5):
-        screen.click_on(target)
-        screen.read(1.0)
-        if shown in screen.text:
-            return
-    screen.shows(shown)
 
 
 def in_order(text: str, *words: str) -> bool:
@@ -157,56 +144,66 @@ def in_order(text: str, *words: str) -> bool:
     return -1 not in places and places == sorted(places)
 
 
+def points_at(screen: Terminal, name: str) -> bool:
+    """Whether the table's cursor is in its row: that has another background than most."""
+    colours = [screen.colour(number) for number in range(4, len(screen.lines) - 1)]
+    number = next((n for n, line in enumerate(screen.lines) if f" {name} " in line), -1)
+    return number >= 4 and screen.colour(number) != mode(colours)
+
+
+def point_at(screen: Terminal, name: str) -> None:
+    """Bring the cursor there. A click on the row that has it would open that."""
+    screen.shows(f" {name} ")
+    if not points_at(screen, name):
+        screen.insist(lambda: screen.click_on(name), lambda: points_at(screen, name), name)
+
+
+def write(screen: Terminal, hint: str, text: str) -> None:
+    """Click into the field that says this, and write there."""
+    screen.insist(lambda: screen.click_on(hint), lambda: screen.is_at(hint), hint)
+    screen.write_at(hint, text)
+
+
 def test_is_everything_reached_with_the_mouse(machines: Machines, size: tuple[int, int]) -> None:
     with machines.user() as user, opened(machines, size) as screen:
         for text in ("alpha", "beta"):
-            user.spawn(agent(f"{text}s", limits={"tokens": 5000}), f"{text} {STORY}")
+            spec = {"limits": {"tokens": 5000}, "sampling": {"max_tokens": 1000}}
+            user.spawn(agent(f"{text}s", **spec), f"{text} {STORY}")
         screen.shows("alphas", "betas")
-        screen.click_on("New")
-        screen.shows("find a manifest")
-        screen.click_on("teller")
-        screen.shows("Says it back")
-        screen.click_on("what it is told")
-        screen.press("delta ", " ".join(f"word{number}" for number in range(60)))
-        screen.shows("word59")
-        screen.read(0.5)
+        screen.click_for("New", "find a manifest")
+        screen.click_for("teller", "Says it back")
+        write(screen, "what it is told", f"delta {STORY}")
+        screen.shows("llmos run a-teller 'delta")
         screen.click_on("Run", last=True)
         screen.shows("teller pid 4", "word5")
-        screen.click_on("Budget")
-        screen.shows("of 5,000")
-        screen.click_on("Conversation")
-        screen.click_on("Write to it")
-        screen.press("epsilon", "enter")
-        eventually(lambda: user.call("proc.info", pid=4)["mailbox"] == 1)
-        screen.click_on("Processes")
-        screen.shows("NAME")
-        click_for(screen, "Sort", "Sort by")
+        screen.click_for("Budget", "of 5,000")
+        screen.click_for("Conversation", "Write to it")
+        write(screen, "Write to it", "epsilon")
+        screen.press("enter")
+        eventually(lambda: user.call("proc.info", pid=4)["mailbox"] == 1, PATIENCE)
+        screen.click_for("Processes", "NAME")
+        # Before they change places: the cursor goes with its row, on the screen a moment later.
+        point_at(screen, "betas")
+        screen.click_for("Sort", "Sort by")
         screen.click_on("STATE", last=True)
         screen.until(lambda: "Sort by" not in screen.text, "the choice to close")
         screen.click_on("NAME")
         screen.until(lambda: in_order(screen.text, "a-teller", "alphas", "betas", "init"), "order")
-        screen.read(0.5)  # the cursor may follow its row a moment later
-        screen.click_on("betas")
-        screen.read(0.5)
         screen.click_on("Stop/go on")
-        eventually(lambda: row(user, 3)["state"] == "STOPPED")
-        screen.click_on("Kill")
-        screen.shows("Which signal to betas (pid 3)?")
+        eventually(lambda: row(user, 3)["state"] == "STOPPED", PATIENCE)
+        screen.click_for("Kill", "Which signal to betas (pid 3)?")
         screen.click_on("KILL tree")
-        eventually(lambda: row(user, 3)["state"] == "ZOMBIE")
+        eventually(lambda: row(user, 3)["state"] == "ZOMBIE", PATIENCE)
         screen.shows("ZOMBIE")
         views = ("Approvals", "Drivers", "Models", "Memory", "Files", "Events", "Processes")
         for view in views:
-            screen.click_on(view)
             # A person looks where he has come before he clicks again.
-            screen.until(lambda view=view: is_front(screen, view), view)  # type: ignore[misc]
-        screen.shows("betas")
-        # The first click brings the cursor, which may be there already; the next one opens.
-        click_for(screen, "betas", "ended by KILL")
-        screen.click_on("Quit")
-        screen.shows("Leave the system up")
+            screen.insist(partial(screen.click_on, view), partial(is_front, screen, view), view)
+        point_at(screen, "betas")
+        screen.click_for("betas", "ended by KILL")
+        screen.click_for("Quit", "Leave the system up")
         screen.click_on("Leave the system up")
-        assert screen.status(10) == 0
+        assert screen.status(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("how", ["key", "mouse"])
@@ -220,8 +217,37 @@ def test_is_an_approval_decided(machines: Machines, how: str) -> None:
             # What has only just come under the cursor can not be decided: nobody has read it.
             screen.read(1.0)
             screen.press("y") if how == "key" else screen.click_on("Allow once")
-            assert waiting.result(10)["granted"] is True
+            assert waiting.result(PATIENCE)["granted"] is True
         assert user.call("cap.list")["approvals"] == []
+
+
+def test_are_an_agents_calls_asked_for_and_shown_with_what_came_of_them(
+    machines: Machines,
+) -> None:
+    turns = [
+        {"calls": [{"name": "time.now", "arguments": '{"timezone": "UTC"}'}]},
+        {"text": "it is late"},
+    ]
+    machines.start_driver("--turns", json.dumps(turns), "--model", "tooled", name="tooled")
+    clock = machines.start("-m", "drivers.clock", "--name", "clock", "--no-parent")
+    machines.await_driver("clock", clock.pid)
+    spec = {"model": "tooled", "tools": ["time.now"], "capabilities": {"ask": ["tool:time.now"]}}
+    with machines.user() as user, opened(machines, SIZES[0]) as screen:
+        pid = user.spawn(agent("watch", **spec), "How late is it?").pid
+        screen.press("2")
+        screen.shows("time.now", '"timezone": "UTC"')
+        screen.read(1.0)
+        screen.press("y")
+        eventually(lambda: row(user, pid)["exit"], PATIENCE)
+        screen.press("1")
+        screen.shows("NAME", "ZOMBIE")
+        screen.press("G", "enter")
+        screen.shows('▶ → time.now {"timezone": "UTC"}', "▶ time.now: ", "it is late")
+        screen.press("e")
+        screen.shows('  "timezone": "UTC"')
+        log = machines.start("-m", "shell", "logs", str(pid))
+        assert log.wait(PATIENCE) == 0
+    assert '→ time.now {"timezone": "UTC"}\n' in machines.logged()
 
 
 def test_does_it_wait_for_a_kernel_that_was_killed_and_go_on(machines: Machines) -> None:
@@ -233,7 +259,7 @@ def test_does_it_wait_for_a_kernel_that_was_killed_and_go_on(machines: Machines)
         screen.shows("waiting for it")
         screen.press("n", "escape", "x", "escape", "s", "t", "t")
         machines.start_kernel()
-        screen.until(lambda: "waiting for it" not in screen.text, "the kernel", 20)
+        screen.until(lambda: "waiting for it" not in screen.text, "the kernel")
         with machines.user() as user:
             user.spawn(agent("second", interactive=True, prompt="Sleep."))
         screen.shows("second", "sleeper")
@@ -249,13 +275,15 @@ def test_does_a_conversation_go_on_when_the_kernel_is_back(machines: Machines) -
         screen.shows("echo")
         screen.press("G", "enter")
         screen.shows("echo pid")
-        screen.write("i", "first things")
+        screen.press("i")
+        screen.write_at("Write to it", "first things")
         screen.press("enter")
         screen.until(lambda: screen.text.count("first things") == 2, "its answer")
         machines.kill_kernel()
         machines.start_kernel()
-        screen.press("second thoughts", "enter")
-        screen.until(lambda: screen.text.count("second thoughts") == 2, "its answer", 30)
+        screen.write_at("Write to it", "second thoughts")
+        screen.press("enter")
+        screen.until(lambda: screen.text.count("second thoughts") == 2, "its answer")
         with machines.user() as user:
             said = [m["content"] for m in user.call("ctx.read", pid=pid)["messages"]]
     assert said.count("second thoughts") == 2, "sent once, answered once"
@@ -271,7 +299,7 @@ def test_can_a_screen_that_only_reads_change_nothing(machines: Machines) -> None
             assert "Which signal" not in screen.text
             assert "find a manifest" not in screen.text
             screen.press("q")
-            assert screen.status(10) == 0
+            assert screen.status(PATIENCE) == 0
         assert row(user, pid)["state"] == "WAITING"
 
 
@@ -290,7 +318,7 @@ def test_sees_a_programs_session_only_what_is_its_own_and_does_only_what_it_may(
             screen.press("7")
             screen.shows("not for this session")
             screen.press("ctrl+q")
-            assert screen.status(10) == 0
+            assert screen.status(PATIENCE) == 0
 
 
 def test_is_torch_never_loaded_and_the_first_screen_soon_there(machines: Machines) -> None:
@@ -309,7 +337,7 @@ def test_is_the_terminal_as_it_was_after_a_signal(
 ) -> None:
     with opened(machines, SIZES[0]) as screen:
         os.kill(screen.pid, number)
-        assert screen.status(10) == 128 + number
+        assert screen.status(PATIENCE) == 128 + number
         screen.read(0.2)
         assert screen.left, "the alternate screen and the mouse are given back"
         assert "Traceback" not in screen.text

@@ -21,7 +21,7 @@ from llmagentos.abi.calls.cap import ListResult
 from llmagentos.abi.calls.ctx import ContextMessage, ReadResult
 from llmagentos.abi.errors import EQUOTA, LLMOSError
 from llmagentos.abi.process import ProcessDetail, ProcessInfo
-from shell.terminal import printable
+from shell.terminal import clip
 from shell.tui import facts, signals
 from shell.tui.conversation import MOST, Conversation
 from shell.tui.dialogs import Choice, Question
@@ -73,6 +73,8 @@ class AgentView(View):
         self._messages: list[ContextMessage] = []
         self._tokens = 0
         self._stale = asyncio.Event()
+        self._seen = asyncio.Event()
+        """It was read once: what it says now belongs after what it has said before."""
         self._looked = 0.0
         self._idle = False
         self._known: tuple[int, str, int] | None = None
@@ -132,9 +134,10 @@ class AgentView(View):
             except LLMOSError as error:
                 self._who(error.message)
             except Exception as error:
-                if not self.is_attached:
-                    return  # it was left while it was read
+                if self.is_gone:
+                    return  # while it was read
                 self.app.fault(error)
+            self._seen.set()
             await asyncio.sleep(0.2)
 
     async def _read(self, *, forced: bool = False) -> None:
@@ -199,6 +202,7 @@ class AgentView(View):
         """Its answers, as they are made, until it has ended."""
         conversation = self.query_one(Conversation)
         burst = 0
+        await self._seen.wait()
         while True:
             try:
                 # For a while only, so that the kernel is not asked for ever by a view that is gone.
@@ -225,7 +229,7 @@ class AgentView(View):
                 if error.code != "ECONNREFUSED":
                     return
             except Exception as error:
-                if not self.is_attached:
+                if self.is_gone:
                     return
                 self.app.fault(error)
             else:
@@ -318,7 +322,7 @@ class AgentView(View):
         checkpoints = self._detail.checkpoints if self._detail else []
         choices = {f"c {name}": f"checkpoint {name}" for name in reversed(checkpoints)}
         for message in reversed(self._messages[:-1]):
-            words = printable(" ".join(message.content.split()))[:60]
+            words = clip(" ".join(facts.said_in(message).split()), 60)
             choices[f"m {message.id}"] = f"{message.id}  {message.role}: {words}"
         choices["m 0"] = "to an empty context"
         self.app.push_screen(Choice("Back to", choices), self._rewound)

@@ -149,7 +149,7 @@ class LaunchView(View):
             self.query_one(f"#sampling-{name}", Input).placeholder = f"{value:g}"
         for name, about in Limits.model_fields.items():
             value = getattr(spec.limits, name)
-            said = "no limit" if value is None else f"{value:g}"
+            said = "no limit" if value is None else f"{value:.12g}"
             hint = f"{said}: {about.description}" if about.description else said
             self.query_one(f"#limit-{name}", Input).placeholder = hint
         for place in _PLACES:

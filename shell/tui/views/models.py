@@ -221,7 +221,7 @@ class ModelsView(View):
             said = f"{name}: {error.message}"
             self.notify(f"{error.message}\n{error.hint}".strip(), severity="error", markup=False)
         finally:
-            if self.is_attached:
+            if not self.is_gone:
                 self._say(said)
                 self._list()
 
