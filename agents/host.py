@@ -86,6 +86,7 @@ class Host:
             _label(assignment),
             interactive=bool(spec.get("interactive")),
             tools=bool(spec.get("tools")),
+            tool_choice=spec.get("tool_choice", "auto"),
         )
         self._agents[assignment.pid] = _Running(assignment, self._start(assignment, work))
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from agents.toolbox import Toolbox, unanswered
 from llmagentos.abi import errors
 from llmagentos.abi.calls.ctx import ReadResult
+from llmagentos.abi.talk import ToolChoice
 from llmagentos.aio import AsyncSystem
 
 INTERRUPTED: Final = 130
@@ -60,13 +61,20 @@ class Ending:
 
 
 async def live(
-    program: AsyncSystem, name: str, *, interactive: bool = False, tools: bool = False
+    program: AsyncSystem,
+    name: str,
+    *,
+    interactive: bool = False,
+    tools: bool = False,
+    tool_choice: ToolChoice = "auto",
 ) -> None:
     """Run the process of this session to its end. ``interactive``: that is not its first answer;
     it goes on as long as there is mail. ``tools``: its model is told of those that it may call.
-    Whatever goes wrong goes wrong in here."""
+    ``tool_choice``: required holds for the first answer to what came. Whatever goes wrong goes
+    wrong in here."""
     try:
-        ending = await _run(program, interactive, Toolbox(program) if tools else None)
+        toolbox = Toolbox(program, tool_choice) if tools else None
+        ending = await _run(program, interactive, toolbox)
     except _LOST as error:
         _log.debug("%s is dropped: %s", name, error)
         return
@@ -136,7 +144,8 @@ async def _thought(program: AsyncSystem, toolbox: Toolbox | None) -> str:
         # What a host that died has left is done first.
         context = ReadResult.model_validate(await program.call("ctx.read", last=_RECENT)).messages
         if not (calls := unanswered(context)):
-            reply = await program.generate(tools=tools)
+            choice = toolbox.choice(context) if tools else None
+            reply = await program.generate(tools=tools, tool_choice=choice)
             if not reply.tool_calls:
                 return reply.text
             calls = reply.tool_calls

@@ -17,7 +17,7 @@ from agents.arguments import parse
 from llmagentos.abi import errors
 from llmagentos.abi.calls.ctx import ContextMessage
 from llmagentos.abi.calls.tool import ListResult, ToolInfo
-from llmagentos.abi.talk import ToolCall
+from llmagentos.abi.talk import ToolCall, ToolChoice
 from llmagentos.aio import AsyncSystem
 
 SAME: Final = 3
@@ -34,8 +34,11 @@ _TELLS: Final = (
 
 
 class Toolbox:
-    def __init__(self, program: AsyncSystem) -> None:
+    """``choice``: what the manifest says of whether a tool must be called."""
+
+    def __init__(self, program: AsyncSystem, choice: ToolChoice = "auto") -> None:
         self._program = program
+        self._choice = choice
         self._made: Counter[tuple[str, str]] = Counter()
         self._tools: dict[str, ToolInfo] = {}
 
@@ -48,6 +51,15 @@ class Toolbox:
             {"name": one.name, "description": one.description, "parameters": one.parameters}
             for one in self._tools.values()
         ]
+
+    def choice(self, context: Sequence[ContextMessage]) -> ToolChoice | None:
+        """What holds for the next answer. One that must call a tool is the first to what came:
+        were it each, there would be no end. None: as it likes."""
+        if self._choice == "auto":
+            return None
+        if self._choice == "required" and context and context[-1].role == "tool":
+            return None
+        return self._choice
 
     async def make(self, calls: Sequence[ToolCall]) -> None:
         """Make these calls: in order, and those beside each other that say that they may. What came

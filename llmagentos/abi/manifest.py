@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from llmagentos.abi.model import Duration, Json, Model, ModelName, Name, Patience, Text
 from llmagentos.abi.process import Limits
+from llmagentos.abi.talk import ToolChoice
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
@@ -133,6 +134,9 @@ class AgentSpec(Model):
     labels: list[Name] = Field(default_factory=list, max_length=32)
     prompt: Text = Field("", description="the system message")
     tools: list[str | dict[str, Json]] = Field(default_factory=list, max_length=256)
+    tool_choice: ToolChoice = Field(
+        "auto", description="required: the first answer to each message must call a tool"
+    )
     capabilities: Capabilities = Capabilities()
     limits: Limits = Limits()
     sampling: Sampling = Sampling()

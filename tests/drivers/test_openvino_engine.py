@@ -112,7 +112,7 @@ def test_is_it_registered_with_what_it_can(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(program, "run_driver", lambda options, **more: told.update(more) or 0)
     assert program.main(["--model", NAME]) == 0
     assert [card.name for card in told["models"]] == [NAME]
-    assert told["features"] == ["resume_tokens", "resume_text", "count"]
+    assert told["features"] == ["resume_tokens", "resume_text", "count", "tools"]
 
 
 # -- the answers ------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ def test_are_sampled_answers_those_of_their_seed(make: Any) -> None:
 def test_does_the_program_serve_a_kernel(kernel: Any, run_program: Any) -> None:
     run_program("drivers.openvino", "--model", NAME, "--kv-bytes", str(64 * 1024**2))
     registration = kernel.hear_kind("register").body
-    assert registration["features"] == ["resume_tokens", "resume_text", "count"]
+    assert registration["features"] == ["resume_tokens", "resume_text", "count", "tools"]
     kernel.say("welcome", {"boot": 1, "beat_interval": 0.1})
     kernel.hear_until(lambda m: m.kind == "beat" and m.body["state"] == "ready", 60)
     kernel.start(1, TEXTS[0], model=NAME, sampling={"max_tokens": 8}, hold=True)
