@@ -77,18 +77,24 @@ def _calls(
         f"tool_{number}: {_quoted(_head(tool, dialect), marks)} %json {json.dumps(schema)}"
         for number, (tool, schema) in enumerate(zip(tools, schemas, strict=True))
     ]
-    more = (dialect.most or (MOST if dialect.native else 1)) - 1
+    most = dialect.most or (MOST if dialect.native else 1)
     rules.append(f'call: "{{\\"name\\": " ({ways}) "}}"')
     if dialect.lists:
-        return [f'calls: " "? "[" call (", " call){{0,{more}}} "]"', *rules]
+        more = _more('", " call', most)
+        return [f'calls: " "? "[" call{more} "]"', *rules]
     if not dialect.opening:
         return ["calls: call", *rules]
     opening, closing = _quoted(dialect.opening, marks), _quoted(dialect.closing, marks)
+    more = _more(f'"\\n" {opening} marked', most)
     return [
-        f'calls: marked ("\\n" {opening} marked){{0,{more}}}',
+        f"calls: marked{more}",
         f'marked: "\\n" call "\\n" {closing}',
         *rules,
     ]
+
+
+def _more(rule: str, most: int) -> str:
+    return f" ({rule}){{0,{most - 1}}}" if most > 1 else ""
 
 
 def _head(tool: ToolSpec, dialect: Dialect) -> str:

@@ -39,30 +39,30 @@ class _Wish(NamedTuple):
 
 class Calls:
     """Of one answer. Their ids follow from ``burst`` and their places alone, so that whoever goes
-    on with the answer gives them the same. ``begun``: a call has."""
+    on with the answer gives them the same. ``held``: what is no text yet, and perhaps never."""
 
     def __init__(self, burst: int, dialect: Dialect) -> None:
         self._burst = burst
         self._dialect = dialect
-        self._held = ""
-        self.begun = False
+        self.held = ""
+        self._begun = False
         self._spoken = False
 
     def push(self, text: str) -> str:
         """What more came of the answer; what of it is certain to be text."""
-        self._held += text
-        if self.begun:
+        self.held += text
+        if self._begun:
             return ""
-        shown, self.begun = self._text()
-        self._held = self._held[len(shown) :]
+        shown, self._begun = self._text()
+        self.held = self.held[len(shown) :]
         self._spoken = self._spoken or bool(shown)
         return shown
 
     def finish(self, *, cut: bool) -> tuple[str, list[ToolCall]]:
         """It has ended: what is text after all, and its calls. ``cut``: it would have gone on, so
         that a call in its middle is none."""
-        rest, self._held = self._held, ""
-        if not self.begun:
+        rest, self.held = self.held, ""
+        if not self._begun:
             return rest, []
         found = [wish for wish in self._wishes(rest) if wish.whole or not cut]
         if found:
@@ -72,7 +72,7 @@ class Calls:
 
     def _text(self) -> tuple[str, bool]:
         """What of the text is no call, and whether one begins behind it."""
-        held, opening = self._held, self._dialect.opening
+        held, opening = self.held, self._dialect.opening
         if not opening:
             start = held.lstrip()[:1]
             if self._spoken or start not in ("", "{"):

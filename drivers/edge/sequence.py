@@ -81,9 +81,9 @@ class Sequence:
         return self.order.burst
 
     @property
-    def calling(self) -> bool:
-        """Whether it is in the middle of a call of a tool, or may be."""
-        return self._calls is not None and self._calls.begun
+    def call(self) -> str:
+        """What of its text is a call of a tool, or may become one."""
+        return self._calls.held.lstrip() if self._calls is not None else ""
 
     @property
     def left(self) -> int:

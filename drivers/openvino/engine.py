@@ -182,12 +182,15 @@ class OpenVINOEngine:
             )
 
     def _guide(self, sequence: Sequence) -> Any | None:
-        """For what is still to come. In the middle of a call there is none: OpenVINO can't begin
-        there."""
-        if sequence.calling or not self._pipeline.guides:
+        """For what is still to come."""
+        if not self._pipeline.guides:
             return None
-        dialect = self._loaded.vocabulary.dialect
-        return guide(sequence.order, dialect, begun=bool(sequence.tokens))
+        return guide(
+            sequence.order,
+            self._loaded.vocabulary.dialect,
+            begun=bool(sequence.tokens),
+            call=sequence.call,
+        )
 
     def _take(self, one: _Running, seconds: float) -> StepReport:
         """What the step brought for it."""

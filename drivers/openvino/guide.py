@@ -8,12 +8,15 @@ knows nothing about pipelines.
 from __future__ import annotations
 
 import json
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 from drivers.edge.call_grammar import arguments_schema
 from drivers.edge.dialect import Dialect
 from drivers.openvino.quiet import local_openvino
 from llmagentos.abi.driver import Start
+from llmagentos.abi.talk import ToolSpec
 
 _TYPES: Final = ("object", "array", "string", "number", "integer", "boolean", "null")
 _LONGEST: Final = 20_000
@@ -25,29 +28,46 @@ def can_guide(dialect: Dialect) -> bool:
     return bool(dialect.opening) and not dialect.lists
 
 
-def guide(order: Start, dialect: Dialect, *, begun: bool) -> Any | None:
-    """For an answer from its beginning, or in the middle of its text (``begun``). None: it needs
-    none, or there is none."""
+def guide(order: Start, dialect: Dialect, *, begun: bool, call: str = "") -> Any | None:
+    """For what is to come of an answer. ``begun``: there is some of it already; ``call``: what of
+    that is a call, or may become one. None: there is no need of one, or no way: OpenVINO can begin
+    before a tool's arguments, and not in their middle."""
     if not order.tools or order.tool_choice == "none" or not can_guide(dialect):
         return None
     _, genai = local_openvino()
     kinds = genai.StructuredOutputConfig
-    tags = [
-        kinds.Tag(
-            f'{dialect.opening}\n{{"name": {json.dumps(tool.name)}, "{dialect.key}": ',
-            kinds.JSONSchema(json.dumps(_fitted(arguments_schema(tool)))),
-            f"}}\n{dialect.closing}",
-        )
-        for tool in order.tools
-    ]
+    required, end = order.tool_choice == "required", f"}}\n{dialect.closing}"
+    ways = [(_head(tool.name, dialect), _schema(tool)) for tool in order.tools]
+    rests = [(head.removeprefix(call), schema) for head, schema in ways if head.startswith(call)]
     config = kinds()
-    config.structural_tags_config = kinds.TriggeredTags(
-        triggers=[dialect.opening],
-        tags=tags,
-        at_least_one=order.tool_choice == "required" and not begun,
-        stop_after_first=not dialect.native,
-    )
+    if call and rests and (required or call.startswith(dialect.opening)):
+        parts = [_row(kinds, head, schema, end) for head, schema in rests]
+        config.structural_tags_config = reduce(or_, parts)
+    elif call.startswith(dialect.opening):
+        return None
+    else:
+        tags = [kinds.Tag(head, kinds.JSONSchema(schema), end) for head, schema in ways]
+        config.structural_tags_config = kinds.TriggeredTags(
+            triggers=[dialect.opening],
+            tags=tags,
+            at_least_one=required and not begun,
+            stop_after_first=not dialect.native,
+        )
     return config
+
+
+def _row(kinds: Any, head: str, schema: str, end: str) -> Any:
+    rest = kinds.JSONSchema(schema) + kinds.ConstString(end)
+    return kinds.ConstString(head) + rest if head else rest
+
+
+def _head(name: str, dialect: Dialect) -> str:
+    """What stands before the arguments in a call of this tool."""
+    return f'{dialect.opening}\n{{"name": {json.dumps(name)}, "{dialect.key}": '
+
+
+def _schema(tool: ToolSpec) -> str:
+    return json.dumps(_fitted(arguments_schema(tool)))
 
 
 def _fitted(schema: dict[str, Any]) -> dict[str, Any]:

@@ -31,10 +31,11 @@ CHATML = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 QWEN = (
-    "{% if tools %}TOOLS{% for tool in tools %} {{ tool | tojson }}{% endfor %}{{ '\\n' }}{% endif %}"
-    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% for call in m.tool_calls or [] %}"
-    '{{ \'\\n<tool_call>\\n\' }}{"name": "{{ call.function.name }}", "arguments": '
-    "{{ call.function.arguments | tojson }}{{ '}\\n</tool_call>' }}{% endfor %}{{ '\\n' }}{% endfor %}"
+    "{% if tools %}TOOLS{% for tool in tools %} {{ tool | tojson }}{% endfor %}{{ '\\n' }}"
+    "{% endif %}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"
+    "{% for call in m.tool_calls or [] %}{{ '\\n<tool_call>\\n' }}"
+    '{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}'
+    "{{ '}\\n</tool_call>' }}{% endfor %}{{ '\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 LLAMA_LIKE = '{% if tools %}{"name": x, "parameters": y}{% endif %}<|ipython|>'
