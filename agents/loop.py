@@ -103,7 +103,7 @@ class _Life:
     def __init__(self, program: AsyncSystem, spec: AgentSpec) -> None:
         self._program = program
         self._interactive = spec.interactive
-        self._toolbox = Toolbox(program, spec.tool_refs) if spec.tools else None
+        self._toolbox = Toolbox(program, spec.tool_refs, spec.tool_choice) if spec.tools else None
         grammar = spec.sampling.grammar
         self._structured = grammar is not None and grammar.json_schema is not None
 
@@ -171,7 +171,9 @@ class _Life:
             # What a host that died has left is done first.
             context = await self._context(_RECENT)
             if not (calls := unanswered(context)):
-                reply = await self._program.generate(tools=self._toolbox.told(context))
+                told = self._toolbox.told(context)
+                choice = self._toolbox.choice(context) if told else None
+                reply = await self._program.generate(tools=told, tool_choice=choice)
                 if not reply.tool_calls:
                     return self._checked(reply)
                 calls = reply.tool_calls

@@ -19,7 +19,7 @@ from llmagentos.abi import errors
 from llmagentos.abi.calls.ctx import ContextMessage
 from llmagentos.abi.calls.tool import ListResult, ToolInfo
 from llmagentos.abi.manifest import ToolRef
-from llmagentos.abi.talk import ToolCall
+from llmagentos.abi.talk import ToolCall, ToolChoice
 from llmagentos.aio import AsyncSystem
 
 SAME: Final = 3
@@ -43,11 +43,15 @@ _LINE: Final = 100
 
 
 class Toolbox:
-    """``refs``: the tools that its manifest names."""
+    """``refs``: the tools that its manifest names. ``choice``: what it says of whether one must be
+    called."""
 
-    def __init__(self, program: AsyncSystem, refs: Sequence[ToolRef]) -> None:
+    def __init__(
+        self, program: AsyncSystem, refs: Sequence[ToolRef], choice: ToolChoice = "auto"
+    ) -> None:
         self._program = program
         self._refs = refs
+        self._choice = choice
         self._made: Counter[tuple[str, str]] = Counter()
         self._tools: dict[str, ToolInfo] = {}
 
@@ -83,6 +87,15 @@ class Toolbox:
         if name == _LISTING and any(ref.load == "lazy" for ref in self._refs):
             loads.append("eager")
         return "eager" if "eager" in loads else "lazy" if loads else None
+
+    def choice(self, context: Sequence[ContextMessage]) -> ToolChoice | None:
+        """What holds for the next answer. One that must call a tool is the first to what came:
+        were it each, there would be no end. None: as it likes."""
+        if self._choice == "auto":
+            return None
+        if self._choice == "required" and context and context[-1].role == "tool":
+            return None
+        return self._choice
 
     async def make(self, calls: Sequence[ToolCall]) -> None:
         """Make these calls: in order, and those beside each other that say that they may. What came

@@ -45,12 +45,19 @@ def end_tokens(*sources: Any) -> frozenset[int]:
     return frozenset(found)
 
 
-def decoder(tokenizer: Any) -> Callable[[list[int]], str]:
-    """How tokens read."""
+def decoder(tokenizer: Any, mark: str = "") -> Callable[[list[int]], str]:
+    """How tokens read. Special ones don't, except the ``mark``, if it is one of these."""
+    added = tokenizer.added_tokens_decoder
+    special = {token for token, one in added.items() if one.special}
+    marks = {token for token in special if added[token].content == mark}
 
     def decode(tokens: list[int]) -> str:
+        if marks:
+            tokens = [one for one in tokens if one in marks or one not in special]
         return str(
-            tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            tokenizer.decode(
+                tokens, skip_special_tokens=not marks, clean_up_tokenization_spaces=False
+            )
         )
 
     return decode

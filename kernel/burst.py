@@ -16,7 +16,7 @@ from llmagentos.abi.logprob import ChosenLogprob
 from llmagentos.abi.manifest import Sampling
 from llmagentos.abi.model import MAX_TEXT
 from llmagentos.abi.process import Usage
-from llmagentos.abi.talk import MAX_CALLS, ChatMessage, ToolCall, ToolSpec
+from llmagentos.abi.talk import MAX_CALLS, ChatMessage, ToolCall, ToolChoice, ToolSpec
 
 if TYPE_CHECKING:
     from kernel.calls import Call
@@ -42,6 +42,7 @@ class Burst:
     messages: tuple[ChatMessage, ...]
     sampling: Sampling
     tools: tuple[ToolSpec, ...]
+    tool_choice: ToolChoice
     append: bool
     added: int
     """How many of ``messages``, from the end, are not in the context yet."""

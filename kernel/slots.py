@@ -149,5 +149,6 @@ def _order(burst: Burst) -> Start:
         accepted=list(burst.tokens),
         text=burst.text if burst.resumes == "text" else None,
         tools=list(burst.tools),
+        tool_choice=burst.tool_choice,
         hold=burst.counting,
     )

@@ -19,6 +19,7 @@ from llmagentos.abi.calls.fs import FileInfo
 from llmagentos.abi.calls.llm import GenerateResult
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import ExitRecord, Limits, ProcessDetail, ProcessInfo, Signal
+from llmagentos.abi.talk import ToolChoice
 from llmagentos.aio_connection import AsyncConnection, AsyncStream
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
@@ -124,12 +125,14 @@ class AsyncSystem(AsyncFamilies):
         append: bool = False,
         model: str | list[str] | None = None,
         tools: list[dict[str, Any]] | None = None,
+        tool_choice: ToolChoice | None = None,
         **sampling: Any,
     ) -> GenerateResult:
         """One LLM call; see ``System.generate``."""
         args = generate_arguments(
-            prompt, append=append, model=model, tools=tools, sampling=sampling, stream=False
-        )
+            prompt, append=append, model=model, tools=tools, tool_choice=tool_choice,
+            sampling=sampling, stream=False,
+        )  # fmt: skip
         return GenerateResult.model_validate(await self.call("llm.generate", args))
 
     def generate_stream(
@@ -139,12 +142,14 @@ class AsyncSystem(AsyncFamilies):
         append: bool = False,
         model: str | list[str] | None = None,
         tools: list[dict[str, Any]] | None = None,
+        tool_choice: ToolChoice | None = None,
         **sampling: Any,
     ) -> AsyncStream:
         """As ``generate``; iterate over it for the text, then await its ``result()``."""
         args = generate_arguments(
-            prompt, append=append, model=model, tools=tools, sampling=sampling, stream=True
-        )
+            prompt, append=append, model=model, tools=tools, tool_choice=tool_choice,
+            sampling=sampling, stream=True,
+        )  # fmt: skip
         return self.open("llm.generate", args)
 
     async def read_file(

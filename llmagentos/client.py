@@ -18,6 +18,7 @@ from llmagentos.abi.calls.fs import FileInfo
 from llmagentos.abi.calls.llm import GenerateResult
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import ExitRecord, Limits, ProcessDetail, ProcessInfo, Signal
+from llmagentos.abi.talk import ToolChoice
 from llmagentos.connection import Connection, Stream
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
@@ -164,15 +165,18 @@ class System(Families):
         append: bool = False,
         model: str | list[str] | None = None,
         tools: list[dict[str, Any]] | None = None,
+        tool_choice: ToolChoice | None = None,
         **sampling: Any,
     ) -> GenerateResult:
         """One LLM call. ``prompt`` is a text or a list of messages; without one the process's
         own context is the prompt. ``sampling``: temperature, top_p, top_k, seed, stop,
         max_tokens. ``tools``: maps of name, description and parameters (a JSON Schema) of what
-        the model may call; ``tool_calls`` of the result are those that it wants made."""
+        the model may call; ``tool_calls`` of the result are those that it wants made.
+        ``tool_choice``: auto, required or none."""
         args = generate_arguments(
-            prompt, append=append, model=model, tools=tools, sampling=sampling, stream=False
-        )
+            prompt, append=append, model=model, tools=tools, tool_choice=tool_choice,
+            sampling=sampling, stream=False,
+        )  # fmt: skip
         return GenerateResult.model_validate(self.call("llm.generate", args))
 
     def generate_stream(
@@ -182,12 +186,14 @@ class System(Families):
         append: bool = False,
         model: str | list[str] | None = None,
         tools: list[dict[str, Any]] | None = None,
+        tool_choice: ToolChoice | None = None,
         **sampling: Any,
     ) -> Stream:
         """As ``generate``; iterate over it for the text, then ask for its ``result()``."""
         args = generate_arguments(
-            prompt, append=append, model=model, tools=tools, sampling=sampling, stream=True
-        )
+            prompt, append=append, model=model, tools=tools, tool_choice=tool_choice,
+            sampling=sampling, stream=True,
+        )  # fmt: skip
         return self.open("llm.generate", args)
 
     def follow(self, agents: Iterable[Agent]) -> Iterator[tuple[Agent, str]]:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from llmagentos.abi import errors, wire
 from llmagentos.abi.calls.llm import StreamBody
 from llmagentos.abi.model import Model
+from llmagentos.abi.talk import ToolChoice
 
 DEFAULT_PATIENCE: Final = 30.0
 """Seconds that a call in flight waits for a kernel that went away to come back."""
@@ -240,6 +241,7 @@ def generate_arguments(
     append: bool,
     model: str | list[str] | None,
     tools: list[dict[str, Any]] | None,
+    tool_choice: ToolChoice | None,
     sampling: Mapping[str, Any],
     stream: bool,
 ) -> dict[str, Any]:
@@ -251,6 +253,7 @@ def generate_arguments(
         append=append or None,
         model=model,
         tools=tools or None,
+        tool_choice=tool_choice,
         sampling=given or None,
         stream=stream or None,
     )

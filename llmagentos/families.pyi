@@ -132,6 +132,7 @@ class Llm:
         model: str | Sequence[str] | None = ...,
         sampling: manifest.Sampling | Mapping[str, Any] | None = ...,
         tools: Sequence[talk.ToolSpec | Mapping[str, Any]] = ...,
+        tool_choice: Literal['auto', 'required', 'none'] = ...,
         within: float | None = ...,
     ) -> llm.GenerateResult:
         """One LLM call, a burst."""
@@ -723,6 +724,7 @@ class AsyncLlm:
         model: str | Sequence[str] | None = ...,
         sampling: manifest.Sampling | Mapping[str, Any] | None = ...,
         tools: Sequence[talk.ToolSpec | Mapping[str, Any]] = ...,
+        tool_choice: Literal['auto', 'required', 'none'] = ...,
         within: float | None = ...,
     ) -> llm.GenerateResult:
         """One LLM call, a burst."""

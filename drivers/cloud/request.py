@@ -36,6 +36,8 @@ def body_of(order: Start, endpoint: Endpoint) -> dict[str, Any]:
         if not endpoint.tools:
             raise EINVAL("this endpoint knows no tools", hint="see --no-tools of its driver")
         body["tools"] = [_tool(tool) for tool in order.tools]
+        if order.tool_choice != "auto":
+            body["tool_choice"] = order.tool_choice
     if order.accepted:
         _go_on(body, order.text, endpoint)
     return body

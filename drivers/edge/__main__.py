@@ -90,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "snapshot",
             "grammar",
             "logprobs",
+            "tools",
         ],
         load=load,
     )

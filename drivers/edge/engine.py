@@ -53,6 +53,7 @@ class EdgeEngine:
             loaded.tokenizer,
             loaded.model.config.get_text_config().vocab_size,
             loaded.vocabulary.eos,
+            loaded.vocabulary.dialect,
         )
         self._costs = Costs()
         on_cpu = str(loaded.model.device) == "cpu"
@@ -88,8 +89,7 @@ class EdgeEngine:
         if not order.hold:
             check_slot(len(self._waiting) + len(self._decoding), self._slots)
         prompt = prompt_tokens(self._tokenizer, order, self._card.context_length)
-        grammar = order.sampling.grammar
-        matcher = self._grammars.matcher(grammar) if grammar is not None else None
+        matcher = self._grammars.matcher_for(order)
         sequence = Sequence(order, prompt, self._vocabulary, matcher)
         answer = len(sequence.tokens) + sequence.left
         check_sequel(len(prompt), answer, order, self._card.context_length)
@@ -236,7 +236,7 @@ class EdgeEngine:
     @staticmethod
     def _next(sequence: Sequence, logits: Logits) -> int:
         check_finite(logits.top)
-        if is_plain(sequence.order.sampling):
+        if sequence.matcher is None and is_plain(sequence.order.sampling):
             return logits.best
         return choose(
             logits.row.float(),

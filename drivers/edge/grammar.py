@@ -1,4 +1,4 @@
-"""Grammars: which tokens may come next, if an answer has to match something.
+"""Grammars: which tokens may come next, if an answer has to match something, or may call tools.
 
 llguidance does the work, over the bytes that each token stands for. It knows nothing about
 logits, nor about how a token is chosen.
@@ -7,6 +7,7 @@ logits, nor about how a token is chosen.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -17,6 +18,9 @@ import torch
 from llguidance import LLMatcher, LLTokenizer
 from llguidance.hf import from_tokenizer
 
+from drivers.edge.call_grammar import Marks, call_grammar
+from drivers.edge.dialect import HERMES, Dialect
+from llmagentos.abi.driver import Start
 from llmagentos.abi.errors import EDRIVER, EINVAL
 from llmagentos.abi.manifest import Grammar
 
@@ -24,8 +28,12 @@ if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
 
+log = logging.getLogger("driver")
+
 Made = TypeVar("Made")
 
+_KEPT: Final = 64
+"""Grammars of calls: an agent offers the same tools again and again."""
 _STACK: Final = 512 * 1024 * 1024
 """Bytes; only what is used of it takes memory."""
 _JSON: Final[JsonCompileOptions] = {
@@ -38,10 +46,16 @@ _JSON: Final[JsonCompileOptions] = {
 
 
 class Grammars:
-    """Of one tokenizer, for logits of a ``vocabulary`` of this size; ``eos`` ends an answer."""
+    """Of one tokenizer, for logits of a ``vocabulary`` of this size; ``eos`` ends an answer;
+    ``dialect``: of its calls of tools."""
 
-    def __init__(self, tokenizer: Any, vocabulary: int, eos: Iterable[int]) -> None:
+    def __init__(
+        self, tokenizer: Any, vocabulary: int, eos: Iterable[int], dialect: Dialect = HERMES
+    ) -> None:
         self._hf = tokenizer
+        self._dialect = dialect
+        self._calls: dict[str, LLMatcher | None] = {}
+        """By what is offered; None: llguidance can't."""
         self._vocabulary = vocabulary
         self._eos = sorted(eos)
 
@@ -50,9 +64,64 @@ class Grammars:
         """Made when it is first needed, as it takes about half a second."""
         return from_tokenizer(self._hf, n_vocab=self._vocabulary, eos_token=self._eos)
 
+    def matcher_for(self, order: Start) -> Matcher | None:
+        """At the beginning of its answer; None: that may be anything. Raises ``EINVAL``."""
+        grammar = order.sampling.grammar
+        if grammar is None:
+            return self._call_matcher(order) if order.tools else None
+        if order.tools and order.tool_choice == "required":
+            raise EINVAL(
+                "an answer that must call a tool can't match a grammar of its own",
+                hint="leave the grammar out, or tool_choice",
+            )
+        return self.matcher(grammar)
+
+    def _call_matcher(self, order: Start) -> Matcher | None:
+        """Calls are well-formed, to tools that there are, with arguments that they take."""
+        offered = json.dumps([order.tool_choice, *(tool.model_dump() for tool in order.tools)])
+        if offered not in self._calls:
+            while len(self._calls) >= _KEPT:
+                del self._calls[next(iter(self._calls))]
+            self._calls[offered] = _with_deep_stack(lambda: self._made_for_calls(order))
+        made = self._calls[offered]
+        if made is None:
+            if order.tool_choice == "auto":
+                log.warning("answers that call these %d tools go unguided", len(order.tools))
+                return None
+            raise EINVAL(
+                f"an answer can't be held to tool_choice {order.tool_choice} with these tools",
+                hint="offer fewer, or leave tool_choice out",
+            )
+        return Matcher(made.deep_copy(), self._vocabulary)
+
+    def _made_for_calls(self, order: Start) -> LLMatcher | None:
+        for fit in (self._fitted, _any_object):
+            text = call_grammar(order.tools, order.tool_choice, self._dialect, self._marks, fit)
+            matcher, wrong = self._made(LLMatcher.grammar_from_lark, text)
+            if matcher is not None:
+                return matcher
+            log.warning("no grammar of calls: %s", " ".join(wrong.split())[:500])
+        return None
+
+    @cached_property
+    def _marks(self) -> Marks:
+        added = {
+            token: one.content
+            for token, one in self._hf.added_tokens_decoder.items()
+            if token < self._vocabulary and self._tokenizer.is_special_token(token)
+        }
+        others = sorted(added.keys() - set(self._eos))
+        return Marks({text: token for token, text in added.items()}, others)
+
+    def _fitted(self, schema: dict[str, Any]) -> dict[str, Any] | None:
+        """A tool's schema, if llguidance takes it. What it doesn't know in it goes unseen."""
+        fitted = {**schema, "x-guidance": {**_JSON, "lenient": True}}
+        made, _ = self._made(LLMatcher.grammar_from_json_schema, json.dumps(fitted))
+        return fitted if made is not None else None
+
     def matcher(self, grammar: Grammar) -> Matcher:
         """At the beginning of an answer. Raises ``EINVAL``."""
-        matcher, wrong = _with_deep_stack(lambda: self._made(grammar))
+        matcher, wrong = _with_deep_stack(lambda: self._made(_compiled, grammar))
         if matcher is None:
             raise EINVAL(
                 f"the grammar can't be used: {' '.join(wrong.split())[:500]}",
@@ -61,10 +130,10 @@ class Grammars:
             )
         return Matcher(matcher, self._vocabulary)
 
-    def _made(self, grammar: Grammar) -> tuple[LLMatcher | None, str]:
+    def _made(self, compile: Callable[[Made], str], source: Made) -> tuple[LLMatcher | None, str]:
         """Or what is wrong with it."""
         try:
-            compiled = _compiled(grammar)
+            compiled = compile(source)
             wrong = LLMatcher.validate_grammar(compiled, self._tokenizer)
             return (None if wrong else LLMatcher(self._tokenizer, compiled)), wrong
         except (ValueError, RecursionError) as error:
@@ -108,6 +177,11 @@ def _with_deep_stack(make: Callable[[], Made]) -> Made:
         threading.stack_size(before)
     thread.join()
     return made[0]
+
+
+def _any_object(schema: dict[str, Any]) -> dict[str, Any]:
+    """Where the schemas are too much for one grammar."""
+    return {"type": "object", "x-guidance": {**_JSON}}
 
 
 def _compiled(grammar: Grammar) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 
 from drivers.edge.cache import fits
+from drivers.edge.dialect import dialect_of
 from drivers.edge.sequence import Vocabulary
 from drivers.huggingface import (
     check_chat_template,
@@ -78,8 +79,12 @@ def prepare(name: str, model: Any, tokenizer: Any) -> LoadedModel:
         kv_bytes_per_token=kv_bytes(config, model.dtype.itemsize),
     )
     generation = getattr(model, "generation_config", None)
+    dialect = dialect_of(tokenizer)
     vocabulary = Vocabulary(
-        decoder(tokenizer), encoder(tokenizer), end_tokens(generation, config, tokenizer)
+        decoder(tokenizer, dialect.opening),
+        encoder(tokenizer),
+        end_tokens(generation, config, tokenizer),
+        dialect,
     )
     return LoadedModel(model, tokenizer, card, vocabulary)
 

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from drivers.edge.dialect import dialect_of
+from drivers.edge.telling import told, without_system
 from llmagentos.abi.driver import Start
 from llmagentos.abi.errors import ECONTEXT, EINVAL
 
 
 def prompt_tokens(tokenizer: Any, order: Start, context_length: int) -> list[int]:
-    """The token ids of an order's messages, up to where the answer begins."""
+    """The token ids of an order's messages and tools, up to where the answer begins."""
     if not order.messages:
         raise EINVAL("there is no message to answer", hint="append one to the context first")
-    messages = [{"role": message.role, "content": message.content} for message in order.messages]
+    messages, tools = told(order, dialect_of(tokenizer))
     try:
-        encoded = tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=True, return_dict=True
-        )
+        try:
+            encoded = _encoded(tokenizer, messages, tools)
+        except Exception:
+            # No fault of whoever asks, if the system message is ours.
+            ours = order.messages[0].role != "system" and messages[0]["role"] == "system"
+            other = without_system(messages) if ours else None
+            if other is None:
+                raise
+            encoded = _encoded(tokenizer, other, None)
     except Exception as error:  # templates are programs, and raise what their authors liked
         raise EINVAL(
             f"the model's chat template refuses these messages: {str(error).splitlines()[0]}",
@@ -29,6 +37,12 @@ def prompt_tokens(tokenizer: Any, order: Start, context_length: int) -> list[int
     prompt = [int(token) for token in encoded["input_ids"]]
     _check_room(len(prompt), order.sampling.max_tokens, order, context_length)
     return prompt
+
+
+def _encoded(tokenizer: Any, messages: list[Any], tools: list[Any] | None) -> Any:
+    return tokenizer.apply_chat_template(
+        messages, tools=tools, add_generation_prompt=True, tokenize=True, return_dict=True
+    )
 
 
 def check_sequel(prompt: int, answer: int, order: Start, context_length: int) -> None:

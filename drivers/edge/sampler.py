@@ -26,8 +26,8 @@ def uniform(seed: int, index: int) -> float:
 
 
 def is_plain(sampling: Sampling) -> bool:
-    """Whether the likeliest token is what comes next, whatever was before."""
-    return sampling.temperature == 0 and sampling.grammar is None and not _penalizes(sampling)
+    """Whether the likeliest token that may come is what comes next, whatever was before."""
+    return sampling.temperature == 0 and not _penalizes(sampling)
 
 
 def choose(

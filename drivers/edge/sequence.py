@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from drivers.edge.calls import Calls
 from drivers.edge.detokenizer import Detokenizer
+from drivers.edge.dialect import HERMES, Dialect
 from llmagentos.abi.driver import Finish, Start, StepReport
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.logprob import ChosenLogprob
 from llmagentos.abi.process import ErrorRecord
+from llmagentos.abi.talk import ToolCall
 
 if TYPE_CHECKING:
     from drivers.edge.cache import Prefix
@@ -24,18 +27,20 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
     """Of a tokenizer, what a sequence needs: how tokens read, how a text is written in them without
-    anything around it, and which of them end it."""
+    anything around it, which of them end it, and how calls of tools are written."""
 
     decode: Callable[[list[int]], str]
     encode: Callable[[str], list[int]]
     eos: frozenset[int]
+    dialect: Dialect = HERMES
 
 
 class Sequence:
     """``prompt`` and ``tokens`` (the answer so far) are token ids. ``matcher``: of its grammar.
 
     ``prefix`` is its KV while it is not in the batch; ``cached``: how many of its tokens had been
-    read before it came; ``finish`` is set when it has ended.
+    read before it came; ``finish`` is set when it has ended, and so are the ``tool_calls`` that it
+    wants made.
     """
 
     def __init__(
@@ -52,6 +57,9 @@ class Sequence:
         self.tokens: list[int] = []
         self.prefix: Prefix | None = None
         self.finish: Finish | None = None
+        self.tool_calls: list[ToolCall] = []
+        may_call = order.tools and order.tool_choice != "none"
+        self._calls = Calls(order.burst, vocabulary.dialect) if may_call else None
         self._eos = vocabulary.eos
         self._detokenizer = Detokenizer(vocabulary.decode, order.sampling.stop)
         self._said_prompt = False
@@ -64,12 +72,18 @@ class Sequence:
             if self.finish is None:
                 shown += self.accept(token)  # its text was reported by whoever made it
         if order.text is not None:
-            # What a stop string may begin with is held back here, and was perhaps shown there.
+            # What a stop string or a call may begin with is held back here, and was perhaps shown
+            # there.
             self._repeats = max(0, len(order.text) - len(shown))
 
     @property
     def burst(self) -> int:
         return self.order.burst
+
+    @property
+    def call(self) -> str:
+        """What of its text is a call of a tool, or may become one."""
+        return self._calls.held.lstrip() if self._calls is not None else ""
 
     @property
     def left(self) -> int:
@@ -96,15 +110,13 @@ class Sequence:
         self.tokens.append(token)
         if self.matcher is not None:
             self.matcher.accept(token)
-        if token in self._eos:
-            self.finish = "stop"
-            return self._fresh(self._end())
-        text = self._detokenizer.push(token)
-        if self._detokenizer.stopped:
-            self.finish = "stop_string"
-        elif self.left <= 0:
-            self.finish = "length"
-            text += self._end()
+        text = self._read(token)
+        if self._calls is not None:
+            text = self._calls.push(text)
+            if self.finish is not None:
+                rest, self.tool_calls = self._calls.finish(cut=self.finish == "length")
+                text += rest
+                self.finish = "tool_calls" if self.tool_calls else self.finish
         return self._fresh(text)
 
     def report(
@@ -130,6 +142,7 @@ class Sequence:
             cached_tokens=cached,
             prefill_seconds=prefill_seconds,
             decode_seconds=decode_seconds,
+            tool_calls=self.tool_calls,
             finish=self.finish,
         )
 
@@ -142,6 +155,19 @@ class Sequence:
             finish="error",
             error=ErrorRecord.model_validate(error.to_wire()),
         )
+
+    def _read(self, token: int) -> str:
+        """What became readable with it."""
+        if token in self._eos:
+            self.finish = "stop"
+            return self._end()
+        text = self._detokenizer.push(token)
+        if self._detokenizer.stopped:
+            self.finish = "stop_string"
+        elif self.left <= 0:
+            self.finish = "length"
+            text += self._end()
+        return text
 
     def _fresh(self, text: str) -> str:
         """Without what was shown before it came here."""

@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             from drivers.openvino.loader import load_model
             from drivers.openvino.pipeline import Pipeline
             from drivers.openvino.quiet import local_openvino
+            from drivers.openvino.words import words_of
 
             local_openvino()
             loaded = load_model(options.model, folder)
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # OpenVINO finds KV by its tokens alone. Where prompts with different labels may
             # come, nobody should be able to tell by the time it takes what another one has read.
             share=not options.label,
+            words=words_of(loaded.tokenizer),
         )
         return OpenVINOEngine(loaded, options.slots, pipeline)
 
@@ -68,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options,
         kind="edge",
         models=guessed(options.model),
-        features=["resume_tokens", "resume_text", "count"],
+        features=["resume_tokens", "resume_text", "count", "tools"],
         load=load,
     )
 

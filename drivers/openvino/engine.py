@@ -11,18 +11,20 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from drivers.checks import check_room, check_slot, failed
 from drivers.edge.prompt import check_sequel, prompt_tokens
 from drivers.edge.sequence import Sequence
 from drivers.engine import EngineStats
+from drivers.openvino.guide import can_guide, guide
 from drivers.openvino.loader import LoadedModel
 from drivers.openvino.pipeline import Pipeline, Request
 from drivers.openvino.prefixes import Prefixes, names_of
 from drivers.openvino.sampling import generation_config
 from llmagentos.abi.cards import ModelCard
 from llmagentos.abi.driver import Start, StepReport
-from llmagentos.abi.errors import ENOENT, LLMOSError
+from llmagentos.abi.errors import EINVAL, ENOENT, LLMOSError
 
 log = logging.getLogger("driver")
 
@@ -85,6 +87,7 @@ class OpenVINOEngine:
             raise ENOENT(f"this driver has no model {order.model!r}", hint=f"it has {card.name!r}")
         if not order.hold:
             check_slot(self._active, self._slots)
+        self._check_choice(order)
         prompt = prompt_tokens(self._loaded.tokenizer, order, card.context_length)
         sequence = Sequence(order, prompt, self._loaded.vocabulary)
         answer = len(sequence.tokens) + sequence.left
@@ -157,6 +160,8 @@ class OpenVINOEngine:
                 continue
             try:
                 config = generation_config(one.sequence, self._loaded.vocabulary.eos)
+                if (guided := self._guide(one.sequence)) is not None:
+                    config.structured_output_config = guided
                 request = self._pipeline.add(one.sequence.to_prefill, config)
             except Exception as error:
                 log.exception("burst %d was not accepted", burst)
@@ -166,6 +171,26 @@ class OpenVINOEngine:
             self._running[burst] = _Running(one.sequence, request, one.wants)
             room -= one.wants
         return failures
+
+    def _check_choice(self, order: Start) -> None:
+        if order.tool_choice == "required" and not (
+            self._pipeline.guides and can_guide(self._loaded.vocabulary.dialect)
+        ):
+            raise EINVAL(
+                "this driver can't make this model call a tool",
+                hint="leave tool_choice out, or use the edge driver",
+            )
+
+    def _guide(self, sequence: Sequence) -> Any | None:
+        """For what is still to come."""
+        if not self._pipeline.guides:
+            return None
+        return guide(
+            sequence.order,
+            self._loaded.vocabulary.dialect,
+            begun=bool(sequence.tokens),
+            call=sequence.call,
+        )
 
     def _take(self, one: _Running, seconds: float) -> StepReport:
         """What the step brought for it."""

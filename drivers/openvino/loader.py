@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from drivers.edge.dialect import dialect_of
 from drivers.edge.sequence import Vocabulary
 from drivers.huggingface import (
     check_chat_template,
@@ -59,7 +60,10 @@ def load_model(name: str, folder: Path) -> LoadedModel:
     sources = [config, tokenizer]
     if (folder / "generation_config.json").is_file():
         sources.append(transformers.GenerationConfig.from_pretrained(folder, local_files_only=True))
-    vocabulary = Vocabulary(decoder(tokenizer), encoder(tokenizer), end_tokens(*sources))
+    dialect = dialect_of(tokenizer)
+    vocabulary = Vocabulary(
+        decoder(tokenizer, dialect.opening), encoder(tokenizer), end_tokens(*sources), dialect
+    )
     return LoadedModel(tokenizer, card, vocabulary)
 
 

@@ -1,7 +1,8 @@
 """The pipeline: OpenVINO GenAI's continuous batching, as far as we use it.
 
-Token ids in, token ids out; its tokenizer is never asked. It can be made anew from nothing, for
-when one has failed in the middle of a step. It knows nothing about bursts.
+Token ids in, token ids out; of a tokenizer it only needs to know what guided answers consist of.
+It can be made anew from nothing, for when one has failed in the middle of a step. It knows nothing
+about bursts.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Pipeline:
     what was computed for others that begin alike?
 
     ``activations``: int8 is about twice as fast for prompts and for many sequences at once, and
-    parts earlier from what the exact model says.
+    parts earlier from what the exact model says. ``words``: a tokenizer of OpenVINO's; without it
+    no answer can be guided.
     """
 
     def __init__(
@@ -74,11 +76,13 @@ class Pipeline:
         threads: int | None = None,
         activations: Activations = "int8",
         share: bool = True,
+        words: Any = None,
     ) -> None:
         _, genai = local_openvino()
         self.bytes_per_token = bytes_per_token
         self.blocks = max(2, (kv_bytes or kv_room()) // (bytes_per_token * BLOCK))
         self._file = file
+        self._words = words
         self._scheduler = genai.SchedulerConfig()
         self._scheduler.num_kv_blocks = self.blocks
         self._scheduler.max_num_batched_tokens = _CHUNK + slots
@@ -104,6 +108,10 @@ class Pipeline:
         """How many tokens one sequence can have."""
         return self.blocks * BLOCK
 
+    @property
+    def guides(self) -> bool:
+        return self._words is not None
+
     @staticmethod
     def blocks_for(tokens: int) -> int:
         return -(-tokens // BLOCK)
@@ -112,8 +120,9 @@ class Pipeline:
         """Forget all requests and all that was computed."""
         _, genai = local_openvino()
         self._pipeline = None  # its memory is needed for the next one
+        words = self._words or _no_tokenizer(genai, self._file)
         self._pipeline = genai.ContinuousBatchingPipeline(
-            self._file, _no_tokenizer(genai, self._file), self._scheduler, "CPU", **self._properties
+            self._file, words, self._scheduler, "CPU", **self._properties
         )
 
     def add(self, tokens: list[int], config: Any) -> Request:

@@ -57,6 +57,7 @@ def generate(kernel: Machine, call: Call, args: GenerateArgs) -> Deferred:
         messages=tuple(prompt),
         sampling=_seeded(kernel, process, number, sampling),
         tools=tuple(args.tools),
+        tool_choice=args.tool_choice,
         append=kept,
         added=len(given) if kept else 0,
         labels=process.labels,

@@ -51,7 +51,7 @@ from llmagentos.abi.logprob import ChosenLogprob, TokenId
 from llmagentos.abi.manifest import Place, Sampling
 from llmagentos.abi.model import Count, Json, Model, ModelName, Name, Pid, Text
 from llmagentos.abi.process import ErrorRecord, Signal
-from llmagentos.abi.talk import MAX_CALLS, ChatMessage, ToolCall, ToolSpec
+from llmagentos.abi.talk import MAX_CALLS, ChatMessage, ToolCall, ToolChoice, ToolSpec
 
 BEAT_INTERVAL: Final = 1.0
 MISSED_BEATS: Final = 10
@@ -204,6 +204,7 @@ class Start(Model):
     accepted: list[int] = Field(default_factory=list)
     text: str | None = None
     tools: list[ToolSpec] = Field(default_factory=list)
+    tool_choice: ToolChoice = "auto"
     hold: bool = False
 
 

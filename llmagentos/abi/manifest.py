@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from llmagentos.abi.model import Duration, Json, Model, ModelName, Name, Patience, Text
 from llmagentos.abi.process import Limits
+from llmagentos.abi.talk import ToolChoice
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
@@ -163,6 +164,9 @@ class AgentSpec(Model):
     prompt: Text = Field("", description="the system message")
     tools: list[Annotated[str, Field(min_length=1, max_length=128)] | ToolRef] = Field(
         default_factory=list, max_length=256
+    )
+    tool_choice: ToolChoice = Field(
+        "auto", description="required: the first answer to each message must call a tool"
     )
     capabilities: Capabilities = Capabilities()
     limits: Limits = Limits()

@@ -5,7 +5,7 @@ It knows nothing about which tools there are, nor about who runs them.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,9 @@ MAX_TOOLS: Final = 256
 MAX_CALLS: Final = 128
 """Of tools, that one answer may want made."""
 CallId = Annotated[str, Field(min_length=1, max_length=128)]
+ToolChoice = Literal["auto", "required", "none"]
+"""``auto``: the model calls tools or answers, as it likes. ``required``: it must call at least one.
+``none``: it is told of them and calls none."""
 
 
 class ToolSpec(Model):

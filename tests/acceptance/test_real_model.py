@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,14 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     ensure(MODEL)
     home = tmp_path_factory.mktemp("home")
     # The exact mode.
-    (home / "config.yaml").write_text("drivers: [{name: edge, dtype: float32}]\n")
+    (home / "config.yaml").write_text(
+        "drivers: [{name: edge, dtype: float32}, {name: clock, kind: clock}]\n"
+    )
     there = System(home)
     there.llmos("up", "--detach")
     try:
         deadline = time.monotonic() + 30
-        while not json.loads(there.llmos("drivers", "--json"))["drivers"]:
+        while len(json.loads(there.llmos("drivers", "--json"))["drivers"]) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.2)
         there.until_ready()
@@ -112,6 +115,44 @@ def test_do_many_at_once_each_get_their_own_right_answer(system: System) -> None
     together = [system.start(*one) for one in words * 2]
     answers = [one.communicate(timeout=120)[0] for one in together]
     assert answers == alone * 2
+
+
+def watch(tool_choice: str) -> dict[str, Any]:
+    """An agent that can ask for the time."""
+    return {
+        "apiVersion": "llmagentos/v1", "kind": "Agent", "metadata": {"name": "watch"},
+        "spec": {
+            "prompt": "Use your tools.", "tools": ["time.now"], "tool_choice": tool_choice,
+            "sampling": {"max_tokens": 64}, "limits": {"tokens": 8000, "turns": 8},
+        },
+    }  # fmt: skip
+
+
+def test_does_a_small_model_call_a_tool_and_answer(system: System) -> None:
+    with connect(home=system.environment["LLMOS_HOME"], user=True) as user:
+        agent = user.spawn(watch("required"), "What time is it in Berlin?")
+        record = agent.wait(120)
+        said = user.call("ctx.read", pid=agent.pid)["messages"]
+    assert (record.code, record.error) == (0, None)
+    # What it says is a small model's affair; that it called, and was told, is ours.
+    assert [one["role"] for one in said] == ["system", "user", "assistant", "tool", "assistant"]
+    (call,) = said[2]["tool_calls"]
+    assert call["name"] == "time.now"
+    assert json.loads(call["arguments"]).keys() <= {"timezone"}
+    assert said[3]["tool_call"] == call["id"]
+    assert datetime.fromisoformat(said[3]["content"]).tzinfo is not None
+    assert record.answer
+    assert record.answer == said[4]["content"]
+    assert "<tool" not in "".join(one["content"] for one in said)
+    assert record.usage.tool_calls == 1
+
+
+def test_does_a_model_answer_that_may_call_nothing(system: System) -> None:
+    with connect(home=system.environment["LLMOS_HOME"], user=True) as user:
+        record = user.spawn(watch("none"), "Say hello.").wait(120)
+    assert record.code == 0
+    assert record.answer
+    assert record.usage.tool_calls == 0
 
 
 def test_does_ctrl_c_end_its_own_work_and_nobody_elses(system: System) -> None:

@@ -102,6 +102,35 @@ def test_is_a_wanted_call_made_and_then_answered(shared_kernel: ScriptedKernel, 
     assert played.ended() == {"code": 0, "answer": "It is noon."}
 
 
+def test_must_only_the_first_answer_call_a_tool(shared_kernel: ScriptedKernel, pid: int) -> None:
+    played = Played(shared_kernel, pid, tool_choice="required")
+    played.tools()
+    must = played.generate("", wish("c1"))
+    assert must.args == {"tools": TOLD, "tool_choice": "required"}
+    played.made()
+    played.tools()
+    assert played.generate("It is noon.").args == {"tools": TOLD}
+    assert played.ended()["answer"] == "It is noon."
+
+
+def test_may_no_answer_call_a_tool_where_the_manifest_says_so(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    played = Played(shared_kernel, pid, tool_choice="none")
+    played.tools()
+    assert played.generate("Hi.").args == {"tools": TOLD, "tool_choice": "none"}
+    assert played.ended()["code"] == 0
+
+
+def test_is_nothing_required_of_an_agent_whose_tools_are_away(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    played = Played(shared_kernel, pid, tool_choice="required")
+    played.tools({**CLOCK, "up": False})
+    assert played.generate("I can't tell.").args == {}
+    assert played.ended()["code"] == 0
+
+
 def test_is_what_a_dead_host_left_done_first(shared_kernel: ScriptedKernel, pid: int) -> None:
     played = Played(
         shared_kernel,

@@ -205,7 +205,7 @@ def tiny_tokenizer() -> Any:
     tokenizer.train_from_iterator(text * 20, trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")
     fast.chat_template = (
-        "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}"
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no rules') }}"
         "{% endif %}<|start|>{{ m.role }}: {{ m.content }}\n{% endfor %}"
         "{% if add_generation_prompt %}<|start|>assistant: {% endif %}"
     )

@@ -242,9 +242,9 @@ def test_are_wrong_orders_refused(tiny: Any) -> None:
         engine.start(good.model_copy(update={"messages": []}))
     with pytest.raises(ENOENT, match="other"):
         engine.start(good.model_copy(update={"model": "other"}))
-    tool = [ChatMessage(role="tool", content="x")]
-    with pytest.raises(EINVAL, match="no tools"):
-        engine.start(good.model_copy(update={"messages": tool}))
+    rules = [ChatMessage(role="system", content="x")]
+    with pytest.raises(EINVAL, match="no rules"):
+        engine.start(good.model_copy(update={"messages": rules}))
     engine.start(good)
     with pytest.raises(EBUSY):
         engine.start(order(2, "hi"))

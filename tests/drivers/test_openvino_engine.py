@@ -15,16 +15,20 @@ import pytest
 
 pytest.importorskip("openvino_genai")
 
+from drivers.clock import TOOLS, Now, Sleep
 from drivers.models import Store, ensure
 from drivers.openvino import __main__ as program
 from drivers.openvino.conversion import converted
 from drivers.openvino.engine import OpenVINOEngine
+from drivers.openvino.guide import plain
 from drivers.openvino.loader import LoadedModel, load_model
 from drivers.openvino.pipeline import Pipeline
 from drivers.openvino.prefixes import BLOCK, Prefixes, names_of
 from drivers.openvino.weights import check_architecture
-from llmagentos.abi.driver import Start
+from drivers.openvino.words import words_of
+from llmagentos.abi.driver import Start, StepReport
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT, ENOSYS
+from llmagentos.abi.talk import ChatMessage, ToolSpec
 from tests.drivers.orders import Collected, order
 
 NAME = "smollm2-135m-instruct"
@@ -48,8 +52,9 @@ def pipeline(loaded: LoadedModel) -> Pipeline:
     """One for all tests: making one takes longer than most of them."""
     file = converted(NAME, Store.default(), lambda note, progress=None: None)
     return Pipeline(
-        file, loaded.card.kv_bytes_per_token, 8, kv_bytes=96 * 1024**2, activations="float32"
-    )
+        file, loaded.card.kv_bytes_per_token, 8, kv_bytes=96 * 1024**2,
+        activations="float32", words=words_of(loaded.tokenizer),
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -112,7 +117,7 @@ def test_is_it_registered_with_what_it_can(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(program, "run_driver", lambda options, **more: told.update(more) or 0)
     assert program.main(["--model", NAME]) == 0
     assert [card.name for card in told["models"]] == [NAME]
-    assert told["features"] == ["resume_tokens", "resume_text", "count"]
+    assert told["features"] == ["resume_tokens", "resume_text", "count", "tools"]
 
 
 # -- the answers ------------------------------------------------------------------------------
@@ -227,7 +232,7 @@ def test_are_sampled_answers_those_of_their_seed(make: Any) -> None:
 def test_does_the_program_serve_a_kernel(kernel: Any, run_program: Any) -> None:
     run_program("drivers.openvino", "--model", NAME, "--kv-bytes", str(64 * 1024**2))
     registration = kernel.hear_kind("register").body
-    assert registration["features"] == ["resume_tokens", "resume_text", "count"]
+    assert registration["features"] == ["resume_tokens", "resume_text", "count", "tools"]
     kernel.say("welcome", {"boot": 1, "beat_interval": 0.1})
     kernel.hear_until(lambda m: m.kind == "beat" and m.body["state"] == "ready", 60)
     kernel.start(1, TEXTS[0], model=NAME, sampling={"max_tokens": 8}, hold=True)
@@ -236,6 +241,85 @@ def test_does_the_program_serve_a_kernel(kernel: Any, run_program: Any) -> None:
     steps = kernel.steps(1)
     assert "Paris" in "".join(step.get("text", "") for step in steps)
     assert steps[-1]["finish"] in ("stop", "length")
+
+
+# -- tools ------------------------------------------------------------------------------------
+
+CLOCK = [
+    ToolSpec(name=one.card.name, description=one.card.description, parameters=one.card.parameters)
+    for one in TOOLS
+]
+
+
+def timed(choice: str, *more: ChatMessage, tools: Any = CLOCK, **sampling: Any) -> Start:
+    start = ask(1, "What time is it in Berlin?", **({"max_tokens": 64} | sampling))
+    update = {"tools": tools, "tool_choice": choice}
+    return start.model_copy(update={**update, "messages": [*start.messages, *more]})
+
+
+def answer(engine: Any, start: Start) -> tuple[str, list[int], StepReport]:
+    assert engine.start(start) is None
+    text, tokens, last = "", [], None
+    while engine.busy:
+        for report in engine.step():
+            text, tokens, last = text + report.text, tokens + report.tokens, report
+    assert last is not None
+    return text, tokens, last
+
+
+@real
+def test_does_a_small_model_call_a_tool_and_answer(make: Any) -> None:
+    text, tokens, last = answer(make(1), timed("required"))
+    assert (text, last.finish) == ("", "tool_calls")
+    (call,) = last.tool_calls
+    assert call.id == "call_1_0"
+    fits = {"time.now": Now, "time.sleep": Sleep}[call.name]
+    fits.model_validate(json.loads(call.arguments))
+    for kept in (2, 7, 10, len(tokens) - 3):  # in the middle of the mark, the name, and all
+        begun = timed("required", accepted=tokens[:kept])
+        rest, _, end = answer(make(1), begun)
+        assert (rest, end.finish) == ("", "tool_calls")
+        assert [one.name for one in end.tool_calls] == [call.name]
+    wanted = ChatMessage(role="assistant", content="", tool_calls=[call])
+    result = ChatMessage(role="tool", content="2026-05-04T10:11:12+02:00", tool_call=call.id)
+    text, _, last = answer(make(1), timed("auto", wanted, result))
+    assert last.finish in ("stop", "length")
+    assert text
+
+
+@real
+def test_does_a_schema_that_openvino_cant_read_hurt_nobody(make: Any) -> None:
+    schemas: list[Any] = [
+        {"type": "strange"},
+        {"$ref": "#/$defs/x"},
+        {"type": "object", "properties": {"a": {"enum": []}, "b": {"pattern": "(?<=x)["}}},
+        {"type": "object", "properties": {"a": {"type": "integer", "minimum": 5, "maximum": 1}}},
+    ]
+    odd = [ToolSpec(name=f"odd{n}", parameters=one) for n, one in enumerate(schemas)]
+    _, _, last = answer(make(1), timed("required", tools=[*CLOCK, *odd], max_tokens=4))
+    assert (last.error, last.finish) == (None, "length")
+
+
+def test_is_what_it_can_read_of_a_schema_kept() -> None:
+    good = CLOCK[1].parameters | {"properties": {"seconds": {"type": "number", "minimum": 0}}}
+    assert plain(good) == {
+        "type": "object", "properties": {"seconds": {"type": "number"}},
+        "required": ["seconds"], "additionalProperties": False,
+    }  # fmt: skip
+    ways = {"anyOf": [{"type": ["string", "null"], "format": "x"}, {"enum": [1, 2]}, 7]}
+    assert plain(ways) == {"anyOf": [{"type": ["string", "null"]}, {"enum": [1, 2]}, {}]}
+    assert plain({"type": "array", "items": {"$ref": "#"}}) == {"type": "array", "items": {}}
+
+
+@real
+def test_is_a_call_required_only_where_it_can_be(loaded: Any, pipeline: Any) -> None:
+    from drivers.edge.dialect import LLAMA
+
+    other = replace(loaded, vocabulary=replace(loaded.vocabulary, dialect=LLAMA))
+    engine = OpenVINOEngine(other, 1, pipeline)
+    with pytest.raises(EINVAL, match="can't make this model call"):
+        engine.start(timed("required"))
+    assert answer(engine, timed("none", max_tokens=3))[2].finish == "length"
 
 
 # -- holding, stopping, refusing --------------------------------------------------------------

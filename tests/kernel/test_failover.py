@@ -288,6 +288,18 @@ def test_are_calls_of_tools_kept_with_the_answer_over_a_crash(rig: Rig) -> None:
     assert messages[-1]["tool_call"] == "c1"
 
 
+def test_is_a_driver_told_whether_a_tool_must_be_called(rig: Rig) -> None:
+    driver = rig.driver(features=["tools"])
+    host, pid = rig.host(), rig.spawn(agent())
+    for choice in ("auto", "required", "none"):
+        said = {} if choice == "auto" else {"tool_choice": choice}
+        host.act(pid, "llm.generate", tools=[{"name": "clock"}], **said)
+        assert driver.started[-1].tool_choice == choice
+        _end(driver, "a", 1, prompt_tokens=1)
+    number = host.act(pid, "llm.generate", tool_choice="required")
+    assert host.reply(number)["error"]["code"] == "EINVAL"  # type: ignore[index]
+
+
 def test_does_a_driver_without_tools_get_no_call_that_has_them(rig: Rig) -> None:
     edge = rig.driver()
     rig.wait(3)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from llmagentos.abi.driver import Finish
 from llmagentos.abi.logprob import ChosenLogprob
 from llmagentos.abi.manifest import Sampling
 from llmagentos.abi.model import Model, ModelName, Pid, Text
 from llmagentos.abi.process import Usage
-from llmagentos.abi.talk import MAX_TOOLS, InputMessage, ToolCall, ToolSpec
+from llmagentos.abi.talk import MAX_TOOLS, InputMessage, ToolCall, ToolChoice, ToolSpec
 
 
 class GenerateArgs(Model):
@@ -29,7 +29,16 @@ class GenerateArgs(Model):
         max_length=MAX_TOOLS,
         description="that the model may call; only a driver with the feature gets such a call",
     )
+    tool_choice: ToolChoice = Field(
+        "auto", description="required: it must call one of them; none: it is told, and calls none"
+    )
     stream: bool = Field(False, description="send the text as it is made")
+
+    @model_validator(mode="after")
+    def _has_what_it_requires(self) -> GenerateArgs:
+        if self.tool_choice == "required" and not self.tools:
+            raise ValueError("tool_choice is required, and there are no tools")
+        return self
 
 
 class GenerateResult(Model):

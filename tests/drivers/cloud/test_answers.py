@@ -135,9 +135,19 @@ def test_are_calls_of_tools_put_together(mock: MockEndpoint, drive: Any) -> None
         ToolCall(id="b", name="nothing", arguments="{}"),
         ToolCall(id="c", name="time.now"),
     ]
+    assert "tool_choice" not in mock.requests[0]
     assert [tool["function"]["name"] for tool in mock.requests[0]["tools"]] == [
         "fs__read", "time__now",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("choice", ["required", "none"])
+def test_is_it_said_whether_a_tool_must_be_called(
+    mock: MockEndpoint, drive: Any, choice: str
+) -> None:
+    update = {"tools": [ToolSpec(name="time.now")], "tool_choice": choice}
+    drive().answer(order(1, "hi").model_copy(update=update))
+    assert mock.requests[0]["tool_choice"] == choice
 
 
 def test_is_a_conversation_with_tools_told_as_it_was(mock: MockEndpoint, drive: Any) -> None:
