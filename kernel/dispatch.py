@@ -59,15 +59,16 @@ class Dispatch:
             return
         call = Call(peer, message.id, spec, caller, scope, message.buffers)
         if question and not kernel.approvals.allows(call, question, args):
-            self._run(call, kernel.approvals.park, question, args)
+            self.go_on(call, kernel.approvals.park, question, args)
         else:
             self.proceed(call, args)
 
     def proceed(self, call: Call, args: Any) -> None:
         """Rights are settled: carry the call out."""
-        self._run(call, HANDLERS[call.spec.name], args)
+        self.go_on(call, HANDLERS[call.spec.name], args)
 
-    def _run(self, call: Call, handler: Callable[..., Any], *args: Any) -> None:
+    def go_on(self, call: Call, handler: Callable[..., Any], *args: Any) -> None:
+        """Carry out what is left of the call: the handler may complete it, defer it, or raise."""
         try:
             outcome = handler(self._kernel, call, *args)
         except StoreFailed:
