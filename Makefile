@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-MODEL  := smollm2-135m-instruct
+MODELS := smollm2-135m-instruct all-minilm-l6-v2
 
 # The demo and the tests never touch the user's own system in ~/.llmos.
 export LLMOS_HOME ?= $(CURDIR)/.llmos
@@ -24,11 +24,11 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade "pip>=24" "setuptools>=75"
 	$(BIN)/pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[edge,openvino,web,cloud,mcp,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[edge,openvino,embedding,web,cloud,mcp,dev]'
 	touch $@
 
-model: $(READY)  ## the embedded model, once for all systems of this user
-	$(BIN)/llmos models pull $(MODEL)
+model: $(READY)  ## the models, once for all systems of this user
+	set -e; for model in $(MODELS); do $(BIN)/llmos models pull $$model; done
 
 run: setup       ## four agents at once on a real model
 	$(BIN)/python -m shell.demo

@@ -41,7 +41,8 @@ class Matrix:
         return len(self._places)
 
     @property
-    def bytes(self) -> int:
+    def room(self) -> int:
+        """Bytes that it takes."""
         return int(self._numbers.nbytes)
 
     def set(self, id: int, vector: bytes) -> None:
@@ -58,20 +59,31 @@ class Matrix:
             self._lengths[place] = 0.0
             self._empty.append(place)
 
-    def nearest(self, vector: bytes) -> list[tuple[int, float]]:
-        """All of them, those that point most like it first: their ids, and the cosines."""
+    def nearest(self, vector: bytes, count: int) -> list[tuple[int, float]]:
+        """So many that point most like it, nearest first: their ids, and the cosines."""
+        cosines = np.concatenate(
+            [
+                self._compared(vector, slice(start, min(start + _AT_ONCE, self._used)))
+                for start in range(0, self._used, _AT_ONCE)
+            ]
+        )
+        ids = self._ids[: self._used]
+        order = np.lexsort((ids, -cosines))[: min(count, len(self._places))]
+        return list(zip(ids[order].tolist(), cosines[order].tolist(), strict=True))
+
+    def cosines(self, vector: bytes, ids: Iterable[int]) -> dict[int, float]:
+        """Of those of them that are here."""
+        places = {id: self._places[id] for id in ids if id in self._places}
+        found = self._compared(vector, list(places.values())).tolist()
+        return dict(zip(places, found, strict=True))
+
+    def _compared(self, vector: bytes, places: slice | list[int]) -> Any:
+        """The cosines at these places. What is no cosine stands where there is no vector."""
         wanted = np.frombuffer(vector, np.int8).astype(self._float)
-        cosines = np.full(self._used, -2.0)
-        for start in range(0, self._used, _AT_ONCE):
-            end = min(start + _AT_ONCE, self._used)
-            lengths = self._lengths[start:end]
-            products = self._numbers[start:end].astype(self._float) @ wanted
-            there = lengths > 0
-            scale = lengths * float(np.sqrt(wanted @ wanted))
-            cosines[start:end][there] = products[there] / scale[there]
-        order = np.lexsort((self._ids[: self._used], -cosines))
-        order = order[: len(self._places)]
-        return list(zip(self._ids[order].tolist(), cosines[order].round(6).tolist(), strict=True))
+        lengths = self._lengths[places] * float(np.sqrt(wanted @ wanted))
+        products = self._numbers[places].astype(self._float) @ wanted
+        empty = np.full(len(products), -2.0)
+        return np.divide(products, lengths, out=empty, where=lengths > 0).round(6)
 
     def _next(self) -> int:
         if self._used == len(self._ids):

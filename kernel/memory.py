@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from kernel import holdings
 from kernel.calls import DEFERRED, Call, Deferred
+from kernel.fusion import fused
 from kernel.holdings import Amounts
 from kernel.process import Process
 from llmagentos.abi.calls.mem import MAX_VALUE, MAX_WORDS
@@ -34,6 +35,9 @@ _EXPIRED_AT_ONCE: Final = 500
 _INDEXED_AT_ONCE: Final = 500
 _TIDIED_AT_ONCE: Final = 64
 """Rows in one turn of the loop, fewer if they are large: nobody else shall wait for them."""
+
+_RANKED: Final = 100
+"""Rows that are looked at for each way in which they are found: as many as a search may want."""
 
 _PAUSE: Final = 0.05
 _LEISURE: Final = 0.25
@@ -111,7 +115,13 @@ class MemoryStore(Protocol):
     def nearest(
         self, space: str, kind: str, vector: bytes, words: list[str], now: float, limit: int
     ) -> list[Found]:
-        """The rows whose vectors of this kind point most like this one, nearest first."""
+        """The rows whose vectors of this kind point most like this one, nearest first, with the
+        cosines."""
+
+    def cosines(
+        self, space: str, kind: str, vector: bytes, keys: Sequence[str]
+    ) -> dict[str, float]:
+        """How much those of these rows that have such a vector point like this one, by key."""
 
     def index(self, limit: int) -> bool:
         """Index the words of so many rows, or of fewer; whether there are more."""
@@ -213,7 +223,7 @@ class Memory:
         if len(words) > MAX_WORDS:
             raise EINVAL(
                 f"the query has {len(words)} words; the most is {MAX_WORDS}",
-                hint="a row must have all of them, so a few are better; by meaning there may be more",
+                hint="a few are better; a search by meaning takes any number",
             )
         return words
 
@@ -231,6 +241,19 @@ class Memory:
         """Rows by their meaning: ``vector`` is the query's."""
         words, now = _words(query), self._kernel.now
         return self._store.nearest(space, kind, vector, words, now, limit)
+
+    def search_both(
+        self, space: str, query: str, kind: str, vector: bytes, limit: int
+    ) -> list[Found] | None:
+        """Rows by words and meaning together. None, and errors: as for ``search``."""
+        every = self.search(space, query, _RANKED)
+        some = self.search(space, query, _RANKED, every=False)
+        if every is None or some is None:
+            return None
+        near = self.nearest(space, query, kind, vector, _RANKED)
+        keys = [found.row.key for found in (*every, *some)]
+        cosines = self._store.cosines(space, kind, vector, keys) if keys else {}
+        return fused(every, some, near, cosines, limit)
 
     def when_indexed(self, call: Call, again: Callable[[], None]) -> Deferred:
         """Go on with the call when all is indexed. Until then the kernel does other work, too."""

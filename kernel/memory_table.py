@@ -11,6 +11,7 @@ It knows the rows, and nothing about who may see them.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from itertools import accumulate, takewhile
 from typing import Any, Final
 
@@ -45,8 +46,8 @@ _PAGE: Final = (
 
 _HEADS: Final = 4096
 
-_READ: Final = 128
-"""Rows that are read together, of those that are nearest."""
+_EXPIRED: Final = 500
+"""Rows that may have expired and be there still, of those that are nearest."""
 
 _AT_ONCE: Final = 256 * 1024
 """Bytes of rows that are indexed or deleted in one go, which takes some 5 ms."""
@@ -241,11 +242,11 @@ class MemoryTable(Rows):
     def nearest(
         self, space: str, kind: str, vector: bytes, words: list[str], now: float, limit: int
     ) -> list[Found]:
-        ranked = self.vectors.nearest(space, kind, vector)
+        # Some have expired and are not deleted yet.
+        near = self.vectors.nearest(space, kind, vector, limit + _EXPIRED)
         found: list[Found] = []
-        # Rows that have expired, and are not deleted yet, have their vectors still.
-        for start in range(0, len(ranked), _READ):
-            scores = dict(ranked[start : start + _READ])
+        for start in range(0, len(near), limit):
+            scores = dict(near[start : start + limit])
             marks = ", ".join("?" * len(scores))
             rows = self._all(
                 f"SELECT id, {_ROW} FROM memory WHERE id IN ({marks}) AND {_CURRENT}",
@@ -255,11 +256,20 @@ class MemoryTable(Rows):
             for id, score in scores.items():
                 if id in there and len(found) < limit:
                     row = there[id]
-                    text = row_text(row.key, row.value)
-                    found.append(Found(row=row, score=score, snippet=snippet(text, words)))
+                    text = snippet(row_text(row.key, row.value), words)
+                    found.append(Found(row=row, score=score, snippet=text))
             if len(found) == limit:
                 break
         return found
+
+    def cosines(
+        self, space: str, kind: str, vector: bytes, keys: Sequence[str]
+    ) -> dict[str, float]:
+        marks = ", ".join("?" * len(keys))
+        query = f"SELECT id, key FROM memory WHERE space = ? AND key IN ({marks})"
+        named = {row["id"]: row["key"] for row in self._all(query, space, *keys)}
+        found = self.vectors.cosines(space, kind, vector, named)
+        return {named[id]: cosine for id, cosine in found.items()}
 
     def _last_indexed(self) -> int:
         found = self._one("SELECT rowid FROM memory_words ORDER BY rowid DESC LIMIT 1")

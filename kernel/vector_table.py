@@ -158,10 +158,15 @@ class VectorTable(Rows):
         matrix = self._matrix(space, kind) if rows and kind else None
         return rows - (len(matrix) if matrix else 0)
 
-    def nearest(self, space: str, kind: str, vector: bytes) -> list[tuple[int, float]]:
+    def nearest(self, space: str, kind: str, vector: bytes, count: int) -> list[tuple[int, float]]:
         """The ids of rows, and the cosines, nearest first."""
         matrix = self._matrix(space, kind)
-        return matrix.nearest(vector) if matrix else []
+        return matrix.nearest(vector, count) if matrix else []
+
+    def cosines(self, space: str, kind: str, vector: bytes, ids: Iterable[int]) -> dict[int, float]:
+        """Of rows of the space, by their ids."""
+        matrix = self._matrix(space, kind)
+        return matrix.cosines(vector, ids) if matrix else {}
 
     def _matrix(self, space: str, kind: str) -> Matrix | None:
         """None: no row of the space has a vector of this kind."""
@@ -185,5 +190,5 @@ class VectorTable(Rows):
         return matrix
 
     def _make_room(self) -> None:
-        while self._matrices and sum(one.bytes for one in self._matrices.values()) > _MOST:
+        while self._matrices and sum(one.room for one in self._matrices.values()) > _MOST:
             self._matrices.popitem(last=False)

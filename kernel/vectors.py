@@ -127,7 +127,7 @@ class Vectors:
         if model is None:
             raise ENODRIVER(
                 "no driver on this device makes vectors, so nothing is found by its meaning",
-                hint="add one of kind embedding to config.yaml (docs/memory.md), or search by words",
+                hint="add one of kind embedding to config.yaml; docs/memory.md says how",
             )
         if kind is None or self._store.lacking(space, kind) == self._store.rows(space) > 0:
             raise ENODRIVER(

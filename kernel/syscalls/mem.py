@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from kernel import lifecycle
 from kernel.calls import Call, Deferred
-from kernel.fusion import fused
 from kernel.memory import Found, Row, own_space
 from kernel.process import Process
 from llmagentos.abi.calls.mem import (
@@ -32,9 +31,6 @@ from llmagentos.abi.errors import EINVAL, ENOENT, LLMOSError
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
-
-_RANKED: Final = 100
-"""Of each ranking, so many rows are fused with those of the other."""
 
 
 def put(kernel: Machine, call: Call, args: PutArgs) -> PutResult:
@@ -104,12 +100,11 @@ def _by_meaning(
     if args.by == "meaning":
         near = memory.nearest(space, args.query, kind, vector, args.limit)
         return _result(kernel, call, args, near, "meaning", kind=kind)
-    worded = memory.search(space, args.query, _RANKED, every=False)
-    if worded is None:
+    found = memory.search_both(space, args.query, kind, vector, args.limit)
+    if found is None:
         again = partial(kernel.calls.go_on, call, _by_meaning, args, kind, vector)
         return memory.when_indexed(call, again)
-    near = memory.nearest(space, args.query, kind, vector, _RANKED)
-    return _result(kernel, call, args, fused((worded, near), args.limit), "both", kind=kind)
+    return _result(kernel, call, args, found, "both", kind=kind)
 
 
 def _result(

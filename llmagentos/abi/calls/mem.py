@@ -70,8 +70,9 @@ class SearchArgs(Model):
     the tokenizer folds together. No query syntax: punctuation is as good as a space. At most 64
     words. ``meaning``: the rows whose vectors are nearest to the query's; ``ENODRIVER`` if no
     driver on this device makes vectors, none may see the caller's labels, or no row has one yet.
-    ``both``: rows that have some of the words and rows of the nearest meaning, ranked together;
-    where there is no search by meaning it is one by words, and the result says so."""
+    ``both``: rows that have all the words, then those that have some of them or are near in
+    meaning, ranked together; where there is no search by meaning it is one by words, and the result
+    says so."""
 
     pid: Pid | None = Field(None, description="default: the caller")
     space: Name = _SPACE
@@ -81,8 +82,8 @@ class SearchArgs(Model):
 
 
 class Hit(Model):
-    """``score``, higher is better: BM25 by words, the cosine by meaning, and by both the sum of
-    1 / (60 + rank) over the two rankings. ``snippet``: a few words around one that was looked for,
+    """``score``, higher is better: BM25 by words, the cosine by meaning; by both 0 to 1, and 1 more
+    for a row that has all the words. ``snippet``: a few words around one that was looked for,
     or the first ones."""
 
     row: MemoryRow
