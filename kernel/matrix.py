@@ -8,6 +8,7 @@ rows, nor about where vectors are from.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -61,12 +62,10 @@ class Matrix:
 
     def nearest(self, vector: bytes, count: int) -> list[tuple[int, float]]:
         """So many that point most like it, nearest first: their ids, and the cosines."""
-        cosines = np.concatenate(
-            [
-                self._compared(vector, slice(start, min(start + _AT_ONCE, self._used)))
-                for start in range(0, self._used, _AT_ONCE)
-            ]
-        )
+        cosines = np.empty(self._used)
+        for start in range(0, self._used, _AT_ONCE):
+            places = slice(start, min(start + _AT_ONCE, self._used))
+            cosines[places] = self._compared(vector, places)
         ids = self._ids[: self._used]
         order = np.lexsort((ids, -cosines))[: min(count, len(self._places))]
         return list(zip(ids[order].tolist(), cosines[order].tolist(), strict=True))
@@ -80,7 +79,7 @@ class Matrix:
     def _compared(self, vector: bytes, places: slice | list[int]) -> Any:
         """The cosines at these places. What is no cosine stands where there is no vector."""
         wanted = np.frombuffer(vector, np.int8).astype(self._float)
-        lengths = self._lengths[places] * float(np.sqrt(wanted @ wanted))
+        lengths = self._lengths[places] * math.sqrt(wanted @ wanted)
         products = self._numbers[places].astype(self._float) @ wanted
         empty = np.full(len(products), -2.0)
         return np.divide(products, lengths, out=empty, where=lengths > 0).round(6)

@@ -300,7 +300,8 @@ PASSING: Final = {"get", "search", "look", "tool", "generate"}
 FOLLOWED: Final[dict[str, tuple[str, ...]]] = {
     "append": ("read", "generate"), "compact": ("read", "generate"),
     "checkpoint": ("info", "restore"), "send": ("recv",), "grant": ("capabilities", "info"),
-    "put": ("get", "keys", "keys", "search"), "write": ("look",), "decide": ("capabilities", "request"),
+    "put": ("get", "keys", "keys", "search"), "write": ("look",),
+    "decide": ("capabilities", "request"),
     "fork": ("generate", "read"), "asked": ("decide", "search", "tool"),
     "decided": ("capabilities",), "own checkpoint": ("restore", "info"), "own exit": ("wait",),
     "own append": ("read",),
