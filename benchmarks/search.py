@@ -6,7 +6,7 @@ question names the pages that answer it (``tests/search``). ``any word`` is what
 best: BM25 over rows with some of the words; a search by words wants all of them, and a question
 seldom has only words of its answer.
 
-    python benchmarks/search.py [--pages N] [--questions N] [--json] [--misses]
+    python benchmarks/search.py [--pages N] [--questions N] [--json] [--misses] [--check]
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=100, help="(%(default)s)")
     parser.add_argument("--misses", action="store_true", help="tell what both did not find")
     parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument(
+        "--check", action="store_true", help="fail if both find less than 80 %%, or than any word"
+    )
     options = parser.parse_args()
     started = time.perf_counter()
     library = Library(options.pages, options.questions)
@@ -44,9 +47,11 @@ def main() -> None:
         "pages": len(library.pages), "questions": len(library.questions),
         "vectors_seconds": round(filled, 1), "first": FIRST, "ways": rates,
     }  # fmt: skip
+    both, words = rates["both"]["found"], rates["any word"]["found"]
+    failed = options.check and (both < 0.8 or both <= words)
     if options.json:
         print(json.dumps(told, indent=2))
-        return
+        sys.exit(failed)
     print(f"{told['pages']} pages got their vectors in {filled:.1f} s")
     for way, rate in rates.items():
         print(f"{way:>9}: {rate['found']:4.0%} in the first {FIRST}, {rate['ms']} ms a question")
@@ -56,6 +61,7 @@ def main() -> None:
             if one.ask not in both:
                 print(f"- {one.ask}\n    wanted {', '.join(one.pages)}")
                 print(f"    got    {', '.join(library.search(one.ask, 'both'))}")
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def followed(world: World, dice: Dice) -> None:
 EVENTS: Final[dict[str, tuple[Callable[[World, Dice], None], int]]] = {
     "born": (born, 1), "answer": (answer, 30), "death": (death, 3), "back": (back, 4),
     "recarded": (recarded, 2), "reboot": (reboot, 1), "signal": (signal, 3), "given": (given, 5),
-    "decided": (decided, 2), "followed": (followed, 4), "meant": (meant, 6),
+    "decided": (decided, 2), "followed": (followed, 4), "meant": (meant, 3),
     "tick": (lambda world, dice: tick(world), 2),
 }  # fmt: skip
 
