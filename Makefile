@@ -5,13 +5,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-MODEL  := smollm2-135m-instruct
+MODELS := smollm2-135m-instruct all-minilm-l6-v2
 
 # The demo and the tests never touch the user's own system in ~/.llmos.
 export LLMOS_HOME ?= $(CURDIR)/.llmos
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup model run test lint types contracts unit docs bench plots sim exact failover hosts crash private fuzz wheel clean
+.PHONY: help setup model run test lint types contracts unit docs bench plots sim exact failover hosts crash private search fuzz wheel clean
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,11 +24,11 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade "pip>=24" "setuptools>=75"
 	$(BIN)/pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[edge,openvino,web,cloud,mcp,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[edge,openvino,embedding,web,cloud,mcp,dev]'
 	touch $@
 
-model: $(READY)  ## the embedded model, once for all systems of this user
-	$(BIN)/llmos models pull $(MODEL)
+model: $(READY)  ## the models, once for all systems of this user
+	set -e; for model in $(MODELS); do $(BIN)/llmos models pull $$model; done
 
 run: setup       ## four agents at once on a real model
 	$(BIN)/python -m shell.demo
@@ -87,6 +87,9 @@ crash: $(READY)  ## 200 kills of a live kernel under load; KILLS=n for others
 
 private: $(READY) ## 100,000 programs, and no byte of what is private where it may not be; PROGRAMS=n
 	$(BIN)/python -m tests.interference --programs $(or $(PROGRAMS),100000)
+
+search: setup    ## 100 questions to 2,000 pages of Python's documentation, by words and meaning
+	$(BIN)/python benchmarks/search.py --check
 
 fuzz: $(READY)   ## 20,000 messages and 2,000 sequences of nonsense
 	$(BIN)/python -m tests.campaigns.fuzz

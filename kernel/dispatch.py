@@ -77,15 +77,16 @@ class Dispatch:
         """It may be carried out, once the question is answered, if there is one."""
         approvals = self._kernel.approvals
         if question and not approvals.allows(call, question, args):
-            self._run(call, approvals.park, question, args)
+            self.go_on(call, approvals.park, question, args)
         else:
             self.proceed(call, args)
 
     def proceed(self, call: Call, args: Any) -> None:
         """Rights are settled: carry the call out."""
-        self._run(call, HANDLERS[call.spec.name], args)
+        self.go_on(call, HANDLERS[call.spec.name], args)
 
-    def _run(self, call: Call, handler: Callable[..., Any], *args: Any) -> None:
+    def go_on(self, call: Call, handler: Callable[..., Any], *args: Any) -> None:
+        """Carry out what is left of the call: the handler may complete it, defer it, or raise."""
         try:
             outcome = handler(self._kernel, call, *args)
         except StoreFailed:

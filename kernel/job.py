@@ -1,4 +1,5 @@
-"""A job: one order to a driver, and its one result: a call of a tool, or vectors for texts.
+"""A job: one order to a driver, and its one result: a call of a tool, or vectors for texts. (One
+that somebody's search needs is in ``query``.)
 
 It says which drivers may have the job, what it may cost, and what its result means to the caller.
 It knows nothing about slots, nor about other jobs.
@@ -9,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable
 from difflib import get_close_matches
-from typing import ClassVar, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
 
 from kernel import budget, ledger, rights
 from kernel.builtin import BUILTIN
@@ -32,6 +33,9 @@ from llmagentos.abi.errors import (
 )
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import Usage
+
+if TYPE_CHECKING:
+    from kernel.machine import Machine
 
 
 class Offer(NamedTuple):
@@ -57,7 +61,7 @@ class Job(ABC):
         self,
         id: int,
         call: Call,
-        args: CallArgs | EmbedArgs,
+        args: Model,
         name: str,
         timeout: float | None = None,
     ) -> None:
@@ -112,6 +116,14 @@ class Job(ABC):
     def made(self, result: JobResult) -> set[str]:
         """The labels of what the driver gave."""
         return set(result.labels)
+
+    def finish(self, kernel: Machine, answer: Model) -> None:
+        """What becomes of its call, now that there is an answer."""
+        kernel.calls.complete(self.call, answer)
+
+    def fail(self, kernel: Machine, error: LLMOSError, *, keep: bool) -> None:
+        """The same, since there will be none. ``keep``: a repeat must not do it again."""
+        kernel.calls.refuse(self.call, error, keep=keep)
 
     @property
     def append(self) -> str | None:
@@ -221,7 +233,7 @@ class EmbedJob(Job):
 
     def unknown(self, drivers: Iterable[Driver]) -> LLMOSError:
         wanted = self._wanted
-        known = sorted({card.name for driver in drivers for card in _embedders(driver)})
+        known = sorted({card.name for driver in drivers for card in embedders(driver)})
         return ENODRIVER(
             f"no driver offers the embedding model {wanted}" if wanted else "no driver embeds",
             hint=f"offered are {', '.join(known) or 'none'}; see llmos drivers",
@@ -280,7 +292,7 @@ class EmbedJob(Job):
 
     def _cards(self, driver: Driver) -> list[ModelCard]:
         """The models it could use there, by name."""
-        return [card for card in _embedders(driver) if self._wanted in (None, card.name)]
+        return [card for card in embedders(driver) if self._wanted in (None, card.name)]
 
     def _objection(self, driver: Driver, card: ModelCard) -> str:
         process, kind = self.process, driver.card.kind
@@ -296,7 +308,7 @@ class EmbedJob(Job):
         return ""
 
 
-def _embedders(driver: Driver) -> list[ModelCard]:
+def embedders(driver: Driver) -> list[ModelCard]:
     """The models with which a driver makes vectors, by name."""
     if driver.card.kind not in PLACES or "embed" not in driver.card.features:
         return []

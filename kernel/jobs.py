@@ -119,7 +119,7 @@ class Jobs:
             self._leave(job, result)
             if job.append is not None and isinstance(answer, CallResult):
                 answer = kernel.wanted.settle(job.process, job.append, answer)
-            kernel.calls.complete(job.call, answer)
+            job.finish(kernel, answer)
 
     def driver_changed(self) -> None:
         """A driver came, got ready, or went: look at all that waits again."""
@@ -263,7 +263,7 @@ class Jobs:
             told = kernel.wanted.fail(job.process, job.append, driver.name, error)
             kernel.calls.complete(job.call, told)
         else:
-            kernel.calls.refuse(job.call, error, keep=begun and job.call.spec.writes)
+            job.fail(kernel, error, keep=begun and job.call.spec.writes)
 
     def _leave(self, job: Job, result: JobResult | None) -> None:
         """It is over: off every list, paid for, and out of its slot."""

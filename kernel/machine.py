@@ -46,6 +46,7 @@ from kernel.residency import Residency
 from kernel.scheduler import Scheduler
 from kernel.table import Table
 from kernel.timers import Timers
+from kernel.vectors import Vectors
 from kernel.wanted import Wanted
 from llmagentos.abi.model import Model
 from llmagentos.abi.talk import ChatMessage
@@ -77,6 +78,7 @@ class Machine:
         self.connections = Connections(self)
         self.approvals = Approvals(self)
         self.memory = Memory(self)
+        self.vectors = Vectors(self)
         self.files = Files(self)
         self.mail = Mail(self)
         self.graveyard = Graveyard(self)
@@ -122,6 +124,7 @@ class Machine:
         self.jobs.dispatch()
         self.scheduler.dispatch()
         self.jobs.dispatch()
+        self.vectors.dispatch()
         for process, why in self._unsettled.values():
             lifecycle.settle(self, process, why)
         self._unsettled.clear()

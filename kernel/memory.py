@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from kernel import holdings
 from kernel.calls import DEFERRED, Call, Deferred
+from kernel.fusion import fused
 from kernel.holdings import Amounts
 from kernel.process import Process
-from llmagentos.abi.calls.mem import MAX_VALUE, MAX_WORDS, SearchArgs
+from llmagentos.abi.calls.mem import MAX_VALUE, MAX_WORDS
 from llmagentos.abi.errors import EINVAL, EQUOTA
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
+    from kernel.vectors import VectorStore
 
 OWN_SPACES: Final = "proc/"
 """What the names of own spaces begin with here. A shared space can't have a ``/`` in its name."""
@@ -32,6 +35,9 @@ _EXPIRED_AT_ONCE: Final = 500
 _INDEXED_AT_ONCE: Final = 500
 _TIDIED_AT_ONCE: Final = 64
 """Rows in one turn of the loop, fewer if they are large: nobody else shall wait for them."""
+
+_RANKED: Final = 100
+"""Rows that are looked at for each way in which they are found: as many as a search may want."""
 
 _PAUSE: Final = 0.05
 _LEISURE: Final = 0.25
@@ -88,7 +94,10 @@ class Found(NamedTuple):
 
 class MemoryStore(Protocol):
     """Where the rows are. Writing is part of the turn at hand, and is seen at once. Where ``now``
-    is asked for, rows that have expired are passed over."""
+    is asked for, rows that have expired are passed over. ``vectors``: what they mean."""
+
+    @property
+    def vectors(self) -> VectorStore: ...
 
     def row(self, space: str, key: str, now: float) -> Row | None: ...
 
@@ -97,8 +106,22 @@ class MemoryStore(Protocol):
     def page(self, space: str, prefix: str, after: str, now: float, limit: int) -> list[Brief]:
         """By key: the first so many after ``after`` that begin with ``prefix``."""
 
-    def search(self, space: str, words: list[str], now: float, limit: int) -> list[Found]:
-        """The rows that have all these words, best first, as far as they are indexed."""
+    def search(
+        self, space: str, words: list[str], now: float, limit: int, *, every: bool = True
+    ) -> list[Found]:
+        """The rows that have all these words, or some of them, best first, as far as they are
+        indexed."""
+
+    def nearest(
+        self, space: str, kind: str, vector: bytes, words: list[str], now: float, limit: int
+    ) -> list[Found]:
+        """The rows whose vectors of this kind point most like this one, nearest first, with the
+        cosines."""
+
+    def cosines(
+        self, space: str, kind: str, vector: bytes, keys: Sequence[str]
+    ) -> dict[str, float]:
+        """How much those of these rows that have such a vector point like this one, by key."""
 
     def index(self, limit: int) -> bool:
         """Index the words of so many rows, or of fewer; whether there are more."""
@@ -134,7 +157,7 @@ class Memory:
         self._store = kernel.services.memory
         # What was to be done before a boot is taken up in its first turn.
         self._due: float | None = 0.0
-        self._searches: dict[Call, SearchArgs] = {}
+        self._searches: dict[Call, Callable[[], None]] = {}
         kernel.timers.set(_EXPIRY, 0.0, self._expire)
         kernel.timers.set(_TIDY, 0.0, self._tidy)
 
@@ -166,6 +189,9 @@ class Memory:
         expires = None if ttl is None else now + ttl
         row = Row(key, text, labels, owner.pid, created, now, expires, size)
         self._store.put(space, row, old)
+        if old is not None:
+            kernel.vectors.changed(old.id)
+        kernel.vectors.added()
         if expires is not None and (self._due is None or expires < self._due):
             self._expire_at(expires)
         self._tidy_soon()
@@ -177,6 +203,7 @@ class Memory:
         if old is None:
             return False
         self._store.delete(old)
+        self._kernel.vectors.changed(old.id)
         holdings.give_back(self._kernel, old.owner, _held(1, old.bytes))
         self._tidy_soon()
         return not _has_expired(old, self._kernel.now)
@@ -187,24 +214,50 @@ class Memory:
     def page(self, space: str, prefix: str, after: str, limit: int) -> list[Brief]:
         return self._store.page(space, prefix, after, self._kernel.now, limit)
 
-    def search(self, space: str, query: str, limit: int) -> list[Found] | None:
-        """None: too much was put of late that is not indexed yet. Raises ``EINVAL`` for a query
-        without a word, or with too many."""
+    def words(self, query: str) -> list[str]:
+        """What a search by words looks for. Raises ``EINVAL`` for a query without a word, or with
+        too many."""
         words = _words(query)
         if not words:
             raise EINVAL("there is no word in the query", hint="give some letters or digits")
         if len(words) > MAX_WORDS:
             raise EINVAL(
                 f"the query has {len(words)} words; the most is {MAX_WORDS}",
-                hint="a row must have all of them, so a few are better",
+                hint="a few are better; a search by meaning takes any number",
             )
+        return words
+
+    def search(
+        self, space: str, query: str, limit: int, *, every: bool = True
+    ) -> list[Found] | None:
+        """``every``: only rows that have all the words. None: too much was put of late that is not
+        indexed yet. Raises as ``words`` does."""
+        words = self.words(query)
         if self._store.index(_INDEXED_AT_ONCE):
             return None
-        return self._store.search(space, words, self._kernel.now, limit)
+        return self._store.search(space, words, self._kernel.now, limit, every=every)
 
-    def search_later(self, call: Call, args: SearchArgs) -> Deferred:
-        """Make the call again when all is indexed. Until then the kernel does other work, too."""
-        self._searches[call] = args
+    def nearest(self, space: str, query: str, kind: str, vector: bytes, limit: int) -> list[Found]:
+        """Rows by their meaning: ``vector`` is the query's."""
+        words, now = _words(query), self._kernel.now
+        return self._store.nearest(space, kind, vector, words, now, limit)
+
+    def search_both(
+        self, space: str, query: str, kind: str, vector: bytes, limit: int
+    ) -> list[Found] | None:
+        """Rows by words and meaning together. None, and errors: as for ``search``."""
+        every = self.search(space, query, _RANKED)
+        some = self.search(space, query, _RANKED, every=False)
+        if every is None or some is None:
+            return None
+        near = self.nearest(space, query, kind, vector, _RANKED)
+        keys = [found.row.key for found in (*every, *some)]
+        cosines = self._store.cosines(space, kind, vector, keys) if keys else {}
+        return fused(every, some, near, cosines, limit)
+
+    def when_indexed(self, call: Call, again: Callable[[], None]) -> Deferred:
+        """Go on with the call when all is indexed. Until then the kernel does other work, too."""
+        self._searches[call] = again
         call.on_close = partial(self._search_gone, call)
         self._kernel.timers.set(_TIDY, self._kernel.now + _HURRY, self._tidy)
         return DEFERRED
@@ -246,10 +299,10 @@ class Memory:
             self._kernel.timers.set(_TIDY, self._kernel.now + _HURRY, self._tidy)
         elif self._searches or self._store.tidy(_TIDIED_AT_ONCE):
             self._tidy_soon()
-            for call, args in list(self._searches.items()):
+            for call, again in list(self._searches.items()):
                 del self._searches[call]
                 call.on_close = None
-                self._kernel.calls.proceed(call, args)
+                again()
 
     def _tidy_soon(self) -> None:
         self._kernel.timers.set_once(_TIDY, self._kernel.now + _LEISURE, self._tidy)

@@ -10,14 +10,16 @@ It knows the rows, and nothing about who may see them.
 
 from __future__ import annotations
 
-import json
 import sqlite3
+from collections.abc import Sequence
 from itertools import accumulate, takewhile
 from typing import Any, Final
 
 from kernel.memory import OWN_SPACES, Brief, Found, Head, Row
+from kernel.row_text import row_text
 from kernel.rows import Rows
 from kernel.snippets import snippet
+from kernel.vector_table import VectorTable
 
 # In an own space the owner follows from the name, and the column is empty: what a process owns in
 # shared spaces is found by an index that has nothing else in it.
@@ -44,6 +46,9 @@ _PAGE: Final = (
 
 _HEADS: Final = 4096
 
+_EXPIRED: Final = 500
+"""Rows that may have expired and be there still, of those that are nearest."""
+
 _AT_ONCE: Final = 256 * 1024
 """Bytes of rows that are indexed or deleted in one go, which takes some 5 ms."""
 
@@ -51,6 +56,7 @@ _AT_ONCE: Final = 256 * 1024
 class MemoryTable(Rows):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
+        self.vectors = VectorTable(connection)
         self._heads: dict[tuple[str, str], Head] = {}
         """Of rows that were put of late: most that is put again is put again soon."""
         self._indexed = self._last_indexed()
@@ -104,6 +110,7 @@ class MemoryTable(Rows):
             if (row.owner, row.expires) != (replaced.owner, replaced.expires):
                 self._run(_MOVE, owner, row.expires, id)  # apart, since there are indexes of these
             self._stale(id, replaced.bytes)
+            self.vectors.changed(id, row.labels)
         if len(self._heads) >= _HEADS:
             self._heads.clear()
         self._heads[space, row.key] = Head(id, row.owner, row.created, row.expires, row.bytes)
@@ -115,6 +122,7 @@ class MemoryTable(Rows):
         self._heads.clear()
         self._run("DELETE FROM memory WHERE id = ?", id)
         self._stale(id, size)
+        self.vectors.deleted(id)
 
     def _stale(self, id: int, size: int) -> None:
         """The row is not what the index has of it, if it has any."""
@@ -210,14 +218,13 @@ class MemoryTable(Rows):
         rows = self._all(f"SELECT id, space, key, value FROM memory WHERE {where}", *values)
         self._run_many(
             "INSERT INTO memory_words (rowid, words, room) VALUES (?, ?, ?)",
-            [
-                (row["id"], f"{row['key']}: {_text(row['value'])}", _token(row["space"]))
-                for row in rows
-            ],
+            [(row["id"], row_text(row["key"], row["value"]), _token(row["space"])) for row in rows],
         )
 
-    def search(self, space: str, words: list[str], now: float, limit: int) -> list[Found]:
-        quoted = " AND ".join(f'"{word}"' for word in words)
+    def search(
+        self, space: str, words: list[str], now: float, limit: int, *, every: bool = True
+    ) -> list[Found]:
+        quoted = (" AND " if every else " OR ").join(f'"{word}"' for word in words)
         rows = self._all(
             f"SELECT {_ROW}, -rank AS score, words"
             " FROM memory_words JOIN memory ON memory.id = memory_words.rowid"
@@ -229,6 +236,40 @@ class MemoryTable(Rows):
             Found(score=row.pop("score"), snippet=snippet(row.pop("words"), words), row=Row(**row))
             for row in rows
         ]
+
+    # -- meaning -----------------------------------------------------------------------------
+
+    def nearest(
+        self, space: str, kind: str, vector: bytes, words: list[str], now: float, limit: int
+    ) -> list[Found]:
+        # Some have expired and are not deleted yet.
+        near = self.vectors.nearest(space, kind, vector, limit + _EXPIRED)
+        found: list[Found] = []
+        for start in range(0, len(near), limit):
+            scores = dict(near[start : start + limit])
+            marks = ", ".join("?" * len(scores))
+            rows = self._all(
+                f"SELECT id, {_ROW} FROM memory WHERE id IN ({marks}) AND {_CURRENT}",
+                *scores, now,
+            )  # fmt: skip
+            there = {row.pop("id"): Row(**row) for row in rows}
+            for id, score in scores.items():
+                if id in there and len(found) < limit:
+                    row = there[id]
+                    text = snippet(row_text(row.key, row.value), words)
+                    found.append(Found(row=row, score=score, snippet=text))
+            if len(found) == limit:
+                break
+        return found
+
+    def cosines(
+        self, space: str, kind: str, vector: bytes, keys: Sequence[str]
+    ) -> dict[str, float]:
+        marks = ", ".join("?" * len(keys))
+        query = f"SELECT id, key FROM memory WHERE space = ? AND key IN ({marks})"
+        named = {row["id"]: row["key"] for row in self._all(query, space, *keys)}
+        found = self.vectors.cosines(space, kind, vector, named)
+        return {named[id]: cosine for id, cosine in found.items()}
 
     def _last_indexed(self) -> int:
         found = self._one("SELECT rowid FROM memory_words ORDER BY rowid DESC LIMIT 1")
@@ -245,21 +286,3 @@ def _token(space: str) -> str:
     """A space's name as one word that no tokenizer takes apart or stems. With it in the index, a
     search need not look at what others have of the same words."""
     return str(int.from_bytes(space.encode()))
-
-
-def _text(value: str) -> str:
-    """All words in a JSON value, names of fields included."""
-    if value.startswith('"'):
-        text: str = json.loads(value)
-        return text
-    found: list[str] = []
-    rest = [json.loads(value)]
-    while rest:
-        one = rest.pop()
-        if isinstance(one, dict):
-            rest += [part for item in reversed(one.items()) for part in (item[1], item[0])]
-        elif isinstance(one, list):
-            rest += reversed(one)
-        elif isinstance(one, str | float) or type(one) is int:
-            found.append(str(one))
-    return " ".join(found)

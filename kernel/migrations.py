@@ -260,3 +260,18 @@ def _hosts(db: Database) -> None:
 @MIGRATIONS(name="0009_tools")
 def _tools(db: Database) -> None:
     db.table("messages").add_column("tools", str)
+
+
+@MIGRATIONS(name="0010_vectors")
+def _vectors(db: Database) -> None:
+    """What rows of memory mean, as bytes, and by which model. Without: it is still to be made, for
+    a row of these labels. Empty: there is none to be had."""
+    db.execute(
+        """
+        CREATE TABLE memory_vectors (
+            id INTEGER PRIMARY KEY, labels TEXT NOT NULL, model TEXT, vector BLOB
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX memory_lacking ON memory_vectors (labels, id) WHERE vector IS NULL")
+    db.execute("CREATE INDEX memory_models ON memory_vectors (model) WHERE model IS NOT NULL")

@@ -43,7 +43,9 @@ class Port:
                 self._report(driver, Report.model_validate(message.body))
             elif message.kind == "result":
                 driver.heard = self._kernel.now
-                self._kernel.jobs.result(driver, JobResult.model_validate(message.body))
+                result = JobResult.model_validate(message.body)
+                self._kernel.jobs.result(driver, result)
+                self._kernel.vectors.result(driver, result)
             else:
                 raise EPROTO(f"a driver says no {message.kind!r}")
         except ValidationError as error:
@@ -97,6 +99,7 @@ class Port:
             kernel.health.rates(driver, card.rates)
             kernel.scheduler.driver_changed()
             kernel.jobs.driver_changed()
+            kernel.vectors.driver_changed()
 
     def _beat(self, driver: Driver, beat: Beat) -> None:
         kernel = self._kernel
@@ -116,6 +119,7 @@ class Port:
         if not driver.is_host:
             kernel.scheduler.driver_changed()
             kernel.jobs.driver_changed()
+            kernel.vectors.driver_changed()
 
     def _report(self, driver: Driver, report: Report) -> None:
         driver.heard = self._kernel.now
@@ -152,5 +156,6 @@ class Port:
         if driver.is_host:
             kernel.hosts.lost(driver)
         else:
+            kernel.vectors.driver_lost(driver)
             kernel.scheduler.driver_lost(driver)
             kernel.jobs.driver_lost(driver)

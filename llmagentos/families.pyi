@@ -255,9 +255,10 @@ class Mem:
         space: str = ...,
         query: str,
         limit: int = ...,
+        by: Literal['words', 'meaning', 'both'] = ...,
         within: float | None = ...,
     ) -> mem.SearchResult:
-        """The rows that have all these words, best first."""
+        """The rows that have these words, or mean the same, best first."""
         ...
 
     def delete(
@@ -847,9 +848,10 @@ class AsyncMem:
         space: str = ...,
         query: str,
         limit: int = ...,
+        by: Literal['words', 'meaning', 'both'] = ...,
         within: float | None = ...,
     ) -> mem.SearchResult:
-        """The rows that have all these words, best first."""
+        """The rows that have these words, or mean the same, best first."""
         ...
 
     async def delete(

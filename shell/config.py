@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, Final, Literal
 
 import yaml
@@ -28,6 +29,8 @@ _LARGEST: Final = 256 * 1024
 _TAKEN: Final = "name_taken"
 _OWN: Final = {"name", "endpoint", "zone", "key", "key-env", "key-keyring", "connect"}
 """Options that would go round what is checked here."""
+EMBEDDING_MODEL: Final = "all-minilm-l6-v2"
+"""Of a driver that embeds, unless it says another."""
 RESERVED: Final = ("kernel", "supervisor", "shell")
 """Names that no driver may have."""
 
@@ -37,14 +40,17 @@ class DriverConfig(CloudFields, McpFields):
     an endpoint ``models``."""
 
     name: Name
-    kind: Literal["edge", "openvino", "cloud", "scripted", "clock", "mcp", "sandbox"] = "edge"
+    kind: Literal[
+        "edge", "openvino", "embedding", "cloud", "scripted", "clock", "mcp", "sandbox"
+    ] = "edge"
     model: ModelName | None = None
     slots: int | None = Field(None, ge=1, le=4096)
     dtype: Literal["auto", "float32", "bfloat16"] | None = None
     activations: Literal["float", "int8"] | None = None
     threads: int | None = Field(None, ge=1, le=1024)
     labels: list[Name] | None = Field(
-        None, description="labels that it may see; default: private for an edge driver or a sandbox"
+        None,
+        description="labels that it may see; default: private for edge, embedding and sandbox",
     )
     options: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="further options of its program, by their long names"
@@ -76,7 +82,7 @@ class DriverConfig(CloudFields, McpFields):
 
     @property
     def computes(self) -> bool:
-        return self.kind in ("edge", "openvino")
+        return self.kind in ("edge", "openvino", "embedding")
 
     @property
     def offers_tools(self) -> bool:
@@ -88,7 +94,10 @@ class DriverConfig(CloudFields, McpFields):
         network, may see what must not leave it: else nobody could."""
         if self.labels is not None:
             return self.labels
-        return ["private"] if self.kind in ("edge", "scripted", "sandbox") else []
+        return ["private"] if self.kind in ("edge", "embedding", "scripted", "sandbox") else []
+
+    def _usual(self, default_model: str) -> str:
+        return EMBEDDING_MODEL if self.kind == "embedding" else default_model
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -99,7 +108,7 @@ class DriverConfig(CloudFields, McpFields):
         named = self.kind != "cloud" and not self.offers_tools
         options = {
             "--name": self.name,
-            "--model": self.model or default_model if named else None,
+            "--model": self.model or self._usual(default_model) if named else None,
             "--slots": self.slots,
             "--dtype": self.dtype,
             "--activations": self.activations,
@@ -114,12 +123,20 @@ class DriverConfig(CloudFields, McpFields):
         return Program(self.name, image.command(f"drivers.{self.kind}", *words))
 
 
+def _usual_drivers() -> list[DriverConfig]:
+    """A local model; and one that embeds, where that is installed: what is remembered is found by
+    its meaning then. It loads when it is first needed."""
+    embeds = all(find_spec(name) is not None for name in ("onnxruntime", "tokenizers"))
+    drivers = [DriverConfig(name="edge")]
+    return [*drivers, DriverConfig(name="embedding", kind="embedding")] if embeds else drivers
+
+
 class Config(Model):
     """All. ``default_model``, ``durability``, ``policy`` and ``listen`` are the kernel's: see
     ``plan``."""
 
     default_model: ModelName = DEFAULT_MODEL
-    drivers: list[DriverConfig] = Field(default_factory=lambda: [DriverConfig(name="edge")])
+    drivers: list[DriverConfig] = Field(default_factory=_usual_drivers)
     durability: Literal["normal", "full"] = Field(
         "normal", description="full: what was acknowledged survives a power cut too"
     )

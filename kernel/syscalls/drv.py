@@ -46,6 +46,7 @@ def drain(kernel: Machine, call: Call, args: DrainArgs) -> Empty:
     kernel.journal.event(kernel.now, "drv.drained", name=args.name, on=args.on)
     kernel.scheduler.driver_changed()
     kernel.jobs.driver_changed()
+    kernel.vectors.driver_changed()
     return Empty()
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from kernel import lifecycle
 from kernel.calls import Call, Deferred
-from kernel.memory import Row, own_space
+from kernel.memory import Found, Row, own_space
 from kernel.process import Process
 from llmagentos.abi.calls.mem import (
     OWN,
+    By,
     DeleteArgs,
     DeleteResult,
     GetArgs,
@@ -26,7 +27,7 @@ from llmagentos.abi.calls.mem import (
     SearchArgs,
     SearchResult,
 )
-from llmagentos.abi.errors import EINVAL, ENOENT
+from llmagentos.abi.errors import EINVAL, ENOENT, LLMOSError
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -56,15 +57,68 @@ def get(kernel: Machine, call: Call, args: GetArgs) -> MemoryRow:
 
 def search(kernel: Machine, call: Call, args: SearchArgs) -> SearchResult | Deferred:
     space = _space(kernel, call, args.pid, args.space)
+    if args.by == "words":
+        return _by_words(kernel, call, args)
+    if args.by == "both":
+        kernel.memory.words(args.query)  # what can't be searched is told before any driver works
+    calls = kernel.calls
+    try:
+        return kernel.vectors.ask(
+            call, args, space,
+            lambda outcome: calls.go_on(call, _by_meaning, args, *outcome),
+            lambda error: calls.go_on(call, _without_meaning, args, error),
+        )  # fmt: skip
+    except LLMOSError as error:
+        return _without_meaning(kernel, call, args, error)
+
+
+def _without_meaning(
+    kernel: Machine, call: Call, args: SearchArgs, error: LLMOSError
+) -> SearchResult | Deferred:
+    """No vector can be made of the query."""
+    if args.by == "meaning":
+        raise error
+    return _by_words(kernel, call, args, note=f"{error.code}: {error.message}")
+
+
+def _by_words(
+    kernel: Machine, call: Call, args: SearchArgs, note: str = ""
+) -> SearchResult | Deferred:
+    space = _space(kernel, call, args.pid, args.space)
     found = kernel.memory.search(space, args.query, args.limit)
     if found is None:
-        return kernel.memory.search_later(call, args)
+        again = partial(kernel.calls.go_on, call, _by_words, args, note)
+        return kernel.memory.when_indexed(call, again)
+    return _result(kernel, call, args, found, "words", note)
+
+
+def _by_meaning(
+    kernel: Machine, call: Call, args: SearchArgs, kind: str, vector: bytes
+) -> SearchResult | Deferred:
+    """Now that the vector of the query is there."""
+    memory, space = kernel.memory, _space(kernel, call, args.pid, args.space)
+    if args.by == "meaning":
+        near = memory.nearest(space, args.query, kind, vector, args.limit)
+        return _result(kernel, call, args, near, "meaning", kind=kind)
+    found = memory.search_both(space, args.query, kind, vector, args.limit)
+    if found is None:
+        again = partial(kernel.calls.go_on, call, _by_meaning, args, kind, vector)
+        return memory.when_indexed(call, again)
+    return _result(kernel, call, args, found, "both", kind=kind)
+
+
+def _result(
+    kernel: Machine, call: Call, args: SearchArgs, found: list[Found], by: By, note: str = "",
+    kind: str | None = None,
+) -> SearchResult:  # fmt: skip
+    vectors, space = kernel.services.memory.vectors, _space(kernel, call, args.pid, args.space)
     for one in found:
         _taint(kernel, call, args.space, one.row.labels)
     hits = [
         Hit(row=_shown(one.row, args.space), score=one.score, snippet=one.snippet) for one in found
     ]
-    return SearchResult(hits=hits)
+    lacking = vectors.lacking(space, kind or vectors.kind())
+    return SearchResult(hits=hits, by=by, lacking=lacking, note=note)
 
 
 def delete(kernel: Machine, call: Call, args: DeleteArgs) -> DeleteResult:

@@ -86,7 +86,7 @@ _CALLS: Final = (
             "memory_rows, memory_bytes", writes=True),
     Syscall("mem.get", "Read a row.",
             mem.GetArgs, mem.MemoryRow, "tree mem:<space>:r"),
-    Syscall("mem.search", "The rows that have all these words, best first.",
+    Syscall("mem.search", "The rows that have these words, or mean the same, best first.",
             mem.SearchArgs, mem.SearchResult, "tree mem:<space>:r"),
     Syscall("mem.delete", "Forget a row.",
             mem.DeleteArgs, mem.DeleteResult, "tree mem:<space>:w", writes=True),

@@ -25,14 +25,18 @@ HOST: Final = "host"
 
 _MODELS: Final = [
     {"name": MODEL, "context_length": 2048},
-    {"name": "vec", "context_length": 2048, "embeds": True},
-]
+    {
+        "name": "vec", "context_length": 2048, "embeds": True,
+        "price": {"prompt": 0.0, "completion": 0.0},
+    },
+]  # fmt: skip
 _PLENTY: Final = ["preempt", "resume_tokens", "count", "fork", "snapshot", "embed"]
 _TOOLS: Final = [{"name": "echo"}, {"name": "asked"}]
 
 CARDS: Final[dict[str, dict[str, Any]]] = {
     "edge": {"kind": "edge", "features": _PLENTY, "labels": [PRIVATE, TEAM], "slots": 1},
     "spare": {"kind": "edge", "features": ["resume_tokens"], "labels": [PRIVATE], "slots": 1},
+    "aide": {"kind": "edge", "features": ["embed"], "models": _MODELS[1:]},
     "lab": {"kind": "node", "features": _PLENTY, "labels": [PRIVATE, TEAM], "zone": "lab"},
     "cloud": {"kind": "cloud", "features": ["resume_tokens", "embed"], "zone": "internet"},
     "vault": {

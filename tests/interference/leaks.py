@@ -14,13 +14,14 @@ from typing import Any, Final
 
 import pytest
 
-from kernel import births, boot, lifecycle, mail, placement, slots
+from kernel import births, boot, lifecycle, mail, placement, slots, vectors
 from kernel.answers import Answers
 from kernel.approvals import Approvals
 from kernel.burst import Burst
 from kernel.job import EmbedJob, Job, ToolJob
 from kernel.machine import Machine
 from kernel.process import Process
+from kernel.query import QueryJob
 from kernel.registry import Driver
 from kernel.scheduler import Scheduler
 from kernel.syscalls import HANDLERS, cap, ctx, fs, mem
@@ -200,6 +201,9 @@ LEAKS: Final[dict[str, Plant]] = {
     "memory: get": unread("mem.get"),
     "memory: search": unread("mem.search"),
     "memory: keys": unread("mem.list"),
+    "memory: vectors": instead(vectors, "unseen", lambda _: lambda labels, driver: ""),
+    "memory: what is looked for": instead(Job, "__init__", _job_without(QueryJob)),
+    "memory: found by meaning": unread((mem, "_by_meaning")),
     "files: write": instead(fs, "_labels", lambda _: lambda *labels: "[]"),
     "files: read": unread("fs.read"),
     "files: list": unread("fs.list"),

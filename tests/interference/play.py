@@ -123,6 +123,15 @@ def tick(world: World, seconds: float = 1.0) -> None:
     world.put_in(Tick())
 
 
+def meant(world: World, dice: Dice) -> None:
+    """What was put of late gets its vectors, and what is looked for by its meaning is found."""
+    tick(world, 0.3)
+    for driver in world.drivers.values():
+        for number in [number for number, work in driver.work.items() if work.kind == "embed"]:
+            if number in driver.work:
+                driver.goes_on(number, dice)
+
+
 def followed(world: World, dice: Dice) -> None:
     """Whoever was told something last, by a call of another, looks at that, or passes it on."""
     pid, told = world.news
@@ -134,7 +143,7 @@ def followed(world: World, dice: Dice) -> None:
 EVENTS: Final[dict[str, tuple[Callable[[World, Dice], None], int]]] = {
     "born": (born, 1), "answer": (answer, 30), "death": (death, 3), "back": (back, 4),
     "recarded": (recarded, 2), "reboot": (reboot, 1), "signal": (signal, 3), "given": (given, 5),
-    "decided": (decided, 2), "followed": (followed, 4),
+    "decided": (decided, 2), "followed": (followed, 4), "meant": (meant, 3),
     "tick": (lambda world, dice: tick(world), 2),
 }  # fmt: skip
 

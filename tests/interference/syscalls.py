@@ -174,7 +174,9 @@ def get(mind: Mind) -> Call:
 
 def search(mind: Mind) -> Call:
     where = _target(mind) if mind.dice.once_in(3) else {"space": "notes"}
-    return "mem.search", {**where, "query": "news"}
+    by = mind.dice.pick(("both", "both", "meaning", "words"))
+    query = "news" if by == "words" else mind.words()
+    return "mem.search", {**where, "query": query, "by": by}
 
 
 def keys(mind: Mind) -> Call:
@@ -274,7 +276,7 @@ CALLS: Final[dict[str, tuple[Callable[[Mind], Call], int]]] = {
     "generate": (generate, 12), "embed": (embed, 3), "tool": (tool, 8),
     "read": (read, 5), "append": (append, 5), "compact": (compact, 3),
     "checkpoint": (checkpoint, 3), "restore": (restore, 4), "rewind": (rewind, 2),
-    "put": (put, 6), "get": (get, 5), "search": (search, 3), "keys": (keys, 3),
+    "put": (put, 6), "get": (get, 5), "search": (search, 5), "keys": (keys, 3),
     "write": (write, 6), "look": (look, 6), "folder": (folder, 3), "change": (change, 2),
     "send": (send, 6), "recv": (recv, 6), "publish": (publish, 4), "subscribe": (subscribe, 4),
     "request": (request, 3), "decide": (decide, 4), "capabilities": (capabilities, 4),
@@ -298,7 +300,8 @@ PASSING: Final = {"get", "search", "look", "tool", "generate"}
 FOLLOWED: Final[dict[str, tuple[str, ...]]] = {
     "append": ("read", "generate"), "compact": ("read", "generate"),
     "checkpoint": ("info", "restore"), "send": ("recv",), "grant": ("capabilities", "info"),
-    "put": ("get", "keys", "keys"), "write": ("look",), "decide": ("capabilities", "request"),
+    "put": ("get", "keys", "keys", "search"), "write": ("look",),
+    "decide": ("capabilities", "request"),
     "fork": ("generate", "read"), "asked": ("decide", "search", "tool"),
     "decided": ("capabilities",), "own checkpoint": ("restore", "info"), "own exit": ("wait",),
     "own append": ("read",),

@@ -143,7 +143,7 @@ def test_are_errors_sentences_with_hints(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("error: ")
-    assert "hint: known: smollm2-135m-instruct" in err
+    assert "hint: known: all-minilm-l6-v2, smollm2-135m-instruct" in err
 
 
 def test_is_a_hub_model_refused_clearly_without_a_network(

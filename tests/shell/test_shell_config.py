@@ -6,6 +6,7 @@ import pytest
 
 from llmagentos.abi.errors import EINVAL, EIO
 from llmagentos.home import Home
+from shell import config
 from shell.config import load
 from shell.plan import kernel_program
 
@@ -23,11 +24,32 @@ def _write(home: Home, text: str | bytes) -> None:
 def test_does_it_do_without_settings(home: Home, text: str | None) -> None:
     if text is not None:
         _write(home, text)
+    embedding = "drivers.embedding --name embedding --model all-minilm-l6-v2 --label private"
     assert _words(home) == {
         "edge": "drivers.edge --name edge --model smollm2-135m-instruct --label private",
+        "embedding": embedding,
         "host": "agents --name host",
     }
     assert kernel_program(home).command[3:] == ["kernel"]
+
+
+def test_is_there_no_embedding_driver_where_it_is_not_installed(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "find_spec", lambda name: None if name == "onnxruntime" else name)
+    assert set(_words(home)) == {"edge", "host"}
+
+
+def test_is_an_embedding_driver_configured_like_others(home: Home) -> None:
+    _write(
+        home,
+        "drivers:\n  - {name: meaning, kind: embedding, model: mine, threads: 1, labels: []}\n",
+    )
+    program = "drivers.embedding --name meaning --model mine --threads 1"
+    assert _words(home)["meaning"] == program
+    _write(home, "drivers:\n  - {name: meaning, kind: embedding, dtype: float32}\n")
+    with pytest.raises(EINVAL, match="embedding driver has no dtype"):
+        load(home)
 
 
 def test_is_the_scheduling_policy_passed_on(home: Home) -> None:

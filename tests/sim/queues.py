@@ -121,6 +121,11 @@ def _check_jobs(machine: Machine) -> None:
         must(waits, "job {} waits for ever", job.id)
     on_drivers = {number for driver in machine.registry for number in driver.jobs}
     begun = {job.id for job in jobs if job.driver is not None}
+    batch = machine.vectors._batch
+    if batch is not None:
+        must(batch.driver.up, "vectors are waited for from {}, which is away", batch.driver.name)
+        must(("vectors", "overdue") in machine.timers, "vectors are waited for for ever")
+        begun.add(batch.number)
     must(on_drivers == begun, "jobs {} are lost, or have ended", on_drivers ^ begun)
 
 

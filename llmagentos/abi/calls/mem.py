@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, SkipValidation
 
@@ -61,20 +61,30 @@ class GetArgs(Model):
     key: Key
 
 
+By = Literal["words", "meaning", "both"]
+"""How rows are found."""
+
+
 class SearchArgs(Model):
-    """``query``: words; a row must have all of them, in its key or its value, in any form that the
-    tokenizer folds together. No query syntax: punctuation is as good as a space. At most 64
-    words."""
+    """``words``: a row must have all words of the query, in its key or its value, in any form that
+    the tokenizer folds together. No query syntax: punctuation is as good as a space. At most 64
+    words. ``meaning``: the rows whose vectors are nearest to the query's; ``ENODRIVER`` if no
+    driver on this device makes vectors, none may see the caller's labels, or no row has one yet.
+    ``both``: rows that have all the words, then those that have some of them or are near in
+    meaning, ranked together; where there is no search by meaning it is one by words, and the result
+    says so."""
 
     pid: Pid | None = Field(None, description="default: the caller")
     space: Name = _SPACE
     query: str = Field(min_length=1, max_length=1000)
     limit: int = Field(10, ge=1, le=100)
+    by: By = "both"
 
 
 class Hit(Model):
-    """``score``: BM25, higher is better. ``snippet``: a few words around one that was looked
-    for, or the first ones."""
+    """``score``, higher is better: BM25 by words, the cosine by meaning; by both 0 to 1, and 1 more
+    for a row that has all the words. ``snippet``: a few words around one that was looked for,
+    or the first ones."""
 
     row: MemoryRow
     score: float
@@ -82,7 +92,14 @@ class Hit(Model):
 
 
 class SearchResult(Model):
+    """``by``: how these were found. ``lacking``: how many rows of the space have no vector, so that
+    they are found by their words only. ``note``: why it was not searched by meaning, if it should
+    have been."""
+
     hits: list[Hit]
+    by: By = "words"
+    lacking: int = 0
+    note: str = ""
 
 
 class DeleteArgs(Model):
