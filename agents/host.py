@@ -14,9 +14,11 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from agents.compaction import CompactingSystem
 from agents.link import Link
 from agents.loop import Ending, leave, live
 from llmagentos.abi.driver import Assignment, HostSignal
+from llmagentos.abi.manifest import ContextRule
 from llmagentos.aio import AsyncSystem
 from llmagentos.aio_connection import AsyncConnection
 from llmagentos.home import Home
@@ -41,7 +43,8 @@ class Host:
     def __init__(self, home: Home, name: str, slots: int) -> None:
         self._agents: dict[int, _Running] = {}
         self._link = Link(home, name, slots, self._sessions)
-        self._system = AsyncSystem(AsyncConnection(home.syscalls, home, withdraw=False))
+        self._connection = AsyncConnection(home.syscalls, home, withdraw=False)
+        self._system = AsyncSystem(self._connection)
 
     async def serve(self, parent: int | None) -> None:
         """Run until SIGTERM or SIGINT, or until ``parent`` is no longer this process's parent.
@@ -106,7 +109,11 @@ class Host:
         # the kernel. Neither needs anything here.
 
     def _program(self, assignment: Assignment) -> AsyncSystem:
-        return self._system.as_session(assignment.session, assignment.pid)
+        session, pid = assignment.session, assignment.pid
+        rule = ContextRule.model_validate(assignment.manifest.get("spec", {}).get("context", {}))
+        if rule.overflow == "compact":
+            return CompactingSystem(self._connection, session, pid, rule)
+        return self._system.as_session(session, pid)
 
     def _start(self, assignment: Assignment, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=_label(assignment))

@@ -104,7 +104,9 @@ async def _run(program: AsyncSystem, interactive: bool, toolbox: Toolbox | None)
     # It may have had its answer already: a host that ran it before has died since.
     answered = last is not None and last.role == "assistant" and not last.tool_calls
     answer = last.content if last is not None and answered else None
-    if answer is None and not interactive and not any(m.role == "user" for m in context):
+    # A summary may stand for what it was given.
+    told = any(message.role == "user" or message.sources for message in context)
+    if answer is None and not interactive and not told:
         raise errors.EINVAL("it was given no text", hint="spawn it with a text")
     waits_first = interactive and (last is None or last.role == "system")
     while True:
