@@ -23,20 +23,20 @@ NOTES: Final = "compaction/"
 """What the keys of its notes begin with."""
 
 _PROMPT: Final = (
-    "You shorten conversations. Write down in a few plain sentences what was said: names, numbers, "
-    "dates, decisions, wishes and open questions first. Add nothing of your own."
+    "Shorten this conversation to a few plain sentences. Keep names, numbers, dates, decisions, "
+    "wishes and open questions. Add nothing."
 )
 _PRIORITY: Final = 10
 _WALL: Final = 300
 _LONGEST: Final = 512
-_SHORTEST: Final = 16
+_SHORTEST: Final = 8
 """Tokens of a summary, at most and at least."""
-_SHARE: Final = 6
-"""A summary takes at most one part in so many of the window."""
 _FILL: Final = 0.6
 """How much of the window the text that is shortened may take: its tokens are only estimated."""
+_SHARE: Final = 4
+"""A summary takes one part in so many of what such a text may take: several fit into one."""
 _HALVINGS: Final = 4
-_LEVELS: Final = 8
+"""So often it is tried with shorter pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,6 @@ class Means:
     window: int
     scale: Scale
 
-    @property
-    def tokens(self) -> int:
-        """Of a summary, at most."""
-        return max(_SHORTEST, min(_LONGEST, self.window // _SHARE))
-
 
 class Summariser:
     def __init__(self, program: AsyncSystem, means: Means) -> None:
@@ -61,6 +56,7 @@ class Summariser:
         self._means = means
         self._children: dict[str, int] = {}
         self._alone = False
+        self._most = _LONGEST
 
     async def summarise(self, texts: Sequence[str]) -> str:
         """Raises what went wrong. A text that is too long for one call is shortened in pieces, and
@@ -70,14 +66,13 @@ class Summariser:
         below = [row for row in listed["processes"] if row["ppid"] == means.me.pid]
         self._children = {row["name"]: row["pid"] for row in below}
         self._alone = not await self._may_spawn(sum(row["state"] != "ZOMBIE" for row in below))
-        room = means.window - means.tokens - means.scale.of_text(_PROMPT)
-        room = max(float(_SHORTEST), room * _FILL)
+        room = _FILL * max(float(_SHORTEST), means.window - means.scale.of_text(_PROMPT))
         for _ in range(_HALVINGS):
             try:
-                return await self._reduced(list(texts), room)
+                return await self._reduced(texts, room)
             except errors.ECONTEXT:
                 room /= 2  # it was estimated wrongly
-        return await self._reduced(list(texts), room)
+        return await self._reduced(texts, room)
 
     async def forget(self) -> None:
         """What was noted is of no use any more, nor is what a host that died has noted."""
@@ -85,13 +80,15 @@ class Summariser:
         for row in noted["rows"]:
             await self._program.call("mem.delete", key=row["key"])
 
-    async def _reduced(self, texts: list[str], room: float) -> str:
-        for _ in range(_LEVELS):
-            pieces = _packed(texts, self._means.scale.characters(room))
-            texts = [await self._short(piece) for piece in pieces]
-            if len(texts) == 1:
-                return texts[0]
-        raise errors.ECONTEXT(f"a summary of summaries is still too long after {_LEVELS} times")
+    async def _reduced(self, texts: Sequence[str], room: float) -> str:
+        self._most = max(_SHORTEST, min(_LONGEST, int(room / _SHARE)))
+        pieces = _packed(texts, self._means.scale.characters(room))
+        while True:
+            short = [await self._short(piece) for piece in pieces]
+            again = _packed(short, self._means.scale.characters(room))
+            if len(again) >= len(pieces) or len(short) == 1:
+                return "\n".join(short)
+            pieces = again
 
     async def _short(self, text: str) -> str:
         name = "summary-" + hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
@@ -112,7 +109,7 @@ class Summariser:
         messages = [{"role": "system", "content": _PROMPT}, {"role": "user", "content": text}]
         # Of its own sampling nothing holds: a grammar, say, is for its answers.
         sampling = {
-            "temperature": 0.0, "max_tokens": self._means.tokens, "stop": [], "grammar": None,
+            "temperature": 0.0, "max_tokens": self._most, "stop": [], "grammar": None,
             "logprobs": None,
         }  # fmt: skip
         reply = await self._program.call("llm.generate", messages=messages, sampling=sampling)
@@ -157,7 +154,7 @@ class Summariser:
             "limits": {
                 "tokens": means.window, "turns": 1, "children": 0, "tool_calls": 0, "wall": _WALL,
             },
-            "sampling": {"temperature": 0.0, "max_tokens": means.tokens},
+            "sampling": {"temperature": 0.0, "max_tokens": self._most},
             "schedule": {"priority": max(_PRIORITY, min(19, means.me.priority))},
         }  # fmt: skip
         about = {"name": "summary", "description": "Shortens a conversation for its parent"}
@@ -184,12 +181,14 @@ def _allows(rules: dict[str, list[str]]) -> bool:
     return (said["allow"] or said["ask"]) and not said["deny"] and not asks
 
 
-def _packed(texts: list[str], most: int) -> list[str]:
+def _packed(texts: Sequence[str], most: int) -> list[str]:
     """Joined, in pieces of at most so many characters; a text that is longer is parted."""
     pieces: list[str] = []
     for text in texts:
         for start in range(0, len(text), most):
             part = text[start : start + most]
+            if not part.strip():
+                continue
             if pieces and len(pieces[-1]) + 1 + len(part) <= most:
                 pieces[-1] += f"\n{part}"
             else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,3 +97,73 @@ def test_does_a_conversation_go_on_long_after_its_window_is_full(user: System) -
     assert "ctx.compacted" in [event["type"] for event in ended]
     assert user.call("proc.info", pid=pid)["process"]["children"] == []
     user.kill(pid, "KILL")
+
+
+def test_is_a_full_context_refused_where_the_manifest_says_so(user: System) -> None:
+    pid = user.call("proc.spawn", manifest=talker(context={"overflow": "refuse"}))["pid"]
+    for number in range(12):
+        user.call("ipc.send", pid=pid, body=turn(number))
+        eventually(lambda: user.call("proc.info", pid=pid)["process"]["reason"] == "mail")
+    last = context(user, pid)[-1]["content"]
+    assert "more than the 120 that fit" in last
+    assert not any(one["sources"] for one in context(user, pid))
+    user.kill(pid, "KILL")
+
+
+def test_does_the_budget_bind_what_compaction_costs(user: System) -> None:
+    pid = user.call("proc.spawn", manifest=talker(limits={"tokens": 2500}))["pid"]
+    for number in range(60):
+        user.call("ipc.send", pid=pid, body=turn(number))
+    info = eventually(lambda: ended(user, pid), 60)
+    told = info["exit"]["error"]["message"]
+    assert "of its 2500 tokens left" in told
+    book = user.call("proc.info", pid=pid)["ledger"]["tokens"]
+    rows = user.call("proc.list", history=1000)["processes"]
+    family = [one for one in rows if one["pid"] == pid or one["ppid"] == pid]
+    assert len(family) > 1, "children have summarised"
+    used = sum(one["usage"]["prompt_tokens"] + one["usage"]["completion_tokens"] for one in family)
+    assert book == {"spent": used, "reserved": 0, "limit": 2500}
+    assert used <= 2500
+
+
+def below(user: System, pid: int) -> list[int]:
+    children: list[int] = user.call("proc.info", pid=pid)["process"]["children"]
+    return children
+
+
+def ended(user: System, pid: int) -> dict[str, Any] | None:
+    process: dict[str, Any] = user.call("proc.info", pid=pid)["process"]
+    return process if process["exit"] else None
+
+
+def test_does_the_next_host_go_on_when_one_is_killed_in_a_compaction(machines: Machines) -> None:
+    machines.start_kernel()
+    machines.start_driver("--context-length", str(WINDOW), "--delay", "0.02", "--label", "private")
+    host = machines.start_host()
+    with machines.user() as user:
+        pid = user.call("proc.spawn", manifest=talker(labels=["private"]))["pid"]
+        said: list[str] = []
+        while not (children := below(user, pid)):
+            said.append(turn(len(said)))
+            user.call("ipc.send", pid=pid, body=said[-1])
+            length = 2 * len(said) + 1
+            eventually(lambda n=length: len(context(user, pid)) == n or below(user, pid))
+        host.kill()
+        host.wait()
+        machines.start_host("another")
+
+        def answered() -> bool:
+            now = context(user, pid)
+            both = [*sources(user, pid, now), *now]
+            return [m["content"] for m in both if m["role"] == "user"] == said and (
+                now[-1]["role"] == "assistant"
+            )
+
+        eventually(answered, 30)
+        assert context(user, pid)[0]["content"] == PROMPT
+        rows = user.call("proc.list", history=1000)["processes"]
+        summarisers = [one for one in rows if one["ppid"] == pid]
+        assert children[0] in [one["pid"] for one in summarisers]
+        assert {tuple(one["labels"]) for one in summarisers} == {("private",)}
+        names = [one["name"] for one in summarisers]
+        assert len(set(names)) == len(names), "none was started twice"
