@@ -51,9 +51,13 @@ def head(context: Sequence[ContextMessage]) -> int:
     return int(bool(context) and context[0].role == "system" and not context[0].sources)
 
 
+def is_recalled(message: ContextMessage) -> bool:
+    return message.role == "user" and message.content.startswith(RECALLED)
+
+
 def begins_turn(message: ContextMessage) -> bool:
     """Whether somebody says something new."""
-    return message.role == "user" and not message.content.startswith(RECALLED)
+    return message.role == "user" and not is_recalled(message)
 
 
 def cut(context: Sequence[ContextMessage], scale: Scale, room: float, most: float) -> int | None:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from agents.cut import RECALLED, Scale, turns
+from agents.cut import RECALLED, Scale, is_recalled, turns
 from llmagentos.abi import errors
 from llmagentos.abi.calls.ctx import ContextMessage
 from llmagentos.aio import AsyncSystem
@@ -38,7 +38,7 @@ def written(message: ContextMessage) -> str:
 
 def is_original(message: ContextMessage) -> bool:
     """Neither a summary nor what came back from memory: both stand somewhere else already."""
-    return not message.sources and not message.content.startswith(RECALLED)
+    return not message.sources and not is_recalled(message)
 
 
 async def keep(program: AsyncSystem, messages: Sequence[ContextMessage]) -> None:
@@ -72,7 +72,7 @@ async def recall(
 ) -> str:
     """Pages that have to do with the last message of the context, as one marked text of at most
     ``room`` tokens; "" if there are none. A page comes whole or not at all."""
-    there = "\n".join(one.content for one in context if one.content.startswith(RECALLED))
+    there = "\n".join(one.content for one in context if is_recalled(one))
     text = RECALLED
     taken = 0
     for key, value in await _found(program, context[-1].content):

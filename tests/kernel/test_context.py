@@ -116,10 +116,10 @@ def test_can_sources_be_read_before_they_are_on_the_disk(rig: Rig, pid: int) -> 
     machine = rig.machine
     number = machine.next_message
     calls: list[tuple[str, dict[str, Any]]] = [
-        ("ctx.append", {"messages": [{"role": "user", "content": "second"}]}),
+        ("ctx.append", {"messages": [{"role": "user", "content": t} for t in ("second", "third")]}),
         ("ctx.compact", {"keep": 1, "summary": "inner"}),
         ("ctx.compact", {"keep": 0, "summary": "outer"}),
-        ("ctx.read", {"source": number + 1}),
+        ("ctx.read", {"source": number + 2}),
     ]
     for id, (name, args) in enumerate(calls, 5000):
         message = Message("call", id, name, USER, {"pid": pid, **args})
@@ -127,7 +127,7 @@ def test_can_sources_be_read_before_they_are_on_the_disk(rig: Rig, pid: int) -> 
     rig._take(machine.flush())
     body = rig.reply(5003)
     assert body is not None
-    assert [one["content"] for one in body["result"]["messages"]] == ["first"]
+    assert [one["content"] for one in body["result"]["messages"]] == ["first", "second"]
 
 
 def test_does_a_compaction_name_its_last_message_and_swallow_nothing_after_it(
