@@ -27,6 +27,8 @@ _NEAR: Final = 0.9
 """Of the context's space: with more in it, room is made before a call fails."""
 _ROOM: Final = (0.4, 0.2, 0.0)
 """Of the context's space: what the turns that stay may take; first, and when that was too much."""
+_RECALL: Final = 0.3
+"""Of the context's space: what may be recalled for one message."""
 _MOST: Final = 2
 """The last turn may be so many times as large before it is parted."""
 _UNKNOWN: Final = 4096
@@ -89,7 +91,7 @@ class CompactingSystem(AsyncSystem):
             )
         failure: errors.LLMOSError | None = None
         now = await self._now()
-        if now.counted and now.room < 0:
+        if now.counted and now.room < self._wanted(now):
             try:
                 if await self._compact(now, _ROOM[0]):
                     now = await self._now()
@@ -120,9 +122,14 @@ class CompactingSystem(AsyncSystem):
         self._scale = now.scale
         return now
 
+    def _wanted(self, now: Now) -> float:
+        """Tokens that may be recalled for the last message of the context."""
+        asked = bool(now.context) and begins_turn(now.context[-1])
+        return min(self._rule.recall, now.space * _RECALL) if asked else 0
+
     async def _recalled(self, now: Now) -> str:
-        room = min(self._rule.recall, now.room)
-        if room <= 0 or not now.context or not begins_turn(now.context[-1]):
+        room = min(self._wanted(now), now.room)
+        if room <= 0:
             return ""
         return await pages.recall(self._plain, now.context, now.scale, room)
 

@@ -22,6 +22,8 @@ PREFIX: Final = "context/"
 _PART: Final = 150_000
 """Characters of a row: with every escape of JSON and of UTF-8 less than a value may have."""
 
+_NO_WORSE: Final = 0.5
+"""Beside the best page come only those that are half as good."""
 _WORDS: Final = 12
 _SHORTEST: Final = 3
 _HITS: Final = 5
@@ -85,7 +87,7 @@ async def recall(
 
 async def _found(program: AsyncSystem, asked: str) -> list[tuple[str, list[str]]]:
     """Pages with any of its words, the best first. A search finds rows that have all words, so each
-    is looked for by itself; rare ones weigh more by the score."""
+    is looked for by itself; one that many pages have says little of each."""
     words = {word for word in re.findall(r"[^\W_]+", asked.casefold()) if len(word) >= _SHORTEST}
     scores: Counter[str] = Counter()
     pages: dict[str, Any] = {}
@@ -97,9 +99,11 @@ async def _found(program: AsyncSystem, asked: str) -> list[tuple[str, list[str]]
         for hit in found["hits"]:
             key, value = hit["row"]["key"], hit["row"]["value"]
             if key.startswith(PREFIX) and _is_page(value):
-                scores[key] += hit["score"]
+                scores[key] += hit["score"] / len(found["hits"])
                 pages[key] = value
-    return [(key, pages[key]) for key, _ in sorted(scores.items(), key=lambda s: (-s[1], s[0]))]
+    least = max(scores.values(), default=0) * _NO_WORSE
+    good = [(key, score) for key, score in scores.items() if score >= least]
+    return [(key, pages[key]) for key, _ in sorted(good, key=lambda one: (-one[1], one[0]))]
 
 
 def _is_page(value: Any) -> bool:

@@ -228,6 +228,29 @@ def test_do_old_pages_come_back_with_a_message_that_is_about_them() -> None:
     assert not any(RECALLED in text for row in town.rows().values() for text in row)
 
 
+def test_does_a_rare_word_count_for_more_than_common_ones() -> None:
+    town = Town(window=300, context={"overflow": "compact", "recall": 60})
+    others = [f"Which of them does have this from {name}?" for name in ("Ann", "Bob", "Carl")]
+    for text in (FACT, *others):
+        town.say(text)
+    until_compacted(town)
+    town.say("From which of them does this pier have anything?")
+    recalled = next(one for one in reversed(town.context()) if one["role"] == "user")
+    assert recalled["content"].count("[context/") == 1
+    assert FACT in recalled["content"]
+
+
+def test_is_there_always_room_for_what_is_recalled() -> None:
+    town = Town(window=300, context={"overflow": "compact", "recall": 80})
+    town.say(FACT)
+    until_compacted(town)
+    for _ in range(20):
+        town.say("so it is as we do")
+        town.say("When does the ferry leave?")
+        there = [one["content"] for one in town.context() if FACT in one["content"]]
+        assert any(one.startswith(RECALLED) for one in there)
+
+
 @pytest.mark.parametrize("recall", [0, 5])
 def test_does_nothing_come_back_that_does_not_fit(recall: int) -> None:
     town = Town(window=200, context={"overflow": "compact", "recall": recall})
