@@ -14,12 +14,13 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from agents.compaction import CompactingSystem
 from agents.link import Link
 from agents.loop import Ending, leave, live
 from agents.output import forget_old
 from agents.program import Program
 from llmagentos.abi.driver import Assignment, HostSignal
-from llmagentos.abi.manifest import AgentSpec
+from llmagentos.abi.manifest import AgentSpec, ContextRule
 from llmagentos.aio import AsyncSystem
 from llmagentos.aio_connection import AsyncConnection
 from llmagentos.home import Home
@@ -47,7 +48,8 @@ class Host:
         self._agents: dict[int, _Running] = {}
         self._home = home
         self._link = Link(home, name, slots, self._sessions)
-        self._system = AsyncSystem(AsyncConnection(home.syscalls, home, withdraw=False))
+        self._connection = AsyncConnection(home.syscalls, home, withdraw=False)
+        self._system = AsyncSystem(self._connection)
 
     async def serve(self, parent: int | None) -> None:
         """Run until SIGTERM or SIGINT, or until ``parent`` is no longer this process's parent.
@@ -88,7 +90,7 @@ class Host:
             # The process was given to another host and came back: what ran here is void.
             before.task.cancel()
         spec = AgentSpec.model_validate(assignment.manifest.get("spec", {}))
-        process, name = self._process(assignment), _label(assignment)
+        process, name = self._process(assignment, spec.context), _label(assignment)
         program = Program(assignment, self._home) if spec.program else None
         work = program.live(process, name) if program else live(process, name, spec)
         task = self._start(assignment, work)
@@ -117,8 +119,11 @@ class Host:
         # INT reaches a loop as the ECANCELED of its call; STOP and CONT hold its bursts in the
         # kernel. Neither needs anything here.
 
-    def _process(self, assignment: Assignment) -> AsyncSystem:
-        return self._system.as_session(assignment.session, assignment.pid)
+    def _process(self, assignment: Assignment, rule: ContextRule | None = None) -> AsyncSystem:
+        session, pid = assignment.session, assignment.pid
+        if rule is not None and rule.overflow == "compact":
+            return CompactingSystem(self._connection, session, pid, rule)
+        return self._system.as_session(session, pid)
 
     def _start(self, assignment: Assignment, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=_label(assignment))

@@ -113,7 +113,8 @@ class _Life:
         # It may have had its answer already: a host that ran it before has died since.
         answered = last is not None and last.role == "assistant" and not last.tool_calls
         answer = last.content if last is not None and answered else None
-        told = any(message.role == "user" for message in context)
+        # A summary may stand for what it was given.
+        told = any(message.role == "user" or message.sources for message in context)
         if answer is None and not self._interactive and not told:
             raise errors.EINVAL("it was given no text", hint="spawn it with a text")
         waits_first = self._interactive and (last is None or last.role == "system")

@@ -91,6 +91,12 @@ class History(Protocol):
     def messages(self, pid: int) -> list[dict[str, Any]]:
         """The context of a process that was collected, oldest message first."""
 
+    def pages(self, ids: list[int]) -> list[dict[str, Any]]:
+        """These messages, oldest first, as far as they were committed."""
+
+    def summaries(self, ids: list[int]) -> list[tuple[int, list[int]]]:
+        """Those of these messages that are summaries, and the messages that each stands for."""
+
     def events(self, since: int, limit: int, pid: int | None) -> list[dict[str, Any]]:
         """Events with a greater seq than ``since``, oldest first."""
 

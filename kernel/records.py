@@ -209,14 +209,16 @@ def nodes_from(rows: list[dict[str, Any]]) -> dict[int, Node]:
     """The tree of messages. Parents have smaller ids than their children."""
     nodes: dict[int, Node] = {}
     for row in sorted(rows, key=lambda row: row["id"]):
-        parent = nodes[row["parent"]] if row["parent"] else None
-        sources = tuple(json.loads(row["sources"]))
-        tools = json.loads(row["tools"]) if row["tools"] else {}
-        message = ChatMessage.model_validate(
-            {"role": row["role"], "content": row["content"], **tools}
-        )
-        nodes[row["id"]] = context.grow(parent, row["id"], message, row["time"], sources)
+        nodes[row["id"]] = node_from(row, nodes[row["parent"]] if row["parent"] else None)
     return nodes
+
+
+def node_from(row: dict[str, Any], parent: Node | None = None) -> Node:
+    """One message; without a ``parent`` it stands for itself."""
+    sources = tuple(json.loads(row["sources"]))
+    tools = json.loads(row["tools"]) if row["tools"] else {}
+    message = ChatMessage.model_validate({"role": row["role"], "content": row["content"], **tools})
+    return context.grow(parent, row["id"], message, row["time"], sources)
 
 
 def _tools(message: ChatMessage) -> str | None:

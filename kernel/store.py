@@ -201,6 +201,21 @@ class Store:
             pid,
         )
 
+    def pages(self, ids: list[int]) -> list[dict[str, Any]]:
+        return self._rows(
+            "SELECT messages.* FROM json_each(?) AS wanted JOIN messages"
+            " ON messages.id = wanted.value ORDER BY messages.id",
+            json.dumps(ids),
+        )
+
+    def summaries(self, ids: list[int]) -> list[tuple[int, list[int]]]:
+        rows = self._rows(
+            "SELECT messages.id, sources FROM json_each(?) AS wanted JOIN messages"
+            " ON messages.id = wanted.value WHERE sources != '[]'",
+            json.dumps(ids),
+        )
+        return [(row["id"], json.loads(row["sources"])) for row in rows]
+
     def process(self, pid: int) -> ProcessInfo | None:
         rows = self._rows("SELECT * FROM processes WHERE pid = ? AND reaped = 1", pid)
         return self._past(rows[0]) if rows else None

@@ -165,6 +165,7 @@ class Ctx:
         *,
         pid: int | None = ...,
         last: int | None = ...,
+        source: int | None = ...,
         within: float | None = ...,
     ) -> ctx.ReadResult:
         """The messages of a context."""
@@ -184,7 +185,8 @@ class Ctx:
         self,
         *,
         pid: int | None = ...,
-        keep: int,
+        keep: int | None = ...,
+        through: int | None = ...,
         summary: str,
         within: float | None = ...,
     ) -> ctx.CompactResult:
@@ -758,6 +760,7 @@ class AsyncCtx:
         *,
         pid: int | None = ...,
         last: int | None = ...,
+        source: int | None = ...,
         within: float | None = ...,
     ) -> ctx.ReadResult:
         """The messages of a context."""
@@ -777,7 +780,8 @@ class AsyncCtx:
         self,
         *,
         pid: int | None = ...,
-        keep: int,
+        keep: int | None = ...,
+        through: int | None = ...,
         summary: str,
         within: float | None = ...,
     ) -> ctx.CompactResult:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from kernel import context, lifecycle
+from kernel import context, lifecycle, pages
 from kernel.calls import Call
 from kernel.context import Node
 from kernel.envelope import too_large
@@ -32,7 +32,12 @@ from llmagentos.abi.wire import MAX_BODY
 if TYPE_CHECKING:
     from kernel.machine import Machine
 
-_MOST_CHECKPOINTS = 256
+_MOST_CHECKPOINTS: Final = 256
+_UNDO: Final = "compact:"
+"""What a checkpoint that undoes a compaction is called, before the id of its summary. No name that
+somebody may give has a colon."""
+_UNDONE: Final = 16
+"""Compactions that can be undone: each keeps a whole context in memory."""
 
 
 def _target(kernel: Machine, call: Call, pid: int | None) -> Process:
@@ -46,12 +51,15 @@ def read(kernel: Machine, call: Call, args: ReadArgs) -> ReadResult:
     process = call.process if args.pid is None else kernel.table.find(args.pid)
     if process is not None:
         lifecycle.taint(kernel, call.process, process)
-        if args.last is None and context.size(process.head) > MAX_BODY:
-            raise too_large(context.size(process.head))
-        nodes, tokens = context.messages(process.head, args.last), process.context_tokens
+        nodes, tokens = _present(process, args), process.context_tokens
     else:
         nodes, tokens = _past(kernel, call, args.pid or 0)
-        nodes = nodes[-args.last :] if args.last else nodes
+    if args.source is not None:
+        nodes = pages.behind(kernel, nodes, args.source)[-(args.last or 0) :]
+        if (size := sum(node.size for node in nodes)) > MAX_BODY:
+            raise too_large(size)
+    elif args.last is not None:
+        nodes = nodes[-args.last :]
     found = [
         ContextMessage(
             id=node.id,
@@ -65,6 +73,14 @@ def read(kernel: Machine, call: Call, args: ReadArgs) -> ReadResult:
         for node in nodes
     ]
     return ReadResult(messages=found, tokens=tokens)
+
+
+def _present(process: Process, args: ReadArgs) -> list[Node]:
+    if args.source is not None:
+        return context.messages(process.head)
+    if args.last is None and context.size(process.head) > MAX_BODY:
+        raise too_large(context.size(process.head))
+    return context.messages(process.head, args.last)
 
 
 def _past(kernel: Machine, call: Call, pid: int) -> tuple[list[Node], int]:
@@ -89,20 +105,42 @@ def append(kernel: Machine, call: Call, args: AppendArgs) -> AppendResult:
 def compact(kernel: Machine, call: Call, args: CompactArgs) -> CompactResult:
     process = _target(kernel, call, args.pid)
     nodes = context.messages(process.head)
-    first = 1 if nodes and nodes[0].role == "system" else 0
-    cut = len(nodes) - args.keep
-    replaced, kept = nodes[first:cut], nodes[max(first, cut) :]
+    # A summary stands where it would, in a context that begins without one.
+    first = 1 if nodes and nodes[0].role == "system" and not nodes[0].sources else 0
+    cut = max(first, _cut(nodes, args))
+    replaced, kept = nodes[first:cut], nodes[cut:]
     if not replaced:
         raise EINVAL(f"nothing to compact: the context has {len(nodes)} messages")
     lifecycle.taint(kernel, process, call.process)
-    checkpoint = _checkpoint(kernel, process, None)
+    before = process.head
     process.head = nodes[0] if first else None
     sources = tuple(node.id for node in replaced)
     summary = kernel.append(process, ChatMessage(role="system", content=args.summary), sources)
     for node in kept:
         kernel.append(process, node.message, node.sources)
     _head_moved(kernel, process)
-    return CompactResult(summary=summary.id, sources=list(sources), checkpoint=checkpoint)
+    undo = f"{_UNDO}{summary.id}"
+    process.checkpoints[undo] = before
+    older = [name for name in process.checkpoints if name.startswith(_UNDO)][:-_UNDONE]
+    for name in older:
+        del process.checkpoints[name]
+    kernel.journal.event(
+        kernel.now, "ctx.compacted", process.pid, summary=summary.id, messages=len(sources),
+        checkpoint=undo, dropped=older,
+    )  # fmt: skip
+    return CompactResult(summary=summary.id, sources=list(sources), checkpoint=undo)
+
+
+def _cut(nodes: list[Node], args: CompactArgs) -> int:
+    """How many messages are before those that stay."""
+    if args.keep is not None:
+        return len(nodes) - args.keep
+    for place, node in enumerate(nodes, 1):
+        if node.id == args.through:
+            return place
+    raise ENOENT(
+        f"the context has no message {args.through} any more", hint="read it again: it has changed"
+    )
 
 
 def checkpoint(kernel: Machine, call: Call, args: CheckpointArgs) -> CheckpointResult:
@@ -113,10 +151,11 @@ def checkpoint(kernel: Machine, call: Call, args: CheckpointArgs) -> CheckpointR
 
 
 def _checkpoint(kernel: Machine, process: Process, name: str | None) -> str:
-    if len(process.checkpoints) >= _MOST_CHECKPOINTS:
+    given = [one for one in process.checkpoints if not one.startswith(_UNDO)]
+    if len(given) >= _MOST_CHECKPOINTS:
         raise EQUOTA(f"process {process.pid} has {_MOST_CHECKPOINTS} checkpoints, the most it may")
     if name is None:
-        number = len(process.checkpoints) + 1
+        number = len(given) + 1
         while f"c{number}" in process.checkpoints:
             number += 1
         name = f"c{number}"

@@ -10,7 +10,6 @@ from kernel import births, ledger, lifecycle
 from kernel.adoption import adopt
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.limits import lowered, tighter
-from kernel.notices import notices
 from kernel.process import Process, brief
 from kernel.rights import check_model, check_program, check_tool
 from kernel.rules import tool_names
@@ -85,10 +84,7 @@ def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
     process.born = process.head
     what = "pid" if manifest.spec.program is None else "a program, pid"
     kernel.journal.audit(kernel.now, call.process.pid, "proc.spawn", "ok", f"{what} {process.pid}")
-    told = notices(manifest.spec)
-    if told:
-        kernel.journal.event(kernel.now, "proc.notice", process.pid, notices=told)
-    return SpawnResult(pid=process.pid, name=process.name, notices=told)
+    return SpawnResult(pid=process.pid, name=process.name)
 
 
 def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:

@@ -125,7 +125,23 @@ class Restart(Model):
 
 
 class ContextRule(Model):
+    """What becomes of a context that is full. ``refuse``: the call fails with ``ECONTEXT``.
+    ``compact``: a summary takes the place of its oldest part, which goes to memory."""
+
     overflow: Literal["refuse", "compact"] = "refuse"
+    recall: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="with compact: tokens of what went to memory that may come back with a new "
+        "message, where it shares words with it; 0: none",
+    )
+
+    @model_validator(mode="after")
+    def _only_what_was_compacted(self) -> ContextRule:
+        if self.recall and self.overflow != "compact":
+            raise ValueError("recall needs overflow: compact; else nothing goes to memory")
+        return self
 
 
 class ToolRef(Model):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from llmagentos.abi.errors import EINVAL
+from llmagentos.abi.errors import EINVAL, ENOENT
 from shell.commands.process import PID
 from shell.session import open_system
 from shell.terminal import print_json, printable
@@ -30,21 +30,26 @@ def ctx() -> None:
 @ctx.command()
 @click.argument("pid", type=PID)
 @click.option("--last", type=COUNT, help="Only so many messages, from the end.")
+@click.option("--source", type=COUNT, help="Instead: what this summary stands for.")
 @_as_json
-def read(pid: int, last: int | None, as_json: bool) -> None:
-    """The messages, with their ids.
+def read(pid: int, last: int | None, source: int | None, as_json: bool) -> None:
+    """The messages, with their ids; of a summary also which ones it stands for.
 
     \b
     llmos ctx read 12 --last 5
+    llmos ctx read 12 --source 40
     llmos ctx read 12 --json | jq -r '.messages[-1].content'
     """
     with open_system() as system:
-        found = system.call("ctx.read", pid=pid, last=last)
+        found = system.call("ctx.read", pid=pid, last=last, source=source)
     if as_json:
         return print_json(found)
     for message in found["messages"]:
         at = time.strftime("%H:%M:%S", time.localtime(message["time"]))
-        click.echo(f"{message['id']:>6} {at} {message['role']}: {printable(message['content'])}")
+        sources = message["sources"]
+        stands = f" (for {sources[0]} to {sources[-1]})" if sources else ""
+        said = printable(message["content"])
+        click.echo(f"{message['id']:>6} {at} {message['role']}{stands}: {said}")
     return click.echo(f"{len(found['messages'])} messages, {found['tokens']} tokens", err=True)
 
 
@@ -132,6 +137,30 @@ def compact(pid: int, summary: str, keep: int, as_json: bool) -> None:
     if as_json:
         return print_json(made)
     return click.echo(made["checkpoint"])
+
+
+@ctx.command()
+@click.argument("pid", type=PID)
+@_as_json
+def undo(pid: int, as_json: bool) -> None:
+    """Undo the last compaction. What was said since is not in the context then.
+
+    \b
+    llmos ctx checkpoint 12 before-the-undo
+    llmos ctx undo 12
+    """
+    with open_system() as system:
+        messages = system.call("ctx.read", pid=pid)["messages"]
+        marks = [f"compact:{one['id']}" for one in messages if one["sources"]]
+        kept = set(system.call("proc.info", pid=pid)["checkpoints"])
+        undone = [mark for mark in marks if mark in kept]
+        if not undone:
+            raise ENOENT(
+                f"the context of process {pid} has no compaction that can be undone",
+                hint=f"llmos ctx checkpoints {pid} shows what there is to go back to",
+            )
+        head = system.call("ctx.restore", pid=pid, checkpoint=undone[-1])
+    _tell(head, as_json)
 
 
 def _tell(head: dict[str, Any], as_json: bool) -> None:

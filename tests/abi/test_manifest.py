@@ -124,6 +124,8 @@ def test_is_the_manifest_of_the_design_taken() -> None:
         {"schedule": {"weight": 0}},
         {"restart": {"strategy": "maybe"}},
         {"context": {"overflow": "truncate"}},
+        {"context": {"recall": 100}},
+        {"context": {"overflow": "compact", "recall": -1}},
     ],
 )
 def test_is_a_wrong_spec_refused(spec: dict[str, Any]) -> None:

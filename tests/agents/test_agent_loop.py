@@ -49,6 +49,17 @@ def test_is_an_answer_that_a_dead_host_left_behind_not_made_twice(
     assert shared_kernel.call("proc.exit").args == {"code": 0, "answer": "Made before."}
 
 
+def test_does_a_summary_stand_for_the_text_that_an_agent_was_given(
+    shared_kernel: ScriptedKernel, pid: int
+) -> None:
+    shared_kernel.assign(pid)
+    read = shared_kernel.call("ctx.read")
+    summary = {"id": 9, "role": "system", "content": "In short.", "time": 1.0, "sources": [2, 3]}
+    shared_kernel.answer(read, messages=[summary], tokens=0)
+    shared_kernel.generated(shared_kernel.call("llm.generate"), "Short.")
+    assert shared_kernel.call("proc.exit").args == {"code": 0, "answer": "Short."}
+
+
 @pytest.mark.parametrize("context", [(), (("system", "Summarise."),)])
 def test_is_an_agent_without_a_text_told_so(
     shared_kernel: ScriptedKernel, pid: int, context: tuple[tuple[str, str], ...]

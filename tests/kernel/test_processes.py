@@ -47,13 +47,10 @@ def test_does_an_answer_go_the_whole_way(rig: Rig) -> None:
     assert record["result"]["usage"]["completion_tokens"] == 2
 
 
-def test_is_nothing_in_a_manifest_silently_ignored(rig: Rig) -> None:
-    plain = rig.call("proc.spawn", manifest=agent())
-    assert plain["notices"] == []
-    asks = agent(context={"overflow": "compact"})
-    told = " ".join(rig.call("proc.spawn", manifest=asks)["notices"])
-    assert "compact" in told
-    assert "proc.notice" in [event["type"] for event in rig.events]
+def test_is_all_done_that_a_manifest_may_ask_for(rig: Rig) -> None:
+    asks = agent(context={"overflow": "compact", "recall": 100})
+    assert rig.call("proc.spawn", manifest=asks)["notices"] == []
+    assert "proc.notice" not in [event["type"] for event in rig.events]
 
 
 def test_does_the_table_show_tokens_as_they_are_made(rig: Rig) -> None:

@@ -120,12 +120,21 @@ def test_does_a_context_go_back_and_forth(machines: Machines, llmos: Command, sl
     assert (status, "assistant: alpha beta" in out, "1 messages" in err) == (0, True, True)
     assert llmos("ctx", "restore", pid, "start")[1] == "1 messages\n"
     assert llmos("ctx", "restore", pid, "c2")[1] == "3 messages\n"
+    status, mark, _ = llmos("ctx", "compact", pid, "They greeted.", "--keep", "1")
+    assert status == 0
+    summary = mark.strip().partition(":")[2]
+    shown = llmos("ctx", "read", pid)[1]
+    assert f" (for {int(summary) - 2} to {int(summary) - 2}): They greeted." in shown
+    assert "user: alpha beta" in llmos("ctx", "read", pid, "--source", summary)[1]
+    assert llmos("ctx", "undo", pid)[1] == "3 messages\n"
+    assert "They greeted." not in llmos("ctx", "read", pid)[1]
     assert llmos("ctx", "compact", pid, "They greeted.", "--keep", "1")[0] == 0
     assert llmos("ctx", "rewind", pid, "0", "--json")[1].split() == ["{", '"messages":', "0", "}"]
     for words in (
         ["restore", pid, "nowhere"], ["rewind", pid, "777777"], ["rewind", pid, "last"],
         ["checkpoint", pid, "no name!"], ["compact", pid, " "], ["compact", "99999", "x"],
         ["read", "99999"], ["read", pid, "--last", "0"], ["checkpoints", "99999"],
+        ["read", pid, "--source", "1"], ["undo", pid], ["undo", "99999"],
     ):  # fmt: skip
         status, out, err = llmos("ctx", *words)
         assert (status, out, "hint: " in err) == (2, "", True), words
@@ -204,7 +213,8 @@ def test_do_all_of_them_say_that_the_system_is_down(
     for words in (
         ["nice", "2", "1"], ["fork", "2"], ["ctx", "read", "2"], ["ctx", "checkpoint", "2"],
         ["ctx", "checkpoints", "2"], ["ctx", "restore", "2", "x"], ["ctx", "rewind", "2", "0"],
-        ["ctx", "compact", "2", "x"], ["drivers", "drain", "x"], ["drivers", "undrain", "x"],
+        ["ctx", "compact", "2", "x"], ["ctx", "undo", "2"],
+        ["drivers", "drain", "x"], ["drivers", "undrain", "x"],
         ["kill", "2", "3"], ["run", "x", "y", "--detach"], ["ps", "--sort", "out"], ["web"],
     ):  # fmt: skip
         assert main(words) == 3, words

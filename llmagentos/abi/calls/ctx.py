@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from llmagentos.abi.model import Count, Model, Name, Pid, Text
 from llmagentos.abi.process import Role
@@ -22,8 +22,12 @@ class ContextMessage(Model):
 
 
 class ReadArgs(Model):
+    """``source``: not the context, but the messages that a summary in it stands for, word for word;
+    or one that is among those, and so on."""
+
     pid: Pid | None = Field(None, description="default: the caller")
     last: Count | None = Field(None, ge=1, description="only so many, from the end")
+    source: Count | None = Field(None, ge=1, description="the id of a summary")
 
 
 class ReadResult(Model):
@@ -41,18 +45,26 @@ class AppendResult(Model):
 
 
 class CompactArgs(Model):
-    """Everything before the last ``keep`` messages, but for a leading system message, is replaced
-    by ``summary``. The result's checkpoint undoes it."""
+    """Everything up to message ``through``, or before the last ``keep`` messages, but for a leading
+    system message, is replaced by ``summary``. Only ``through`` is safe where something may have
+    been appended meanwhile. The result's checkpoint undoes it; those of the last 16 are kept."""
 
     pid: Pid | None = Field(None, description="default: the caller")
-    keep: Count
+    keep: Count | None = Field(None, description="so many messages at its end stay")
+    through: Count | None = Field(None, ge=1, description="the last message that is replaced")
     summary: Text = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> CompactArgs:
+        if (self.keep is None) == (self.through is None):
+            raise ValueError("give either keep or through")
+        return self
 
 
 class CompactResult(Model):
     summary: int = Field(description="the id of the summary")
     sources: list[int]
-    checkpoint: str
+    checkpoint: str = Field(description="the context as it was before")
 
 
 class CheckpointArgs(Model):
