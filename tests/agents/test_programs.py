@@ -169,11 +169,12 @@ def test_is_the_signal_that_ended_it_told(
 FAMILY = (
     "import subprocess, sys, time\n"
     "one = subprocess.Popen(['sleep', '61'])\n"
-    "two = subprocess.Popen(['sleep', '62'], start_new_session=True)\n"
-    "print('pids', one.pid, two.pid)\n"
+    "daemon = 'setsid sleep 62 > /dev/null 2>&1 & echo $!'\n"
+    "two = subprocess.run(daemon, shell=True, capture_output=True, text=True).stdout\n"
+    "print('pids', one.pid, two)\n"
     "time.sleep(60)\n"
 )
-"""A child in its group, and one that has left it."""
+"""A child in its group, and a daemon: it has left the group, and its parent has gone."""
 
 
 def family(kernel: ScriptedKernel, folder: Path, home: Home) -> list[int]:
@@ -209,10 +210,13 @@ def test_does_it_end_with_its_host_though_that_is_killed(
 def test_does_it_end_though_its_leash_is_killed(
     kernel: ScriptedKernel, folder: Path, home: Home
 ) -> None:
-    run(kernel, folder, "python", "-c", "import os, time; print('of', os.getppid());time.sleep(60)")
-    os.kill(int(written(home, r"of (\d+)")[1]), signal.SIGKILL)
+    code = "import os, time; print('pids', os.getpid(), os.getppid()); time.sleep(60)"
+    run(kernel, folder, "python", "-c", code)
+    program, leash = map(int, written(home, r"pids (\d+) (\d+)").groups())
+    os.kill(leash, signal.SIGKILL)
     ended = end(kernel).args
     assert (ended["code"], ended["error"]["code"]) == (1, "EFAILED")
+    until(lambda: not is_running(program))
 
 
 def test_do_stop_and_cont_hold_it(kernel: ScriptedKernel, folder: Path, home: Home) -> None:
