@@ -159,7 +159,7 @@ def test_does_term_reach_it_and_is_it_given_the_chance_to_end_well(
 def test_is_the_signal_that_ended_it_told(
     kernel: ScriptedKernel, folder: Path, home: Home, name: str, code: int
 ) -> None:
-    run(kernel, folder, "sh", "-c", "echo ready; sleep 60; true")
+    run(kernel, folder, "python", "-c", "import time; print('ready'); time.sleep(60)")
     written(home, "ready")
     kernel.signal(7, name)
     ended = end(kernel).args
@@ -199,12 +199,19 @@ def test_does_what_it_has_started_end_with_it(
     assert not is_running(int(written(home, r"pid (\d+)")[1]))
 
 
-def test_does_it_end_with_its_host_though_that_is_killed(
-    kernel: ScriptedKernel, folder: Path, home: Home, host: subprocess.Popen[str]
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_does_it_end_with_its_host_however_that_ends(
+    kernel: ScriptedKernel,
+    folder: Path,
+    home: Home,
+    host: subprocess.Popen[str],
+    number: signal.Signals,
 ) -> None:
     children = family(kernel, folder, home)
-    host.kill()
+    host.send_signal(number)
     until(lambda: not any(map(is_running, children)))
+    host.wait(10)
+    assert kernel.is_quiet(), "its process goes on, on another host"
 
 
 def test_does_it_end_though_its_leash_is_killed(

@@ -125,7 +125,7 @@ def test_is_its_budget_its_own(shared: Machines, folder: Path) -> None:
         assert "EQUOTA" in record.error.message
 
 
-def test_is_one_that_does_not_heed_term_killed_when_its_time_is_over(
+def test_is_one_that_does_not_heed_term_there_until_it_is_killed(
     shared: Machines, folder: Path
 ) -> None:
     code = """
