@@ -11,33 +11,16 @@ import fcntl
 import gc
 import logging
 import os
-import secrets
 import sys
-from pathlib import Path
 
 from kernel.config import Config
 from kernel.policies import POLICIES
-from llmagentos import __version__
-from llmagentos.abi.errors import EAUTH, EINVAL, ENOSPC, LLMOSError
+from llmagentos.abi.errors import EINVAL, ENOSPC, LLMOSError
 from llmagentos.abi.manifest import DEFAULT_MODEL
-from llmagentos.home import Home, write_secret
+from llmagentos.home import Home
 
 _OTHER_KERNEL = 3
 _DISK_FULL = 4
-_KEY_BYTES = 32
-
-
-def _key(file: Path) -> str:
-    """A key of this system, made at its first start."""
-    if not file.exists():
-        write_secret(file, secrets.token_hex(_KEY_BYTES))
-    try:
-        key = file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        key = ""
-    if len(key) != 2 * _KEY_BYTES:
-        raise EAUTH(f"{file} holds no key", hint="remove it, and a new one is made")
-    return key
 
 
 def _checked(listen: str | None) -> str | None:
@@ -70,37 +53,9 @@ def serve(home: Home, config: Config, durability: str, listen: str | None) -> No
     # sqlite-utils imports numpy where there is one, for values that we never store: that would
     # be a quarter of the kernel's start and of its memory.
     sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]
-    from kernel.boot import boot
-    from kernel.catalog import Catalog
-    from kernel.config import Services
-    from kernel.crashpoints import reach
-    from kernel.machine import Machine
-    from kernel.server import Server
-    from kernel.store import Store
+    from kernel.assembly import assembled
 
-    if home.database.is_file():
-        home.database.chmod(0o600)  # of one that was made before; the umask sees to new ones
-    store = Store(home.database, "full" if durability == "full" else "normal")
-    shipped = Path(__file__).resolve().parent.parent / "manifests"
-    services = Services(
-        catalog=Catalog([home.manifests, shipped]),
-        history=store,
-        memory=store.memory,
-        files=store.files,
-        mail=store.mail,
-        mint=lambda: secrets.token_hex(32),
-        user_key=_key(home.user_key_file),
-        service_key=_key(home.service_key_file),
-        version=__version__,
-        os_pid=os.getpid(),
-        events_socket=home.events,
-    )
-    machine = Machine(config, services)
-    server = Server(home, machine, store, listen)
-    now = server.clock.now()
-    snapshot = store.load()
-    reach("at-boot-after-load")
-    booted = boot(machine, snapshot, now)
+    server, booted, store = assembled(home, config, durability, listen)
     # What is here now stays: the collector need not look at it again and again. And it comes
     # more rarely, since little of what a call makes is in a cycle.
     gc.collect()

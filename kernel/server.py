@@ -106,13 +106,15 @@ class Server:
     def clock(self) -> Clock:
         return self._clock
 
-    def serve(self, booted: Effects) -> None:
+    def serve(self, booted: Effects, *, alone: bool = True) -> None:
         """Until SIGTERM, SIGINT or ``sys.shutdown``. Raises ``EIO`` or ``ENOSPC`` when the state
         can't be written: then what is in memory is ahead of the disk, and only a new start
-        from the disk is safe."""
-        signal.set_wakeup_fd(self._wake_write)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._asked_to_stop)
+        from the disk is safe. ``alone``: False in a thread of somebody else's process, to whom
+        signals, and ZeroMQ's context, are left."""
+        if alone:
+            signal.set_wakeup_fd(self._wake_write)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._asked_to_stop)
         try:
             effects = booted
             try:
@@ -127,8 +129,9 @@ class Server:
                 self._abort(effects, failed.error)
                 raise failed.error from failed
         finally:
-            signal.set_wakeup_fd(-1)
-            self._close()
+            if alone:
+                signal.set_wakeup_fd(-1)
+            self._close(alone=alone)
 
     def _asked_to_stop(self, number: int, frame: object) -> None:
         self._stop = True
@@ -261,12 +264,13 @@ class Server:
         _log.warning("a client reads none of its replies; its calls are cancelled")
         self._carry_out(self._machine.handle(ClientGone(peer), self._clock.now()))
 
-    def _close(self) -> None:
+    def _close(self, *, alone: bool) -> None:
         for door in self._doors:
             door.close()
         self._events.close()
-        # Returns when the last replies have left, or their sockets' time to linger is over.
-        zmq.Context.instance().term()
+        if alone:
+            # Returns when the last replies have left, or their sockets' time to linger is over.
+            zmq.Context.instance().term()
         os.close(self._wake_read)
         os.close(self._wake_write)
 

@@ -104,7 +104,14 @@ _ALLOWED = {
 
 
 @pytest.mark.parametrize(
-    "module", ["llmagentos", "llmagentos.client", "llmagentos.aio", "llmagentos.abi.syscalls"]
+    "module",
+    [
+        "llmagentos",
+        "llmagentos.client",
+        "llmagentos.aio",
+        "llmagentos.abi.syscalls",
+        "llmagentos.testing",
+    ],
 )
 def test_does_the_import_load_nothing_but_its_own_dependencies(module: str) -> None:
     script = (

@@ -159,7 +159,7 @@ def test_does_term_reach_it_and_is_it_given_the_chance_to_end_well(
 def test_is_the_signal_that_ended_it_told(
     kernel: ScriptedKernel, folder: Path, home: Home, name: str, code: int
 ) -> None:
-    run(kernel, folder, "sh", "-c", "echo ready; sleep 60; true")
+    run(kernel, folder, "python", "-c", "import time; print('ready'); time.sleep(60)")
     written(home, "ready")
     kernel.signal(7, name)
     ended = end(kernel).args
@@ -169,11 +169,12 @@ def test_is_the_signal_that_ended_it_told(
 FAMILY = (
     "import subprocess, sys, time\n"
     "one = subprocess.Popen(['sleep', '61'])\n"
-    "two = subprocess.Popen(['sleep', '62'], start_new_session=True)\n"
-    "print('pids', one.pid, two.pid)\n"
+    "daemon = 'setsid sleep 62 > /dev/null 2>&1 & echo $!'\n"
+    "two = subprocess.run(daemon, shell=True, capture_output=True, text=True).stdout\n"
+    "print('pids', one.pid, two)\n"
     "time.sleep(60)\n"
 )
-"""A child in its group, and one that has left it."""
+"""A child in its group, and a daemon: it has left the group, and its parent has gone."""
 
 
 def family(kernel: ScriptedKernel, folder: Path, home: Home) -> list[int]:
@@ -198,21 +199,31 @@ def test_does_what_it_has_started_end_with_it(
     assert not is_running(int(written(home, r"pid (\d+)")[1]))
 
 
-def test_does_it_end_with_its_host_though_that_is_killed(
-    kernel: ScriptedKernel, folder: Path, home: Home, host: subprocess.Popen[str]
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_does_it_end_with_its_host_however_that_ends(
+    kernel: ScriptedKernel,
+    folder: Path,
+    home: Home,
+    host: subprocess.Popen[str],
+    number: signal.Signals,
 ) -> None:
     children = family(kernel, folder, home)
-    host.kill()
+    host.send_signal(number)
     until(lambda: not any(map(is_running, children)))
+    host.wait(10)
+    assert kernel.is_quiet(), "its process goes on, on another host"
 
 
 def test_does_it_end_though_its_leash_is_killed(
     kernel: ScriptedKernel, folder: Path, home: Home
 ) -> None:
-    run(kernel, folder, "python", "-c", "import os, time; print('of', os.getppid());time.sleep(60)")
-    os.kill(int(written(home, r"of (\d+)")[1]), signal.SIGKILL)
+    code = "import os, time; print('pids', os.getpid(), os.getppid()); time.sleep(60)"
+    run(kernel, folder, "python", "-c", code)
+    program, leash = map(int, written(home, r"pids (\d+) (\d+)").groups())
+    os.kill(leash, signal.SIGKILL)
     ended = end(kernel).args
     assert (ended["code"], ended["error"]["code"]) == (1, "EFAILED")
+    until(lambda: not is_running(program))
 
 
 def test_do_stop_and_cont_hold_it(kernel: ScriptedKernel, folder: Path, home: Home) -> None:

@@ -97,7 +97,7 @@ def test_is_the_last_allowed_depth_the_one_that_it_names() -> None:
         wire.decode([header, wire.pack(nested(wire.MAX_DEPTH + 1))])
 
 
-@pytest.mark.parametrize("name", ["wire.md", "syscalls.md"])
+@pytest.mark.parametrize("name", ["wire.md", "syscalls.md", "first-agent.md", "tools.md"])
 def test_does_every_link_lead_somewhere(name: str) -> None:
     text = (ROOT / "docs" / name).read_text(encoding="utf-8")
     for file, anchor in set(re.findall(r"\]\(([^)#]*)#?([^)]*)\)", text)):

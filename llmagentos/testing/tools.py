@@ -1,0 +1,73 @@
+"""A driver whose tools are functions of the test.
+
+What a function takes is read from its annotations, and told to the model as a JSON Schema. It
+knows nothing about what the functions do.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ArgsKwargs, to_jsonable_python
+
+from llmagentos.abi.cards import ToolCard
+from llmagentos.abi.driver import JobRef, JobResult, Registration, ToolOrder
+from llmagentos.abi.errors import EDRIVER, EINVAL, LLMOSError
+from llmagentos.abi.model import Model
+from llmagentos.abi.process import ErrorRecord
+from llmagentos.home import Home
+from llmagentos.testing.driver import Driver
+
+
+class Functions(Driver):
+    """Each is called in a thread of its own, with the arguments by their names. What it returns is
+    the result; an ``LLMOSError`` that it raises is told as it is, anything else as ``EDRIVER``."""
+
+    def __init__(self, home: Home, tools: Mapping[str, Callable[..., Any]]) -> None:
+        self._tools = {name: _shape(function) for name, function in tools.items()}
+        cards = [_card(name, tools[name], shape) for name, shape in self._tools.items()]
+        card = Registration(
+            name="functions", kind="tool", slots=64, tools=cards, labels=["private"], state="ready"
+        )
+        super().__init__(home, card)
+        self._aborted: set[int] = set()
+
+    def heed(self, kind: str, order: Model | None) -> None:
+        if isinstance(order, ToolOrder):
+            threading.Thread(target=self._do, args=(order,), daemon=True).start()
+        elif isinstance(order, JobRef):
+            self._aborted.add(order.job)
+
+    def _do(self, order: ToolOrder) -> None:
+        try:
+            content = self._tools[order.tool].validate_python(ArgsKwargs((), order.arguments))
+            result = JobResult(job=order.job, content=to_jsonable_python(content))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"]))
+            refusal = EINVAL(f"{order.tool} can't take this: {where}: {problem['msg']}")
+            result = JobResult(job=order.job, error=ErrorRecord.of(refusal))
+        except LLMOSError as error:
+            result = JobResult(job=order.job, error=ErrorRecord.of(error))
+        except Exception as error:
+            failure = EDRIVER(f"{order.tool} failed: {type(error).__name__}: {error}")
+            result = JobResult(job=order.job, error=ErrorRecord.of(failure))
+        if order.job not in self._aborted:
+            self.say(result)
+
+
+def _shape(function: Any) -> TypeAdapter[Any]:
+    """What it takes; to validate that is to call it."""
+    return TypeAdapter(function)
+
+
+def _card(name: str, function: Callable[..., Any], shape: TypeAdapter[Any]) -> ToolCard:
+    return ToolCard(
+        name=name,
+        description=inspect.getdoc(function) or "",
+        parameters=shape.json_schema(),
+    )
