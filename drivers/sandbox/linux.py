@@ -12,7 +12,7 @@ from typing import Final
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 _SET_PDEATHSIG: Final = 1
 _SET_DUMPABLE: Final = 4
@@ -132,7 +132,7 @@ def read_text(pid: int, address: int, most: int) -> bytes:
     while len(text) < most:
         # A page at a time: the next one may not be there.
         at = address + len(text)
-        piece = read_memory(pid, at, min(256, _PAGE - at % _PAGE))
+        piece = read_memory(pid, at, min(256, PAGE - at % PAGE))
         words, end, _ = piece.partition(b"\0")
         text += words
         if end:

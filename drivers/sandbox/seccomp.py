@@ -105,6 +105,8 @@ _LOAD, _EQUAL, _ABOVE, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x35, 0x
 _NUMBER, _ARCH, _ARG0, _ARG1, _ARG2, _ARG4 = 0, 4, 16, 24, 32, 48
 _HIGH: Final = 4
 """Where the upper half of an argument is; both machines have the lower one first."""
+_MUCH: Final = 1 << 20
+"""Bytes of memory: who asks for so many takes longer to use them than to be looked at."""
 _KILL, _NOTIFY, _ALLOW = 0x80000000, 0x7FC00000, 0x7FFF0000
 
 _SET_MODE_FILTER, _NEW_LISTENER, _WAIT_KILLABLE = 1, 1 << 3, 1 << 5
@@ -207,10 +209,10 @@ def _program(limits: Limits) -> bytes:
     letters = [_step(_EQUAL, _TIOCSTI, 1, 0), _step(_EQUAL, _TIOCLINUX, 0, 1)]
     steps += _sometimes(_IOCTL[column], _ARG1, letters)
     steps += _sometimes(_FCNTL[column], _ARG1, [_step(_EQUAL, _F_NOTIFY, 0, 1)])
-    # With an address; with new limits; past what one call may have.
+    # With an address; with new limits; much memory; more than a file may have.
     steps += _from(_SENDTO[column], _ARG4, 1)
     steps += _from(_PRLIMIT[column], _ARG2, 1)
-    steps += _from(_MMAP[column], _ARG1, 2 * limits.memory)
+    steps += _from(_MMAP[column], _ARG1, _MUCH)
     steps += _from(_FTRUNCATE[column], _ARG1, limits.file + 1)
     return b"".join([*steps, _step(_RETURN, _ALLOW)])
 

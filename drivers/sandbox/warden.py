@@ -15,7 +15,7 @@ import signal
 import time
 from typing import Any, Final
 
-from drivers.sandbox import folder, seccomp, view
+from drivers.sandbox import folder, linux, seccomp, view
 from drivers.sandbox.limits import Limits
 from drivers.sandbox.witness import FILE_SIZE, Sight, Witness, shown
 
@@ -24,7 +24,6 @@ _NOTED: Final = 100
 _WORDS: Final = 400
 _COARSE: Final = 10_000_000
 """Nanoseconds by which the clock of files may be behind."""
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _SHELL_SAYS: Final = 128
 """A shell ends with this and the number of the signal that ended what it ran."""
 
@@ -202,4 +201,4 @@ def _resident() -> int:
         if pid != 1:
             with contextlib.suppress(OSError), open(f"/proc/{pid}/statm", "rb") as file:
                 pages += int(file.read().split()[1])
-    return pages * _PAGE
+    return pages * linux.PAGE

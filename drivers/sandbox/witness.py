@@ -14,7 +14,7 @@ import stat
 from typing import Any, Final
 
 from drivers.sandbox import linux
-from drivers.sandbox.limits import Limits
+from drivers.sandbox.limits import Limits, address_space
 from drivers.sandbox.names import NOT_THERE, Names
 from drivers.sandbox.namespaces import USER
 from drivers.sandbox.seccomp import NEW_NAMESPACES, Notice, looked_at
@@ -87,7 +87,9 @@ class Witness:
             return self._of_an_address(notice, name, given[at], min(given[length], 128))
         if name in _BORN:
             return self._of_a_birth(notice, name)
-        if name in ("fallocate", "ftruncate", "mmap"):
+        if name == "mmap":
+            return self._of_memory(notice.pid, given[1])
+        if name in ("fallocate", "ftruncate"):
             return self._of_a_length(name, given)
         return self._of_rights(notice, name)
 
@@ -145,11 +147,16 @@ class Witness:
         return os.path.lexists(f"/proc/{pid}/fd/{self._limits.descriptors - 1}")
 
     def _of_a_length(self, name: str, given: tuple[int, ...]) -> Sight | None:
-        if name == "mmap":
-            return "limit", f"memory: more than {2 * self._limits.memory:,} bytes at once"
         lengths = {"truncate": given[1], "ftruncate": given[1], "fallocate": given[2] + given[3]}
         longer = lengths.get(name, 0) > self._limits.file
         return ("limit", FILE_SIZE) if longer else None
+
+    def _of_memory(self, pid: int, length: int) -> Sight | None:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            taken = int(file.read().split()[0]) * linux.PAGE
+        most = address_space(self._limits)
+        words = f"memory: more than {most:,} bytes of one process"
+        return ("limit", words) if taken + length > most else None
 
     def _of_an_address(self, notice: Notice, name: str, at: int, length: int) -> Sight | None:
         address = linux.read_memory(notice.pid, at, length)
