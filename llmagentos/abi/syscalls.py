@@ -142,7 +142,7 @@ _CALLS: Final = (
             proc.Empty, sys.InfoResult),
     Syscall("sys.events", "Events that have happened; what is to come is on the event socket.",
             sys.EventsArgs, sys.EventsResult, "user"),
-    Syscall("sys.audit", "The audit log: refusals and acts of power, chained by hashes.",
+    Syscall("sys.audit", "The audit log: refusals, acts of power, calls of tools; chained by hashes.",
             sys.AuditArgs, sys.AuditResult, "user"),
     Syscall("sys.metrics", "Counters and gauges.",
             proc.Empty, sys.MetricsResult, "user"),

@@ -201,7 +201,7 @@ def test_is_a_flood_of_barred_calls_harmless(small_box: Box) -> None:
         ("head -c 1G /dev/zero > big", "file size: "),
         ("truncate -s 1G big", "file size: "),
         ("python3 -c \"open('big', 'wb').write(bytes(9 << 20))\"", "file size: "),
-        ("python3 -c 'x = bytearray(1 << 30)'", "memory: more than 268,435,456 bytes of one process"),
+        ("python3 -c 'x = bytearray(1 << 30)'", "memory: more than 268,435,456 bytes"),
         ("python3 -c 'x = [open(\"/dev/null\") for n in range(999)]'", "descriptors: all 256"),
         ("head -c 9000000 /dev/zero > /tmp/x", "room: /tmp is full"),
         ("for n in $(seq 5000); do : > /dev/shm/$n || exit; done", "room: /dev/shm is full"),
@@ -235,7 +235,7 @@ def test_is_a_thread_too_many_told(box: Box, stack: int, what: str) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "ls / /usr /proc > a; id; cat a /etc/passwd; env; for n in 1 2 3; do sleep 0.01 & done; wait",
+        "ls / /usr /proc > a; id; cat a /etc/passwd; env; for n in 1 2 3; do ls & done; wait",
         "mkdir -p d/e && ln -s ../d d/l && echo x > d/l/e/f && mv d/e d/g && rm -r d",
         'python3 -c \'import asyncio, json, subprocess; subprocess.run(["ls", "/tmp"])\'',
         "echo x | tee /dev/stderr > /dev/stdout; echo x > /dev/null; cat < /dev/fd/0",
