@@ -1,5 +1,5 @@
-"""What the drivers of a configuration need and the machine may lack: a sandbox that can confine, the
-keys of those who ask for one.
+"""What the drivers of a configuration need and the machine may lack: a sandbox that can confine,
+and the keys of those who ask for one.
 
 No key is read any further than to see that it is there, and none is shown. It knows nothing about
 how drivers are run.

@@ -20,13 +20,13 @@ system calls (``call``), names of files that are not there, not to be changed or
 capabilities, priorities and higher limits (``right``), limits that are met, though they may be no
 more than an error inside the command (``limit``), and processes that were left behind (``left``).
 ``denied`` in a result has ``call``, ``limit`` and ``left``; of the rest the command's own errors
-tell. It is judged from the arguments of a call while that waits, not from what came of it: a program
-whose threads change them at that moment isn't seen, and is held all the same.
+tell. It is judged from the arguments of a call while that waits, not from what came of it: a
+program whose threads change them at that moment isn't seen, and is held all the same.
 
 *Not* seen are: who only asks whether a file is there (``stat``, ``access``); a file of the system
-that its mode keeps from others; memory that runs out in steps below 1 MB; a file that grew too long
-and is gone at the end, if nobody told of the signal. And where nothing is refused, since the command
-has its own (``/tmp``, ``/proc``, an environment without secrets), there is nothing to see.
+that its mode keeps from others; memory that runs out in steps below 1 MB; a file that grew too
+long and is gone at the end, if nobody told of the signal. And where nothing is refused, since the
+command has its own (``/tmp``, ``/proc``, an environment without secrets), there is nothing to see.
 
 **What is not held.** A bug of the Linux kernel that can be reached by ordinary system calls. Side
 channels between programs on one machine. Memory that the kernel itself takes for sockets and pipes.
