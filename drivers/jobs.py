@@ -21,7 +21,7 @@ from drivers.faults import first_problem, record
 from drivers.tool import Job, Tool
 from llmagentos.abi.cards import ToolCard
 from llmagentos.abi.driver import EmbedOrder, JobRef, JobResult, ToolOrder
-from llmagentos.abi.errors import EBUSY, EDRIVER, ENOENT, EPROTO, LLMOSError
+from llmagentos.abi.errors import EBUSY, ECANCELED, EDRIVER, ENOENT, EPROTO, LLMOSError
 from llmagentos.abi.wire import Message, decode, encode
 
 log = logging.getLogger("driver")
@@ -41,6 +41,7 @@ class Jobs:
         self._open: dict[int, Job] = {}  # those whose result somebody waits for
         self._waiting: dict[int, tuple[Job, Work]] = {}  # those of them without a thread
         self._threads = 0
+        self._aborted: set[Job] = set()  # those whose denials somebody may still want
         self._done: deque[tuple[Job, JobResult]] = deque()  # filled by the threads
         self._outbox: list[JobResult] = []
 
@@ -83,12 +84,16 @@ class Jobs:
         self._begin(Job(order.job, order.pid), work)
 
     def abort(self, which: JobRef) -> None:
-        """Nothing more is reported of it. Its thread is free when the work has noticed."""
+        """Nothing more is reported of it but what it was denied. Its thread is free when the work
+        has noticed."""
         job = self._open.pop(which.job, None)
-        self._waiting.pop(which.job, None)
+        begun = self._waiting.pop(which.job, None) is None
         if job is not None:
             job.aborted.set()
-        self._outbox = [result for result in self._outbox if result.job != which.job]
+            if begun:
+                self._aborted.add(job)
+        kept = (_wanted(result, which.job) for result in self._outbox)
+        self._outbox = [result for result in kept if result is not None]
 
     def take_results(self) -> list[JobResult]:
         """All since the last time. Threads that have become free take what waits."""
@@ -119,6 +124,7 @@ class Jobs:
             job.aborted.set()
         self._open.clear()
         self._waiting.clear()
+        self._aborted.clear()
 
     def _begin(self, job: Job, work: Work) -> None:
         if job.number in self._open:
@@ -148,6 +154,10 @@ class Jobs:
             if self._open.get(job.number) is job:
                 del self._open[job.number]
                 self._outbox.append(result)
+            elif job in self._aborted:
+                self._aborted.remove(job)
+                if (told := _wanted(result, job.number)) is not None:
+                    self._outbox.append(told)
 
 
 def _result(job: Job, work: Work) -> JobResult:
@@ -159,16 +169,29 @@ def _result(job: Job, work: Work) -> JobResult:
             log.exception("job %d failed", job.number)
         reason = error
     try:
-        return _sendable(JobResult(job=job.number, error=record(reason)))
+        return _sendable(_refused(job, reason))
     except Exception:
         log.exception("job %d failed, and its error can't be sent", job.number)
         lost = EDRIVER("the job failed, and its error can't be sent", hint="see the driver's log")
         return JobResult(job=job.number, error=record(lost))
 
 
+def _wanted(result: JobResult, aborted: int) -> JobResult | None:
+    """What of it is wanted if this job was aborted."""
+    if result.job != aborted:
+        return result
+    error = record(ECANCELED("the job was aborted"))
+    denied = result.denied
+    return JobResult(job=aborted, error=error, denied=denied) if denied else None
+
+
+def _refused(job: Job, reason: BaseException) -> JobResult:
+    return JobResult(job=job.number, error=record(reason), denied=job.denied)
+
+
 def _filled(job: Job, **fields: Any) -> JobResult:
     try:
-        return JobResult(job=job.number, **fields)
+        return JobResult(job=job.number, denied=job.denied, **fields)
     except ValidationError as error:
         raise _unsendable(first_problem(error)) from None
 

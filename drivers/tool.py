@@ -9,15 +9,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from pydantic import ValidationError
 
 from drivers.faults import first_problem
 from llmagentos.abi.cards import ToolCard
-from llmagentos.abi.driver import DriverState
+from llmagentos.abi.driver import MAX_DENIAL, MAX_DENIED, Denial, DriverState
 from llmagentos.abi.errors import EINVAL
 from llmagentos.abi.model import Json, Model, Name
+
+_MORE: Final = "more"
 
 
 @dataclass(eq=False, slots=True)
@@ -26,13 +28,24 @@ class Job:
 
     ``key`` is the same when the kernel repeats an order after a crash. ``aborted`` is set when
     nobody wants the result any more: a thread can't be stopped, so work that may take long must
-    look at it, and raise what it likes.
+    look at it, and raise what it likes. ``denied``: what ``deny`` was told.
     """
 
     number: int
     pid: int
     key: str = ""
     aborted: threading.Event = field(default_factory=threading.Event)
+    denied: list[Denial] = field(default_factory=list)
+
+    def deny(self, what: str, detail: str, times: int = 1) -> None:
+        """For the audit log: whoever the job is for was refused this. Of more than fit into a
+        result the last one says how many they are."""
+        if len(self.denied) < MAX_DENIED:
+            self.denied.append(Denial(what=what, detail=detail[:MAX_DENIAL], times=times))
+            return
+        last = self.denied[-1]
+        before = last.times if last.what == _MORE else 1
+        self.denied[-1] = Denial(what=_MORE, detail="of other kinds", times=before + 1)
 
 
 @dataclass(frozen=True, slots=True)

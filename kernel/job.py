@@ -138,7 +138,7 @@ class ToolJob(Job):
     def __init__(self, id: int, call: Call, args: CallArgs, key: str = "") -> None:
         """``key``: see ``ToolOrder``; default: that of the call."""
         super().__init__(id, call, args, args.name, args.timeout)
-        self._arguments = args.arguments
+        self.arguments = args.arguments
         self._append = args.append
         self._key = key
         self._card: ToolCard | None = None
@@ -187,7 +187,7 @@ class ToolJob(Job):
         own = digest(f"{call.scope} {call.id}" + ("" if lasting else f" {self.id}"))
         key = self._key or own
         return "call", ToolOrder(
-            job=self.id, key=key, pid=self.process.pid, tool=self.name, arguments=self._arguments
+            job=self.id, key=key, pid=self.process.pid, tool=self.name, arguments=self.arguments
         )
 
     def answer(self, result: JobResult, now: float) -> Model:

@@ -101,10 +101,11 @@ class Jobs:
 
     def result(self, driver: Driver, result: JobResult) -> None:
         """The end of a job. One that was aborted, or lost, has ended already."""
-        job = self._jobs.get(result.job)
+        job, kernel = self._jobs.get(result.job), self._kernel
         if job is None or job.driver is not driver:
+            kernel.evidence.late(result.job, driver.name, result.denied)
             return
-        kernel = self._kernel
+        kernel.evidence.denied(job, driver.name, result.denied)
         lifecycle.label(kernel, job.process, job.made(result), job.title)
         try:
             if result.error is not None:
@@ -216,6 +217,7 @@ class Jobs:
         kind, order = job.order()
         kernel.command(driver, kind, order)
         self._event("started", job)
+        kernel.evidence.begun(job, driver.name)
         if job.reason == "tool":
             kernel.residency.waits(job.process, job.name)
         if job.timeout is not None:
@@ -250,6 +252,7 @@ class Jobs:
     def _abort(self, job: Job) -> None:
         if job.driver is not None:
             self._kernel.command(job.driver, "abort", JobRef(job=job.id))
+            self._kernel.evidence.aborted(job, job.driver.name)
 
     def _end(self, job: Job, result: JobResult | None, error: LLMOSError) -> None:
         """It failed. Where it may have done something, a repeat must not do it again."""

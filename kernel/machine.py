@@ -27,6 +27,7 @@ from kernel.effects import (
     Put,
     Tick,
 )
+from kernel.evidence import Evidence
 from kernel.files import Files
 from kernel.graveyard import Graveyard
 from kernel.health import Health
@@ -71,6 +72,7 @@ class Machine:
         self.hosts = Hosts(self)
         self.port = Port(self)
         self.jobs = Jobs(self)
+        self.evidence = Evidence(self)
         self.wanted = Wanted(self)
         self.answers = Answers(self)
         self.calls = Dispatch(self)

@@ -567,7 +567,7 @@ class Sys:
         limit: int = ...,
         within: float | None = ...,
     ) -> sys.AuditResult:
-        """The audit log: refusals and acts of power, chained by hashes."""
+        """The audit log: refusals, acts of power and calls of tools, in a chain of hashes."""
         ...
 
     def metrics(
@@ -1162,7 +1162,7 @@ class AsyncSys:
         limit: int = ...,
         within: float | None = ...,
     ) -> sys.AuditResult:
-        """The audit log: refusals and acts of power, chained by hashes."""
+        """The audit log: refusals, acts of power and calls of tools, in a chain of hashes."""
         ...
 
     async def metrics(

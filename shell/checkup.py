@@ -13,13 +13,16 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.home import Home
+from shell.finding import Finding
+
+if TYPE_CHECKING:
+    from shell.config import Config
 
 _OLDEST: Final = (3, 11)
 _ROOM: Final = 1_000_000_000
@@ -45,18 +48,6 @@ _LANDLOCK_VERSION: Final = 1
 _SETTINGS: Final = Path("/proc/sys")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The outcome of one check; ``remedy`` says what to do if it does not hold."""
-
-    name: str
-    ok: bool
-    found: str
-    remedy: str = ""
-    grave: bool = True
-    """Whether the system can't do with it as it is."""
-
-
 Models = Callable[[], dict[str, Any]]
 
 
@@ -74,9 +65,13 @@ def findings(home: Home, list_models: Models) -> Iterator[Finding]:
     yield _terminal()
     yield _colours()
     yield from _sandbox()
-    model, config = _configuration(home)
-    yield config
-    yield _model(model, list_models)
+    config, told = _configuration(home)
+    yield told
+    if config is not None:
+        from shell.needs import needs
+
+        yield from needs(config, home)
+    yield _model(config, list_models)
     yield _system()
 
 
@@ -256,8 +251,8 @@ def _disk(home: Home) -> Finding:
     return Finding("disk", free >= _ROOM, found, f"make room on the disk of {folder}")
 
 
-def _configuration(home: Home) -> tuple[str | None, Finding]:
-    """The model that the first edge driver needs, and whether the configuration is right."""
+def _configuration(home: Home) -> tuple[Config | None, Finding]:
+    """None if it isn't right."""
     try:
         from shell.config import load
 
@@ -266,12 +261,14 @@ def _configuration(home: Home) -> tuple[str | None, Finding]:
         return None, Finding("configuration", False, str(error), "install what is missing")
     except LLMOSError as error:
         return None, Finding("configuration", False, error.message, error.hint)
-    edges = [driver.model or config.default_model for driver in config.drivers if driver.computes]
     found = str(home.config) if home.config.exists() else "defaults, there is no config.yaml"
-    return next(iter(edges), None), Finding("configuration", True, found)
+    return config, Finding("configuration", True, found)
 
 
-def _model(model: str | None, list_models: Models) -> Finding:
+def _model(config: Config | None, list_models: Models) -> Finding:
+    """The one that the first edge driver needs."""
+    edges = [one for one in config.drivers if one.computes] if config else []
+    model = edges[0].model or config.default_model if config and edges else None
     if model is None:
         return Finding("model", True, "no edge driver is configured")
     try:

@@ -3,8 +3,8 @@
 In the driver: ``tools`` offers them, ``folders`` keeps each process's working folder, ``runs``
 starts one jail for each call, ``probe`` says whether this machine can hold one. In the jail, a
 program of its own that has nothing but the standard library: ``jail`` shuts itself in step by step
-(``namespaces``, ``view``, ``landlock``, ``seccomp``, ``limits``) and ``warden`` watches what runs
-there.
+(``namespaces``, ``view``, ``landlock``, ``seccomp``, ``limits``), ``warden`` watches what runs
+there, and ``witness`` (with ``names``) tells it what of that is being refused.
 
 **What is held.** A command runs as nobody, without capabilities and without a way to get any, in
 user, mount, pid, network, IPC, UTS and cgroup namespaces of its own. Its file system is one that is
@@ -14,13 +14,19 @@ variable of the driver's environment, no descriptor but its three. Landlock hold
 more, seccomp takes away the calls by which a kernel is attacked. Time, memory, processes, files and
 output have limits; when the call ends, by itself or not, all that it started is killed.
 
-**What is seen.** ``denied`` in a result names what the jail itself refused or ended: every barred
-system call (so every attempt at a network, a mount, another namespace, a trace), a limit that was
-passed where that shows, and processes that were left behind. *Not* seen are files that are not
-there (a path outside does not exist for the command, and it is told just that), what Landlock or
-file permissions refuse, ``clone3`` (it is told that there is none, and takes ``clone``), errors
-that a limit makes inside the command (no memory, a file too large, a fork that fails), and signals
-to what it can't see. Nor is the kernel's audit log told: it has the refusals by the kernel.
+**What is seen.** For the audit log, everything that is refused as far as it can be known: barred
+system calls (``call``), names of files that are not there, not to be changed or somebody else's
+(``file``), signals and the like to whoever is not in the jail (``process``), other users,
+capabilities, priorities and higher limits (``right``), limits that are met, though they may be no
+more than an error inside the command (``limit``), and processes that were left behind (``left``).
+``denied`` in a result has ``call``, ``limit`` and ``left``; of the rest the command's own errors
+tell. It is judged from the arguments of a call while that waits, not from what came of it: a
+program whose threads change them at that moment isn't seen, and is held all the same.
+
+*Not* seen are: who only asks whether a file is there (``stat``, ``access``); a file of the system
+that its mode keeps from others; memory that runs out in steps below 1 MB; a file that grew too
+long and is gone at the end, if nobody told of the signal. And where nothing is refused, since the
+command has its own (``/tmp``, ``/proc``, an environment without secrets), there is nothing to see.
 
 **What is not held.** A bug of the Linux kernel that can be reached by ordinary system calls. Side
 channels between programs on one machine. Memory that the kernel itself takes for sockets and pipes.

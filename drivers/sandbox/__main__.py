@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from drivers.options import common_options, positive, run_driver
@@ -26,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--unconfined", action="store_true", help="run commands as this user, without a sandbox"
     )
+    parser.add_argument(
+        "--check", action="store_true", help="only say whether this machine can confine a command"
+    )
     for option, default, what in (
         ("seconds", int(_DEFAULTS.seconds), "that a call may take if it does not say itself"),
         ("memory", _DEFAULTS.memory // MB, "MB of memory of one call"),
@@ -36,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"--{option}", type=positive, default=default, help=f"{what} (%(default)s)"
         )
     options = parser.parse_args(argv)
+    if options.check:
+        return _check()
     limits = _DEFAULTS._replace(
         seconds=options.seconds, memory=options.memory * MB, folder=options.folder * MB
     )
@@ -47,6 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     folders.sweep(options.keep_days)
     sandbox = Sandbox(folders, limits, confined=not options.unconfined)
     return run_driver(options, kind="tool", tools=sandbox.tools())
+
+
+def _check() -> int:
+    """One line says it; 1: it can't."""
+    logging.disable(logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="llmos-check-") as folder:
+        obstacle = Sandbox(Folders(Path(folder)), _DEFAULTS).obstacle
+    sys.stdout.write((obstacle or "commands can be confined") + "\n")
+    return 1 if obstacle else 0
 
 
 if __name__ == "__main__":

@@ -32,6 +32,17 @@ def excess(root: str, most_bytes: int, most_entries: int) -> str:
     return ""
 
 
+def has_longest(root: str, length: int, since: int) -> bool:
+    """Whether a file that was written since then (nanoseconds) is as long as one may be: what
+    writes more finds it so."""
+    found = (
+        entry.stat(follow_symlinks=False)
+        for entry, _ in _entries(root)
+        if entry.is_file(follow_symlinks=False)
+    )
+    return any(one.st_size >= length and one.st_mtime_ns >= since for one in found)
+
+
 def trim(root: str, most_bytes: int, most_entries: int) -> list[str]:
     """Remove what was changed last until the rest fits, with some room for what comes next; the
     names of it, some of them."""

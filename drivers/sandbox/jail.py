@@ -16,7 +16,17 @@ import socket
 import sys
 from typing import Any, Final
 
-from drivers.sandbox import landlock, limits, linux, loose, namespaces, seccomp, view, warden
+from drivers.sandbox import (
+    landlock,
+    limits,
+    linux,
+    loose,
+    namespaces,
+    seccomp,
+    view,
+    warden,
+    witness,
+)
 
 _LINE: Final = 0
 _CHUNK: Final = 65536
@@ -97,7 +107,10 @@ def _guarded(order: dict[str, Any], bounds: limits.Limits) -> dict[str, Any]:
     words, descriptors, _, _ = socket.recv_fds(ours, _CHUNK, 1)
     if not descriptors:
         return {"broken": words.decode(errors="replace")}
-    account = warden.Warden(bounds, _LINE, view.WORK).watch(pid, descriptors[0])
+    # Where there is one user only, those who made the jail are he as well.
+    others = 2 if os.getuid() == namespaces.USER else 0
+    seen = witness.Witness(bounds, order["python"], others)
+    account = warden.Warden(bounds, _LINE, view.WORK, seen).watch(pid, descriptors[0])
     failure = ours.recv(_CHUNK)
     return account if not failure else {"broken": failure.decode(errors="replace")}
 
@@ -109,7 +122,7 @@ def _become(order: dict[str, Any], bounds: limits.Limits, line: socket.socket) -
         namespaces.become_user()
         limits.apply(bounds)
         landlock.restrict(view.rights(order["python"]))
-        listener = seccomp.install()
+        listener = seccomp.install(bounds)
         socket.send_fds(line, [b"!"], [listener])
         os.execve(order["command"][0], order["command"], _ENVIRONMENT)
     except BaseException as error:

@@ -30,13 +30,18 @@ class Limits(NamedTuple):
     spare: int = 512 * MB
 
 
+def address_space(limits: Limits) -> int:
+    """Bytes, of one process."""
+    return 2 * limits.memory
+
+
 def apply(limits: Limits) -> None:
     """To this process, and to each of its descendants by itself."""
     seconds = int(limits.seconds) + 1
     values = {
         # A soft and a hard one: the signal that tells comes before the one that kills.
         resource.RLIMIT_CPU: (seconds, seconds + 1),
-        resource.RLIMIT_AS: (2 * limits.memory, 2 * limits.memory),
+        resource.RLIMIT_AS: (address_space(limits),) * 2,
         resource.RLIMIT_FSIZE: (limits.file, limits.file),
         resource.RLIMIT_NPROC: (limits.processes, limits.processes),
         resource.RLIMIT_NOFILE: (limits.descriptors, limits.descriptors),

@@ -12,6 +12,8 @@ from typing import Final
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
+PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
 _SET_PDEATHSIG: Final = 1
 _SET_DUMPABLE: Final = 4
 _CAPBSET_DROP: Final = 24
@@ -105,6 +107,37 @@ def drop_bounds() -> None:
 def drop_capabilities() -> None:
     header = _CAPABILITY_VERSION_3.to_bytes(4, "little") + bytes(4)
     _checked("capset", _libc.capset(header, bytes(24)))
+
+
+class _Piece(ctypes.Structure):
+    _fields_ = (("address", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+_memory: Final = ctypes.create_string_buffer(4096)
+_here: Final = _Piece(ctypes.addressof(_memory), 0)
+_there: Final = _Piece(0, 0)
+
+
+def read_memory(pid: int, address: int, length: int) -> bytes:
+    """Of another thread; 4,096 bytes at most, fewer where its memory ends."""
+    _here.length = _there.length = min(length, len(_memory))
+    _there.address = address
+    read = _libc.process_vm_readv(pid, ctypes.byref(_here), 1, ctypes.byref(_there), 1, 0)
+    return _memory.raw[: _checked("process_vm_readv", read)]
+
+
+def read_text(pid: int, address: int, most: int) -> bytes:
+    """Up to a NUL; "" if there is none so near."""
+    text = b""
+    while len(text) < most:
+        # A page at a time: the next one may not be there.
+        at = address + len(text)
+        piece = read_memory(pid, at, min(256, PAGE - at % PAGE))
+        words, end, _ = piece.partition(b"\0")
+        text += words
+        if end:
+            return text
+    return b""
 
 
 def _prctl(name: str, option: int, value: int) -> None:

@@ -20,10 +20,11 @@ def watch(command: int, seconds: float, line: int) -> dict[str, Any]:
     died = os.pidfd_open(command)
     ready = {fd for fd, _ in _poll((died, line), seconds)}
     status = os.waitpid(command, 0)[1] if died in ready else None
-    denied = [] if ready else [f"time: more than {seconds:g} seconds"]
+    denied = [] if ready else [["limit", f"time: more than {seconds:g} seconds", 1]]
     taken = time.monotonic() - begun
     _end_all()
-    return {"status": status, "denied": denied, "removed": [], "seconds": round(taken, 3)}
+    told = {"status": status, "denied": denied, "more": 0, "removed": []}
+    return told | {"seconds": round(taken, 3)}
 
 
 def _poll(descriptors: tuple[int, ...], seconds: float) -> list[tuple[int, int]]:

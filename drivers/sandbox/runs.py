@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from drivers.sandbox.limits import Limits
 from drivers.sandbox.stream import Stream
-from llmagentos.abi.errors import ECANCELED, EDRIVER, LLMOSError
+from llmagentos.abi.errors import EDRIVER, LLMOSError
 
 _BOOT: Final = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
@@ -53,18 +53,19 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``status``: as ``waitpid`` gives it; None if it did not end by itself."""
+    """``status``: as ``waitpid`` gives it; None if it did not end by itself. ``denied``: the kind
+    of thing, which one, and how often; see ``witness``."""
 
     status: int | None
     stdout: Stream
     stderr: Stream
     seconds: float
-    denied: list[str]
+    denied: list[tuple[str, str, int]]
     removed: list[str]
 
 
 def run(order: Order, aborted: threading.Event) -> Outcome:
-    """Raises ``ECANCELED``, or ``EDRIVER`` if the jail could not be made."""
+    """Also of one that was aborted. Raises ``EDRIVER`` if the jail could not be made."""
     hears, says = os.pipe()
     words = [sys.executable, "-I", "-S", "-c", _BOOT, str(_PACKAGES), str(says)]
     try:
@@ -108,16 +109,18 @@ class _Run:
         finally:
             self._jail.kill()  # if it is still there, all in it dies with it
             self._selector.close()
-        if self._aborted.is_set():
-            raise ECANCELED("the command was ended: nobody wants its result any more")
         account = self._account()
-        flooded = [f"output: more than {self._order.limits.output:,} bytes"] * self._flooded
+        denied = [(what, words, times) for what, words, times in account["denied"]]
+        if self._flooded:
+            denied.insert(0, ("limit", f"output: more than {self._order.limits.output:,} bytes", 1))
+        if account["more"]:
+            denied.append(("more", "of other kinds", account["more"]))
         return Outcome(
             status=account["status"],
             stdout=self._out,
             stderr=self._err,
             seconds=account["seconds"],
-            denied=flooded + account["denied"],
+            denied=denied,
             removed=account["removed"],
         )
 

@@ -21,7 +21,7 @@ from drivers.sandbox.folders import Folders
 from drivers.sandbox.limits import MB, Limits
 from drivers.sandbox.runs import Order, Outcome, run
 from drivers.tool import Job, Tool, make_tool
-from llmagentos.abi.errors import ENOSYS
+from llmagentos.abi.errors import ECANCELED, EDRIVER, ENOSYS
 from llmagentos.abi.model import Json, Model
 
 log = logging.getLogger("driver")
@@ -32,6 +32,9 @@ _LONGEST: Final = 30_000
 _NO_NUL: Final = r"^[^\x00]*$"
 
 _SYSTEM_PYTHONS: Final = ("/usr/bin/python3", "/usr/local/bin/python3")
+_TOLD: Final = ("call", "limit", "left")
+"""What a command is told it was denied; of the rest its own errors tell."""
+
 _UNCONFINED: Final = "NOT CONFINED: it may do all that the driver's user may."
 
 
@@ -85,9 +88,19 @@ class Sandbox:
                 hint="it takes Linux 6.2 with Landlock, and user namespaces for the driver's user; "
                 "mend that and restart the driver, or start it with --unconfined",
             )
-        outcome = self._run(command, timeout or self._limits.seconds, job.pid, job.aborted)
-        for attempt in outcome.denied:
-            log.warning("process %d, job %d: denied: %s", job.pid, job.number, attempt)
+        canceled = ECANCELED("the command was ended: nobody wants its result any more")
+        try:
+            outcome = self._run(command, timeout or self._limits.seconds, job.pid, job.aborted)
+        except EDRIVER:
+            if job.aborted.is_set():
+                raise canceled from None
+            raise
+        for what, words, times in outcome.denied:
+            job.deny(what, words, times)
+            if what in _TOLD:
+                log.warning("process %d, job %d: denied: %s", job.pid, job.number, words)
+        if job.aborted.is_set():
+            raise canceled
         return _told(outcome)
 
     def _trial(self, aborted: threading.Event) -> Outcome:
@@ -121,7 +134,7 @@ def _told(outcome: Outcome) -> Json:
         "stdout_truncated": outcome.stdout.truncated,
         "stderr_truncated": outcome.stderr.truncated,
         "seconds": outcome.seconds,
-        "denied": list(outcome.denied),
+        "denied": [words for what, words, _ in outcome.denied if what in _TOLD],
         "removed": list(outcome.removed),
     }
 

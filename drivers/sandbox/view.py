@@ -14,10 +14,10 @@ from drivers.sandbox.limits import Limits
 
 WORK: Final = "/work"
 
-_SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
+SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 _SETTINGS: Final = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime")
-_DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_ROOMS: Final = ("/tmp", "/dev/shm")
+DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+ROOMS: Final = ("/tmp", "/dev/shm")
 _PLAIN: Final = linux.MS_NOSUID | linux.MS_NODEV
 _READ_ONLY: Final = linux.ATTR_RDONLY | linux.ATTR_NOSUID | linux.ATTR_NODEV
 _ACCOUNTS: Final = {
@@ -37,20 +37,20 @@ def build(stage: str, work: str, python: str | None, limits: Limits) -> None:
     linux.mount("tmpfs", stage, "tmpfs", _PLAIN, "size=1m,nr_inodes=512,mode=755")
     for path in ("/etc", "/dev", "/proc", "/tmp", WORK):
         os.mkdir(stage + path)
-    for path in (*_SYSTEM, *_SETTINGS):
+    for path in (*SYSTEM, *_SETTINGS):
         _show(stage, path)
     if python:
         _show(stage, python)
     _bind(f"/proc/self/fd/{opened}", stage + WORK)
     os.close(opened)
     linux.protect_mount(stage + WORK, linux.ATTR_NOSUID | linux.ATTR_NODEV)
-    for path in _DEVICES:
+    for path in DEVICES:
         _touch(stage + path)
         _bind(path, stage + path)
         linux.protect_mount(stage + path, linux.ATTR_NOSUID)
     for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         os.symlink(f"/proc/self/fd{target}", f"{stage}/dev/{name}")
-    for path in _ROOMS:
+    for path in ROOMS:
         os.makedirs(stage + path, exist_ok=True)
         linux.mount(
             "tmpfs", stage + path, "tmpfs", _PLAIN, f"size={limits.tmp},nr_inodes=4096,mode=1777"
@@ -67,18 +67,18 @@ def build(stage: str, work: str, python: str | None, limits: Limits) -> None:
 
 def rights(python: str | None) -> list[tuple[str, int]]:
     """What may be done in it, for Landlock."""
-    there = [path for path in (*_SYSTEM, "/etc", *filter(None, [python])) if os.path.exists(path)]
+    there = [path for path in (*SYSTEM, "/etc", *filter(None, [python])) if os.path.exists(path)]
     return [
         ("/", landlock.LIST),
         ("/proc", landlock.READ),
         *((path, landlock.USE) for path in there),
-        *((path, landlock.CHANGE) for path in (WORK, *_ROOMS, *_DEVICES)),
+        *((path, landlock.CHANGE) for path in (WORK, *ROOMS, *DEVICES)),
     ]
 
 
 def shows(path: str) -> bool:
     """Whether it is there anyway."""
-    return f"{os.path.realpath(path)}/".startswith(tuple(f"{folder}/" for folder in _SYSTEM))
+    return f"{os.path.realpath(path)}/".startswith(tuple(f"{folder}/" for folder in SYSTEM))
 
 
 def _show(stage: str, source: str) -> None:

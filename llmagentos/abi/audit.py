@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from llmagentos.abi.calls.sys import AuditEntry
+from llmagentos.abi.model import Json
 
 GENESIS = "0" * 64
 
@@ -23,6 +24,13 @@ def chain_hash(
     """SHA-256, in hex, over the previous hash and the entry's canonical JSON."""
     text = json.dumps([previous, seq, time, pid, action, verdict, detail], ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def arguments_hash(arguments: Mapping[str, Json]) -> str:
+    """``sha256:`` and the hash, in hex, of a tool's arguments as JSON that is written in one way
+    only: keys in order, no spaces, UTF-8."""
+    text = json.dumps(arguments, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def cut_detail(last: int, hash: str) -> str:

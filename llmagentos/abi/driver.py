@@ -27,7 +27,7 @@ From the kernel::
     drop       ProcessRef     (feature fork) a process does not come back
     call       ToolOrder      (tool drivers) a job: call a tool
     embed      EmbedOrder     (drivers with the feature) a job: vectors for texts
-    abort      JobRef         stop a job, and forget it; its result is not wanted any more
+    abort      JobRef         stop a job, and forget it; of its result only ``denied`` is wanted
     assign     Assignment     (hosts) a process to run
     signal     HostSignal     (hosts) a signal for a process that it runs
 
@@ -58,6 +58,10 @@ MISSED_BEATS: Final = 10
 """A driver that was silent for this many intervals is taken for dead. Generous, because a
 driver on a loaded machine may spend seconds in one prefill; a dead process is noticed at once,
 by its closed connection."""
+
+MAX_DENIED: Final = 100
+MAX_DENIAL: Final = 500
+"""Denials in one result, and the characters of one."""
 
 Kind = Literal["edge", "cloud", "node", "tool", "host"]
 DriverState = Literal["loading", "ready", "draining", "failed"]
@@ -165,15 +169,27 @@ class Report(Model):
     steps: list[StepReport]
 
 
+class Denial(Model):
+    """Something that whoever a tool worked for was refused, for the audit log. ``what``: the kind
+    of thing, a word of the driver's. ``detail``: which one; never contents. ``times``: how often in
+    this job."""
+
+    what: str = Field(pattern=r"^[a-z][a-z0-9_.-]{0,31}$")
+    detail: str = Field("", max_length=MAX_DENIAL)
+    times: int = Field(1, ge=1, le=2**53)
+
+
 class JobResult(Model):
     """The end of a job: ``content`` of a tool, or ``vectors`` and the ``tokens`` they took, or an
-    ``error``. ``labels``: beside those of the tool's card."""
+    ``error``. ``labels``: beside those of the tool's card. ``denied``: what was refused meanwhile;
+    of a job that was aborted, only this is still heard."""
 
     job: int = Field(ge=1)
     content: Json = None
     vectors: list[list[float]] | None = None
     tokens: TokenId = 0
     labels: list[Name] = Field(default_factory=list, max_length=32)
+    denied: list[Denial] = Field(default_factory=list, max_length=MAX_DENIED)
     error: ErrorRecord | None = None
 
 

@@ -28,6 +28,18 @@ _BLANK: Final = frozenset(
 )  # fmt: skip
 """Characters that nobody sees, though Unicode takes them for printable."""
 
+_ON_ANY: Final = frozenset(
+    map(
+        chr,
+        (
+            *range(0x300, 0x370), *range(0x483, 0x48A), *range(0x1AB0, 0x1B00),
+            *range(0x1DC0, 0x1E00), *range(0x20D0, 0x2100), *range(0xFE20, 0xFE30),
+        ),
+    )
+)  # fmt: skip
+"""Marks that go on any letter, and make another one of it, or something that looks the same as
+another one. Those of a script of their own are left: its words can't be read without."""
+
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 _reason = click.option("--reason", default="", help="What the process is told.")
 _hash = click.option("--hash", "hash_", help="Only if the approval has this hash, as show tells.")
@@ -121,12 +133,14 @@ def reject(id_: int, hash_: str | None, reason: str, as_json: bool) -> None:
 
 
 def visible(text: str) -> str:
-    """With every character that hides itself, or turns the line around, written as JSON does."""
+    """With every character that hides itself, turns the line around or changes another one, written
+    as JSON does."""
     return "".join(_shown(c) for c in text)
 
 
 def _shown(character: str) -> str:
-    if character == "\n" or (character.isprintable() and character not in _BLANK):
+    hidden = character in _BLANK or character in _ON_ANY
+    if character == "\n" or (character.isprintable() and not hidden):
         return character
     return json.dumps(character)[1:-1]
 

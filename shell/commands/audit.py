@@ -1,13 +1,15 @@
-"""``llmos audit``: the log of refusals and acts of power."""
+"""``llmos audit``: the log of refusals, acts of power and calls of tools."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from llmagentos.abi.errors import EIO
+from shell.commands.approvals import visible
 from shell.session import open_system
 from shell.terminal import print_json
 
@@ -16,15 +18,51 @@ if TYPE_CHECKING:
     from llmagentos.client import System
 
 _PAGE = 1000
+_ONE_LINE: Final = {ord("\n"): "\\n"}
 
 
 @click.group()
 def audit() -> None:
-    """The log of refusals and acts of power.
+    """The log of refusals, acts of power and calls of tools.
 
     \b
+    llmos audit list
     llmos audit verify
     """
+
+
+@audit.command(name="list")
+@click.option("--pid", type=click.IntRange(0, 2**53), help="Only what this process did or wanted.")
+@click.option("--verdict", help="Only entries with it, such as denied or EPERM.")
+@click.option(
+    "--last", type=click.IntRange(1, 2**53), default=1000, help="So many entries are looked at."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def list_(pid: int | None, verdict: str | None, last: int, as_json: bool) -> None:
+    """Entries, oldest first: of the newest 1,000, if --last doesn't say otherwise.
+
+    \b
+    llmos audit list
+    llmos audit list --pid 7 --verdict denied
+    llmos audit list --last 100000 --json | jq '.entries[] | select(.action == "tool.call")'
+
+    Characters that can't be seen are written as \\uXXXX.
+    """
+    with open_system() as system:
+        latest = system.call("sys.audit", since=0, limit=1)["latest"]
+        log = _Log(system, since=max(0, latest - last))
+        found = [
+            entry
+            for entry in log.entries()
+            if pid in (None, entry.pid) and verdict in (None, entry.verdict)
+        ]
+    if as_json:
+        return print_json({"entries": [entry.model_dump() for entry in found]})
+    for entry in found:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.time))
+        words = f"{entry.pid:>5} {entry.action:<14} {entry.verdict:<8} {entry.detail}"
+        click.echo(f"{entry.seq:>6}  {when}  {visible(words).translate(_ONE_LINE)}")
+    return None
 
 
 @audit.command()
@@ -59,10 +97,10 @@ def verify(as_json: bool) -> int:
 class _Log:
     """The log as the kernel gives it, page by page, and where it begins and ends."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, since: int = 0) -> None:
         self._system = system
         self._first = 0
-        self._last = 0
+        self._last = since
         self._latest = 0
         self.seen = 0
 

@@ -12,7 +12,7 @@ import pytest
 from drivers.jobs import Jobs
 from drivers.tool import Job, Tool
 from llmagentos.abi.cards import ToolCard
-from llmagentos.abi.driver import JobRef, JobResult, ToolOrder
+from llmagentos.abi.driver import MAX_DENIED, JobRef, JobResult, ToolOrder
 from llmagentos.abi.errors import EDRIVER
 
 
@@ -103,6 +103,60 @@ def test_is_an_aborted_job_silent_and_its_slot_free(bench: Bench) -> None:
     assert bench.jobs.take_results() == []
     assert bench.jobs.active == 0
     assert 4 not in {job.number for job in bench.seen}
+
+
+def _denials(results: list[JobResult]) -> list[tuple[str, str, int]]:
+    return [(one.what, one.detail, one.times) for result in results for one in result.denied]
+
+
+@pytest.mark.parametrize("how", ["done", "failed"])
+def test_is_it_told_what_a_job_was_denied(bench: Bench, how: str) -> None:
+    def run(arguments: dict[str, Any], job: Job) -> str:
+        job.deny("file", "/etc/shadow", 3)
+        if how == "failed":
+            raise EDRIVER("no")
+        return "fine"
+
+    bench.jobs.offer([tool("denied", run)])
+    bench.call(1, name="denied")
+    (result,) = bench.results()
+    assert (result.error is None) == (how == "done")
+    assert _denials([result]) == [("file", "/etc/shadow", 3)]
+
+
+@pytest.mark.parametrize("when", ["at work", "done", "told"])
+def test_does_an_abort_hide_nothing_that_was_denied(bench: Bench, when: str) -> None:
+    """Else whoever aborts in time leaves no trace."""
+
+    def run(arguments: dict[str, Any], job: Job) -> Any:
+        job.deny("call", "mount")
+        return bench._gate(arguments, job)
+
+    bench.jobs.offer([tool("denied", run)])
+    bench.call(1, name="denied")
+    if when != "at work":
+        bench.open(1)
+        assert bench.woken.wait(5)
+    if when == "told":
+        bench.jobs._collect()
+    bench.jobs.abort(JobRef(job=1))
+    results = bench.results() if when == "at work" else bench.jobs.take_results()
+    assert _denials(results) == [("call", "mount", 1)]
+    assert [(one.content, one.error and one.error.code) for one in results] == [(None, "ECANCELED")]
+    assert bench.jobs.take_results() == []
+
+
+def test_is_it_counted_what_is_too_much_to_tell(bench: Bench) -> None:
+    def run(arguments: dict[str, Any], job: Job) -> None:
+        for number in range(MAX_DENIED + 5):
+            job.deny("file", f"/{number}" + "x" * 1000)
+
+    bench.jobs.offer([tool("denied", run)])
+    bench.call(1, name="denied")
+    found = _denials(bench.results())
+    assert len(found) == MAX_DENIED
+    assert found[-1] == ("more", "of other kinds", 6)
+    assert found[0][1].startswith("/0xxx")
 
 
 def test_is_a_result_that_was_there_before_the_abort_dropped(bench: Bench) -> None:

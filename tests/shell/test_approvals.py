@@ -139,7 +139,8 @@ def test_is_a_content_shown_by_its_size_and_hash(rig: Rig, llmos: Main) -> None:
 @pytest.mark.parametrize(
     "hidden",
     ["\u202e", "\u200b", "\x1b[2J", "\x9b", "\u00a0", "\u2028", "\ufeff", "\u3164", "\ufe0f",
-     "\U000e0041", "\U000e0100", "\u2800", "\u00ad", "\t", "\r", "\u2066", "\ue000"],
+     "\U000e0041", "\U000e0100", "\u2800", "\u00ad", "\t", "\r", "\u2066", "\ue000",
+     "\u0301", "\u0338", "\u20dd", "\u0488", "\ufe20"],
 )  # fmt: skip
 @pytest.mark.parametrize("words", [("show", "1"), ("show", "1", "--json"), ("list",), ("--json",)])
 def test_is_what_hides_itself_shown(
@@ -152,7 +153,7 @@ def test_is_what_hides_itself_shown(
 
 
 def test_is_what_can_be_seen_left_as_it_is() -> None:
-    text = "naïve — 日本語 ‘x’ 🦊 \\u202e\n"
+    text = "naïve — 日本語 ‘x’ 🦊 \\u202e\nनमस्ते ไม่"
     assert visible(text) == text
 
 

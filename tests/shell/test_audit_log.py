@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -104,3 +105,49 @@ def test_is_what_is_missing_found(
     else:
         assert status == 1
         assert f"entry {broken} " in told.err
+
+
+def _told(*rows: tuple[int, str, str]) -> list[dict[str, Any]]:
+    facts = {"time": 1.0, "action": "tool.call", "previous": "", "hash": ""}
+    return [
+        {"seq": seq, "pid": pid, "verdict": verdict, "detail": detail, **facts}
+        for seq, (pid, verdict, detail) in enumerate(rows, start=1)
+    ]
+
+
+LISTED = _told((7, "begun", "job 1"), (7, "denied", "file: a\u202e\nb"), (8, "denied", "mount"))
+
+
+@pytest.mark.parametrize(
+    ("words", "seqs"),
+    [
+        ((), [1, 2, 3]),
+        (("--pid", "7"), [1, 2]),
+        (("--verdict", "denied"), [2, 3]),
+        (("--pid", "7", "--verdict", "denied"), [2]),
+        (("--last", "1"), [3]),
+        (("--pid", "9"), []),
+    ],
+)
+def test_does_the_list_show_what_was_asked_for(
+    words: tuple[str, ...],
+    seqs: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(audit, "open_system", lambda: _System(LISTED, 3))
+    assert main(["audit", "list", *words]) == 0
+    assert [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()] == seqs
+    assert main(["audit", "list", *words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["entries"]
+    assert told == [LISTED[seq - 1] for seq in seqs]
+
+
+def test_is_an_entry_one_line_and_all_of_it_visible(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(audit, "open_system", lambda: _System(LISTED, 3))
+    main(["audit", "list", "--verdict", "denied"])
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 2
+    assert "file: a\\u202e\\nb" in out

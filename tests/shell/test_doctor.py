@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from llmagentos.home import Home
-from shell import checkup, image
+from shell import checkup, image, needs
 from shell.cli import main
 from tests.shell.standins import run_llmos
 from tests.tui.terminal import Terminal
@@ -141,6 +141,75 @@ def test_is_it_told_who_may_have_namespaces(
     namespaces = checks()["namespaces"]
     assert (namespaces["ok"], namespaces["grave"]) == (not lacks, False)
     assert namespaces["remedy"] == (f"sudo sysctl -w {lacks}" if lacks else "")
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "ok"),
+    [
+        (0, "commands can be confined", True),
+        (1, "the kernel has Landlock not at all; 3 is needed", False),
+        (3, "", False),
+    ],
+)
+def test_is_it_tried_whether_a_sandbox_confines(
+    checks: Checks, monkeypatch: pytest.MonkeyPatch, status: int, said: str, ok: bool
+) -> None:
+    def run(words: list[str], home: Home) -> subprocess.CompletedProcess[str]:
+        assert words[-2:] == ["drivers.sandbox", "--check"]
+        return subprocess.CompletedProcess(words, status, said, "")
+
+    monkeypatch.setattr(needs, "_run", run)
+    sandbox = checks()["sandbox"]
+    assert (sandbox["ok"], sandbox["grave"]) == (ok, False)
+    assert ok or sandbox["found"] == (said or "no trial")
+    assert ("unconfined: true" in sandbox["remedy"]) is not ok
+
+
+def test_does_the_sandbox_say_itself_whether_it_can_confine(home: Home) -> None:
+    done = subprocess.run(
+        image.command("drivers.sandbox", "--check"), env=image.environment(home),
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, len(done.stdout.splitlines())) in ((0, 1), (1, 1))
+    assert (done.stdout == "commands can be confined\n") == (done.returncode == 0)
+    assert not (home.root / "sandbox").exists()
+
+
+def test_are_keys_looked_for_where_the_configuration_says(
+    home: Home, checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.create()
+    home.config.write_text(
+        "drivers:\n"
+        "- {name: far, kind: cloud, endpoint: 'https://x.test/v1', models: [m], key: FAR_KEY}\n"
+        "- {name: ring, kind: cloud, endpoint: 'https://x.test/v1', models: [m],"
+        " key: 'keyring:x/me'}\n"
+        "- {name: near, kind: mcp, command: [server], env: [NEAR_KEY]}\n"
+        "- {name: web, kind: mcp, url: 'https://x.test/mcp', token: WEB_KEY}\n",
+        encoding="utf-8",
+    )
+    entry = {"there": False}
+
+    def run(words: list[str], home: Home) -> subprocess.CompletedProcess[str]:
+        ring = words[-3:] == ["get", "x", "me"]
+        return subprocess.CompletedProcess(words, int(ring and not entry["there"]), "s3cret", "")
+
+    monkeypatch.setattr(needs, "_run", run)
+    names = ("FAR_KEY", "NEAR_KEY", "WEB_KEY")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    found = [checks()[f"key of {name}"] for name in ("far", "near", "web", "ring")]
+    assert [(one["ok"], one["grave"]) for one in found] == [(False, False)] * 4
+    for name, one in zip(names, found, strict=False):
+        assert name in one["found"]
+        assert one["remedy"] == f"export {name}=… before llmos up"
+    assert found[3]["remedy"] == "keyring set x me"
+    entry["there"] = True
+    for name in names:
+        monkeypatch.setenv(name, "s3cret")
+    found = [checks()[f"key of {name}"] for name in ("far", "near", "web", "ring")]
+    assert all(one["ok"] for one in found)
+    assert "s3cret" not in str(found)
 
 
 def test_does_a_warning_leave_the_exit_status_alone(home: Home) -> None:

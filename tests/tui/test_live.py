@@ -254,6 +254,50 @@ def test_are_an_agents_calls_asked_for_and_shown_with_what_came_of_them(
     assert '→ time.now {"timezone": "UTC"}\n' in machines.logged()
 
 
+def test_are_an_agents_own_calls_decided_with_the_arguments_in_view(tmp_path: Path) -> None:
+    """Once, for good, and no: what the model wants is shown letter by letter."""
+    machines = Machines(Home(tmp_path / "h"))
+    hidden = "\u202e\u200b\x1b[2J\U000e0041\u0301"
+    commands = [f"echo one{hidden} # end-of-it", "echo two", "echo three", "echo four"]
+    wishes = [
+        {"calls": [{"name": "shell", "arguments": json.dumps({"command": command})}]}
+        for command in commands
+    ]
+    try:
+        machines.start_kernel()
+        machines.start_driver("--turns", json.dumps([*wishes, {"text": "it is done"}]))
+        words = ("-m", "drivers.sandbox", "--name", "box", "--no-parent", "--unconfined")
+        machines.await_driver("box", machines.start(*words).pid)
+        machines.start_host()
+        asks = {"tools": ["shell"], "capabilities": {"ask": ["tool:shell(*)"]}}
+        with machines.user() as user, opened(machines, SIZES[1]) as screen:
+            pid = user.call("proc.spawn", manifest=agent(**asks), text="go")["pid"]
+            screen.press("2")
+            screen.shows("approval 1 of agent", "end-of-it", json.dumps(hidden)[1:-1])
+            assert not set(screen.text) & set(hidden) - set("[2J")
+            screen.read(1.0)
+            screen.press("y")
+            screen.shows("approval 2 of agent", "echo two")
+            screen.read(1.0)
+            screen.press("N")
+            screen.shows("Enter sends")
+            screen.press("not two")
+            screen.press("enter")
+            screen.shows("approval 3 of agent", "echo three")
+            screen.read(1.0)
+            screen.press("A")
+            ended = eventually(lambda: row(user, pid)["exit"], 20)
+            assert ended["answer"] == "it is done"
+            messages = user.call("ctx.read", pid=pid)["messages"]
+            first, second, *rest = (one["content"] for one in messages if one["role"] == "tool")
+            assert '"exit_code": 0' in first
+            assert second.startswith("EPERM: ")
+            assert "not two" in second
+            assert ['"exit_code": 0' in one for one in rest] == [True, True]
+    finally:
+        machines.close()
+
+
 def test_does_it_wait_for_a_kernel_that_was_killed_and_go_on(machines: Machines) -> None:
     with opened(machines, SIZES[0]) as screen:
         with machines.user() as user:

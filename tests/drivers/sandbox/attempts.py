@@ -52,6 +52,21 @@ else:
 """
 
 
+_OWN = {
+    "write to the machine's /tmp", "read the machine's /tmp", "any other device",
+    "a descriptor that was left open", "see others", "secrets in the environment",
+    "settings of the loader",
+}  # fmt: skip
+_PROCESSES = {
+    "kill an outsider", "stop an outsider", "kill the driver", "kill all", "kill a group",
+    "stop its parent", "hold an outsider", "slow an outsider down",
+}  # fmt: skip
+_RIGHTS = {
+    "go before others", "real time", "more processes", "longer files", "be root",
+    "be in root's group", "all capabilities", "su", "a setuid program of its own",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Attempt:
     """``seen``: what the result must say was denied."""
@@ -59,6 +74,17 @@ class Attempt:
     name: str
     body: str
     seen: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Of what must be told of it for the audit log; "" if nothing was refused it: it found a
+        place of its own, with nothing in it."""
+        if self.name in _OWN:
+            return ""
+        if self.seen:
+            return "call"
+        kinds = {"process": _PROCESSES, "right": _RIGHTS}
+        return next((kind for kind, names in kinds.items() if self.name in names), "file")
 
     def code(self, names: dict[str, Any]) -> str:
         column = int(os.uname().machine == "aarch64")
@@ -140,7 +166,7 @@ MOUNTS = [
     Attempt("another user namespace", "return done(libc.unshare(0x10000000))", "unshare"),
     Attempt("unshare and mount", "return said('unshare', '-Urm', 'mount', '-t', 'tmpfs', 'x', '/work') or said('unshare', '-Ur', 'id', '-u')", "unshare"),
     Attempt("clone into namespaces", "return syscall('clone', 0x10000011, 0, 0, 0, 0)", "clone(new namespaces)"),
-    Attempt("clone3 into namespaces", "return syscall('clone3', ctypes.create_string_buffer((0x10000000).to_bytes(8, 'little') + bytes(56)), 64)"),
+    Attempt("clone3 into namespaces", "return syscall('clone3', ctypes.create_string_buffer((0x10000000).to_bytes(8, 'little') + bytes(56)), 64)", "clone3(new namespaces)"),
     Attempt("join a namespace", "return done(libc.setns(os.open('/proc/self/ns/user', os.O_RDONLY), 0))", "setns"),
     Attempt("the driver's namespaces", "return os.readlink(f'/proc/{DRIVER}/ns/net')"),
 ]  # fmt: skip

@@ -9,16 +9,20 @@ from pathlib import Path
 import pytest
 
 from drivers.sandbox.seccomp import BARRED
+from drivers.tool import Job
 from tests.drivers.sandbox.attempts import ATTEMPTS, Attempt
-from tests.drivers.sandbox.conftest import Box, World
+from tests.drivers.sandbox.conftest import PID, Box, World
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: attempt.name.replace(" ", "-"))
 def test_is_the_attempt_without_effect(world: World, attempt: Attempt) -> None:
-    result = world.box.python(attempt.code(world.names()))
+    job = Job(1, PID)
+    result = world.box.python(attempt.code(world.names()), job=job)
     assert result["stdout"].startswith("held"), result
     assert result["exit_code"] == 0
     assert not attempt.seen or attempt.seen in result["denied"]
+    kinds = [one.what for one in job.denied]
+    assert attempt.kind in kinds if attempt.kind else kinds == []
     world.is_unharmed()
     world.box.works()
 

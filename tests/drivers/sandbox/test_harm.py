@@ -192,3 +192,58 @@ def test_is_a_flood_of_barred_calls_harmless(small_box: Box) -> None:
         "print('over')"
     )
     assert (result["stdout"], len(result["denied"])) == ("over\n", 100)
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        ("f() { f | f & }; f; sleep 0.3", "processes: as many as there may be, 24"),
+        ("head -c 1G /dev/zero > big", "file size: "),
+        ("truncate -s 1G big", "file size: "),
+        ("python3 -c \"open('big', 'wb').write(bytes(9 << 20))\"", "file size: "),
+        ("python3 -c 'x = bytearray(1 << 30)'", "memory: more than 268,435,456 bytes"),
+        ("python3 -c 'x = [open(\"/dev/null\") for n in range(999)]'", "descriptors: all 256"),
+        ("head -c 9000000 /dev/zero > /tmp/x", "room: /tmp is full"),
+        ("for n in $(seq 5000); do : > /dev/shm/$n || exit; done", "room: /dev/shm is full"),
+        ("sleep 9", "time: more than 0.5 seconds"),
+        ("yes", "output: more than "),
+    ],
+)  # fmt: skip
+def test_is_a_limit_that_was_met_told(small_box: Box, command: str, what: str) -> None:
+    """Also where it is no more than an error inside the command."""
+    job = Job(1, PID)
+    result = small_box.shell(command, job=job, timeout=0.5 if command == "sleep 9" else None)
+    found = [one.detail for one in job.denied if one.what == "limit"]
+    assert any(one.startswith(what) for one in found), (job.denied, result)
+    assert found == result["denied"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "what"),
+    [(1 << 16, "processes: as many as there may be, 64"), (1 << 26, "memory: more than 1,073,")],
+)
+def test_is_a_thread_too_many_told(box: Box, stack: int, what: str) -> None:
+    job = Job(1, PID)
+    code = (
+        f"import threading, time; threading.stack_size({stack})\n"
+        "for n in range(99): threading.Thread(target=time.sleep, args=(9,), daemon=True).start()"
+    )
+    assert "can't start new thread" in box.python(code, job=job)["stderr"]
+    assert any(one.detail.startswith(what) for one in job.denied), job.denied
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ls / /usr /proc > a; id; cat a /etc/passwd; env; for n in 1 2 3; do ls & done; wait",
+        "mkdir -p d/e && ln -s ../d d/l && echo x > d/l/e/f && mv d/e d/g && rm -r d",
+        'python3 -c \'import asyncio, json, subprocess; subprocess.run(["ls", "/tmp"])\'',
+        "echo x | tee /dev/stderr > /dev/stdout; echo x > /dev/null; cat < /dev/fd/0",
+        "sleep 9 & kill $!; mkdir /tmp/x; echo x > /tmp/x/y; (ulimit -n 10; ls)",
+        "python3 -c 'import os, threading; t = threading.Thread(target=os.getpid); t.start()'",
+    ],
+)
+def test_is_nothing_said_of_what_harms_nobody(box: Box, command: str) -> None:
+    job = Job(1, PID)
+    result = box.shell(command, job=job)
+    assert (result["exit_code"], job.denied) == (0, [])
