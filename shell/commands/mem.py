@@ -44,23 +44,33 @@ def mem() -> None:
     "--limit", type=click.IntRange(1, 100), default=10, show_default=True,
     help="Of so many rows, the best.",
 )  # fmt: skip
+@click.option(
+    "--by", type=click.Choice(["words", "meaning", "both"]), default="both", show_default=True,
+    help="words: a row has all of them; meaning: it says something like this.",
+)  # fmt: skip
 @_as_json
 def search(
-    words: tuple[str, ...], space: str | None, pid: int | None, limit: int, as_json: bool
+    words: tuple[str, ...], space: str | None, pid: int | None, limit: int, by: str, as_json: bool
 ) -> None:
-    """Find the rows that have all these words, best first.
+    """Find the rows that have these words, or mean something like them, best first.
 
     \b
     llmos mem search invoices of May --space notes
+    llmos mem search what does she eat --by meaning
     llmos mem search noodles --pid 12 --json | jq '.hits[].row.value'
     """
     query = " ".join(words)
     with open_system() as system:
-        found = system.call("mem.search", query=query, space=space, pid=pid, limit=limit)
+        found = system.call("mem.search", query=query, space=space, pid=pid, limit=limit, by=by)
     if as_json:
         return print_json(found)
+    if found["note"]:
+        click.echo(f"found by words only: {found['note']}", err=True)
+    elif found["lacking"] and found["by"] != "words":
+        click.echo(f"{found['lacking']} rows have no vector yet", err=True)
     if not found["hits"]:
-        return click.echo("no row has all these words")
+        words_only = found["by"] == "words"
+        return click.echo("no row has all these words" if words_only else "no row is like this")
     from shell.table import render
 
     rows = [

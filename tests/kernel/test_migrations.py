@@ -11,6 +11,7 @@ from sqlite_utils import Database
 from kernel.migrations import MIGRATIONS
 from kernel.store import Store
 from llmagentos.abi.manifest import Manifest
+from tests.kernel.meaning import Embedder, lacking
 from tests.kernel.rig import MODEL, Rig, agent
 
 LATER = [one.name for one in MIGRATIONS.pending(Database(memory=True))][1:]
@@ -108,3 +109,30 @@ def test_is_a_migration_that_was_cut_off_made_again(tmp_path: Path) -> None:
         assert len(store.load().processes) == 2, name
         assert store._rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
         store.close()
+
+
+def test_do_rows_that_were_put_before_there_were_vectors_get_them(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    db = Database(sqlite3.connect(path))
+    MIGRATIONS.apply(db, stop_before="0010_vectors")
+    row = {
+        "id": 7, "space": "notes", "key": "pet", "labels": '["team"]', "owner": 1, "created": 5.0,
+        "updated": 5.0, "expires": None, "bytes": 80, "value": '"a dog"',
+    }  # fmt: skip
+    db.table("memory").insert(row)
+    db.conn.commit()
+    db.conn.close()
+
+    class Old(Rig):
+        def __init__(self) -> None:
+            super().__init__()
+            self.store = Store(path)
+            self.boot()
+
+    rig = Old()
+    driver = Embedder(rig, labels=["team"])
+    driver.catches_up()
+    assert [order.texts for order in driver.orders] == [["pet: a dog"]]
+    assert lacking(rig, "notes") == 0
+    rows = rig.store._connection.execute("SELECT id, labels, model FROM memory_vectors").fetchall()
+    assert [tuple(one) for one in rows] == [(7, '["team"]', "vec/3")]

