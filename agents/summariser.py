@@ -29,6 +29,8 @@ _PROMPT: Final = (
 )
 _PRIORITY: Final = 10
 _WALL: Final = 300
+_TRIES: Final = 3
+"""It makes one answer; what a host has used that died in its middle counts as well."""
 _LONGEST: Final = 512
 _SHORTEST: Final = 8
 """Tokens of a summary, at most and at least."""
@@ -166,7 +168,8 @@ class Summariser:
             "labels": list(spec.labels),
             "prompt": _PROMPT,
             "limits": {
-                "tokens": means.window, "turns": 1, "children": 0, "tool_calls": 0, "wall": _WALL,
+                "tokens": _TRIES * means.window, "turns": _TRIES, "children": 0, "tool_calls": 0,
+                "wall": _WALL,
             },
             "sampling": {"temperature": 0.0, "max_tokens": self._most},
             "schedule": {"priority": max(_PRIORITY, min(19, means.me.priority))},

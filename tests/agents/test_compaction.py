@@ -194,7 +194,8 @@ def test_does_a_child_that_summarises_have_all_labels_and_few_rights() -> None:
     child = children(town)[0]
     assert child["labels"] == ["private"]
     assert child["priority"] == 10
-    assert child["limits"]["turns"] == 1
+    assert child["usage"]["turns"] == 1
+    assert (child["limits"]["turns"], child["limits"]["children"]) == (3, 0)
     assert child["driver"] == "edge"
     # Whoever reads what a summary stands for has read what is private.
     reader = Program(town.rig, "reader", "*")
