@@ -87,7 +87,7 @@ async def recall(
 
 async def _found(program: AsyncSystem, asked: str) -> list[tuple[str, list[str]]]:
     """Pages with any of its words, the best first. A search finds rows that have all words, so each
-    is looked for by itself; one that many pages have says little of each."""
+    is looked for by itself; rare ones weigh more by the score."""
     words = {word for word in re.findall(r"[^\W_]+", asked.casefold()) if len(word) >= _SHORTEST}
     scores: Counter[str] = Counter()
     pages: dict[str, Any] = {}
@@ -99,7 +99,7 @@ async def _found(program: AsyncSystem, asked: str) -> list[tuple[str, list[str]]
         for hit in found["hits"]:
             key, value = hit["row"]["key"], hit["row"]["value"]
             if key.startswith(PREFIX) and _is_page(value):
-                scores[key] += hit["score"] / len(found["hits"])
+                scores[key] += hit["score"]
                 pages[key] = value
     least = max(scores.values(), default=0) * _NO_WORSE
     good = [(key, score) for key, score in scores.items() if score >= least]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -28,6 +29,8 @@ _PROMPT: Final = (
 )
 _PRIORITY: Final = 10
 _WALL: Final = 300
+_TRIES: Final = 3
+"""It makes one answer; what a host has used that died in its middle counts as well."""
 _LONGEST: Final = 512
 _SHORTEST: Final = 8
 """Tokens of a summary, at most and at least."""
@@ -102,7 +105,7 @@ class Summariser:
                 raise errors.EDRIVER("the model had nothing to say for a summary") from None
             await self._program.call("mem.put", key=key, value=made)
         if name in self._children:
-            await self._program.call("proc.wait", pid=self._children.pop(name))
+            await self._collect(name)
         return str(made).strip()
 
     async def _by_itself(self, text: str) -> str:
@@ -117,7 +120,8 @@ class Summariser:
 
     async def _by_child(self, name: str, text: str) -> str:
         """The answer of a child of this name. A host that died may have left it."""
-        if name not in self._children:
+        found = name in self._children
+        if not found:
             try:
                 made = await self._program.call(
                     "proc.spawn", manifest=self._manifest(), text=text, name=name
@@ -132,16 +136,28 @@ class Summariser:
             # It is collected when its answer is noted.
             ended = await self._program.call("proc.wait", pid=pid, reap=False)
         except errors.ECANCELED:
-            # INT, or TERM: nobody wants it any more.
-            await self._program.call("proc.kill", pid=pid, signal="KILL")
+            # INT, or TERM: nobody wants it any more. It may have ended just now.
+            with suppress(errors.ESRCH):
+                await self._program.call("proc.kill", pid=pid, signal="KILL")
             raise
+        except errors.ESRCH as error:
+            # Were it this process that is gone, its session would be as well.
+            raise errors.EDRIVER("the process that was to summarise is gone") from error
         record = ExitRecord.model_validate(ended)
         if record.code == 0:
             return record.answer
-        await self._program.call("proc.wait", pid=self._children.pop(name))
+        await self._collect(name)
+        if found:
+            # It may have been killed with the host, or by an INT: that says nothing of the next.
+            return await self._by_child(name, text)
         if record.error is None:
             raise errors.EDRIVER(f"the process that was to summarise ended with {record.code}")
         raise errors.from_wire(record.error.model_dump())
+
+    async def _collect(self, name: str) -> None:
+        """It has ended, or its answer is known."""
+        with suppress(errors.ESRCH):  # somebody else has, a while ago
+            await self._program.call("proc.wait", pid=self._children.pop(name))
 
     def _manifest(self) -> dict[str, Any]:
         """Of the child: it may do what is needed for one answer, and nothing else."""
@@ -152,7 +168,8 @@ class Summariser:
             "labels": list(spec.labels),
             "prompt": _PROMPT,
             "limits": {
-                "tokens": means.window, "turns": 1, "children": 0, "tool_calls": 0, "wall": _WALL,
+                "tokens": _TRIES * means.window, "turns": _TRIES, "children": 0, "tool_calls": 0,
+                "wall": _WALL,
             },
             "sampling": {"temperature": 0.0, "max_tokens": self._most},
             "schedule": {"priority": max(_PRIORITY, min(19, means.me.priority))},

@@ -135,6 +135,30 @@ def test_is_a_call_that_can_not_be_compacted_refused_with_the_reason() -> None:
     assert any(one["sources"] for one in town.context())
 
 
+@pytest.mark.parametrize("idle", [False, True])
+def test_does_int_end_the_child_that_summarises(idle: bool) -> None:
+    town = Town()
+    talk(town, range(FULL))
+    town.idle = idle
+    town.refuses["proc.wait"] = errors.ECANCELED("INT came")
+    with pytest.raises(errors.ECANCELED):
+        town.say(turn(FULL))
+    assert children(town)[0]["state"] == "ZOMBIE"
+    assert not any(one["sources"] for one in town.context())
+    town.idle = False
+    assert town.answer() == turn(FULL)
+    assert any(one["sources"] for one in town.context())
+
+
+def test_is_a_child_that_is_gone_a_reason_and_not_the_end() -> None:
+    town = Town()
+    talk(town, range(FULL))
+    town.refuses["proc.wait"] = errors.ESRCH("there is no such process")
+    town.refuses["llm.generate"] = errors.ECONTEXT("full")
+    with pytest.raises(errors.ECONTEXT, match="is gone"):
+        town.say(turn(FULL))
+
+
 def test_is_an_empty_summary_no_summary() -> None:
     town = Town()
     town.silent = True
@@ -170,7 +194,8 @@ def test_does_a_child_that_summarises_have_all_labels_and_few_rights() -> None:
     child = children(town)[0]
     assert child["labels"] == ["private"]
     assert child["priority"] == 10
-    assert child["limits"]["turns"] == 1
+    assert child["usage"]["turns"] == 1
+    assert (child["limits"]["turns"], child["limits"]["children"]) == (3, 0)
     assert child["driver"] == "edge"
     # Whoever reads what a summary stands for has read what is private.
     reader = Program(town.rig, "reader", "*")
@@ -229,7 +254,7 @@ def test_do_old_pages_come_back_with_a_message_that_is_about_them() -> None:
 
 
 def test_does_a_rare_word_count_for_more_than_common_ones() -> None:
-    town = Town(window=300, context={"overflow": "compact", "recall": 60})
+    town = Town(window=400, context={"overflow": "compact", "recall": 110})
     others = [f"Which of them does have this from {name}?" for name in ("Ann", "Bob", "Carl")]
     for text in (FACT, *others):
         town.say(text)

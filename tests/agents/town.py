@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from agents.compaction import CompactingSystem
-from llmagentos.abi.errors import ECONTEXT, from_wire
+from llmagentos.abi.errors import ECONTEXT, LLMOSError, from_wire
 from llmagentos.abi.manifest import ContextRule
 from llmagentos.abi.process import ErrorRecord
 from tests.kernel.rig import MODEL, Rig, agent
@@ -38,6 +38,10 @@ class Town:
         self.failing: dict[str, Any] | None = None
         self.silent = False
         self.log: list[tuple[str, dict[str, Any]]] = []
+        self.idle = False
+        """Children are given to nobody."""
+        self.refuses: dict[str, LLMOSError] = {}
+        """What some calls come back with, without having been made."""
         self.dies: tuple[int, Literal["before", "after"]] | None = None
         self._served: set[int] = set()
         self._done = 0
@@ -109,6 +113,8 @@ class Town:
         if self.dies == (number, "before"):
             raise Died
         self.log.append((name, dict(args)))
+        if name in self.refuses:
+            raise self.refuses.pop(name)
         sent = self.rig.send(name, session=session, peer=b"host", **args)
         self._work()
         if self.dies == (number, "after"):
@@ -123,7 +129,7 @@ class Town:
     def _work(self) -> None:
         self._speak()
         for order in list(self.host.assigned):
-            if order.pid == self.pid or order.pid in self._served:
+            if self.idle or order.pid == self.pid or order.pid in self._served:
                 continue
             self._served.add(order.pid)
             sent = self.host.act(order.pid, "llm.generate")
