@@ -63,7 +63,7 @@ def connect(
         given = session or os.environ.get("LLMOS_SESSION")
         if given and not (user or name):
             system.session = given
-            system.pid = (system.info()).process.pid
+            system.pid = system.info().process.pid
             return system
         system.session = key or place.user_key()
         if not user:
