@@ -92,7 +92,7 @@ class Grammars:
                 f"an answer can't be held to tool_choice {order.tool_choice} with these tools",
                 hint="offer fewer, or leave tool_choice out",
             )
-        return Matcher(made.deep_copy(), self._vocabulary)
+        return Guide(made.deep_copy(), self._vocabulary)
 
     def _made_for_calls(self, order: Start) -> LLMatcher | None:
         for fit in (self._fitted, _any_object):
@@ -100,7 +100,7 @@ class Grammars:
             matcher, wrong = self._made(LLMatcher.grammar_from_lark, text)
             if matcher is not None:
                 return matcher
-            log.warning("no grammar of calls: %s", " ".join(wrong.split())[:500])
+            log.warning("no grammar of calls: %s", " ".join(wrong.split())[:200])
         return None
 
     @cached_property
@@ -147,8 +147,9 @@ class Matcher:
         self._matcher = matcher
         self._vocabulary = vocabulary
 
-    def allowed(self) -> torch.Tensor:
-        """[vocabulary], bool: what may come next. Raises ``EDRIVER`` if that takes too much."""
+    def allowed(self) -> torch.Tensor | None:
+        """[vocabulary], bool: what may come next; None: anything. Raises ``EDRIVER`` if that takes
+        too much."""
         bits = numpy.frombuffer(self._matcher.compute_bitmask(), dtype=numpy.uint8)
         self._check()
         unpacked = numpy.unpackbits(bits, count=self._vocabulary, bitorder="little")
@@ -163,6 +164,33 @@ class Matcher:
         if self._matcher.is_error():
             said = " ".join(self._matcher.get_error().split())
             raise EDRIVER(f"the grammar failed: {said[:500]}")
+
+
+class Guide(Matcher):
+    """One that helps as far as it can. What another engine has begun in its own way, or what takes
+    too much, goes on without it."""
+
+    def __init__(self, matcher: LLMatcher, vocabulary: int) -> None:
+        super().__init__(matcher, vocabulary)
+        self._lost = False
+
+    def allowed(self) -> torch.Tensor | None:
+        try:
+            return None if self._lost else super().allowed()
+        except EDRIVER:
+            self._lose()
+            return None
+
+    def accept(self, token: int) -> None:
+        try:
+            if not self._lost:
+                super().accept(token)
+        except EDRIVER:
+            self._lose()
+
+    def _lose(self) -> None:
+        log.info("an answer goes on unguided")
+        self._lost = True
 
 
 def _with_deep_stack(make: Callable[[], Made]) -> Made:

@@ -8,6 +8,7 @@ knows nothing about pipelines.
 from __future__ import annotations
 
 import json
+import re
 from functools import reduce
 from operator import or_
 from typing import Any, Final
@@ -19,6 +20,7 @@ from llmagentos.abi.driver import Start
 from llmagentos.abi.talk import ToolSpec
 
 _TYPES: Final = ("object", "array", "string", "number", "integer", "boolean", "null")
+_CLEAR: Final = re.compile(r"[A-Za-z0-9 _.,:;/@$%+*=-]{0,200}")
 _LONGEST: Final = 20_000
 """Characters of a schema. Compiling one holds up everybody's step."""
 
@@ -83,7 +85,7 @@ def plain(schema: Any) -> dict[str, Any]:
     if not isinstance(schema, dict) or "$ref" in schema:
         return {}
     if (choices := schema.get("enum")) and isinstance(choices, list):
-        return {"enum": choices}
+        return {"enum": choices} if all(map(_is_clear, choices)) else {}
     ways = schema.get("anyOf") or schema.get("oneOf")
     if ways and isinstance(ways, list):
         return {"anyOf": [plain(way) for way in ways]}
@@ -92,7 +94,8 @@ def plain(schema: Any) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     if types:
         kept["type"] = types[0] if len(types) == 1 else types
-    if "object" in types and isinstance(properties := schema.get("properties"), dict):
+    properties = schema.get("properties")
+    if "object" in types and isinstance(properties, dict) and all(map(_is_clear, properties)):
         kept["properties"] = {name: plain(one) for name, one in properties.items()}
         required = schema.get("required")
         if isinstance(required, list):
@@ -102,3 +105,10 @@ def plain(schema: Any) -> dict[str, Any]:
     if "array" in types and "items" in schema:
         kept["items"] = plain(schema["items"])
     return kept
+
+
+def _is_clear(value: Any) -> bool:
+    """Whether it can be said without escapes, in which the library errs."""
+    if isinstance(value, str):
+        return _CLEAR.fullmatch(value) is not None
+    return value is None or isinstance(value, bool | int)

@@ -15,7 +15,7 @@ from drivers.edge.dialect import HERMES, LLAMA, MISTRAL, Dialect
 from drivers.edge.engine import EdgeEngine
 from drivers.edge.grammar import Grammars
 from llmagentos.abi.driver import Start, StepReport
-from llmagentos.abi.errors import EDRIVER, EINVAL
+from llmagentos.abi.errors import EINVAL
 from llmagentos.abi.talk import ToolSpec
 from tests.drivers.orders import Collected, order
 
@@ -38,12 +38,12 @@ def takes(tokenizer: Any, text: str, start: Start, dialect: Dialect = HERMES) ->
     eos = tokenizer.convert_tokens_to_ids("<|end|>")
     matcher = Grammars(tokenizer, len(tokenizer), [eos], dialect).matcher_for(start)
     assert matcher is not None
-    try:
-        for token in [*tokenizer.encode(text, add_special_tokens=False), eos]:
-            assert matcher.allowed().any()
-            matcher.accept(token)
-    except EDRIVER:
-        return False
+    for token in [*tokenizer.encode(text, add_special_tokens=False), eos]:
+        allowed = matcher.allowed()
+        assert allowed is not None
+        if not allowed[token]:
+            return False
+        matcher.accept(token)
     return True
 
 
@@ -216,3 +216,14 @@ def test_is_a_call_the_same_on_another_driver(brief: Any) -> None:
     said = EdgeEngine(brief, slots=1).start(start.model_copy(update={"accepted": tokens}))
     assert said is not None
     assert (said.finish, said.tool_calls) == ("tool_calls", last.tool_calls)
+
+
+def test_does_a_call_go_on_that_another_engine_writes_in_its_own_way(brief: Any) -> None:
+    wide = '<tool_call>{"name":"stop",\n"arguments":{}}\n</tool_call>'
+    tokens = brief.tokenizer.encode(wide, add_special_tokens=False)
+    for kept in (len(tokens) - 3, len(tokens)):
+        engine = EdgeEngine(brief, slots=1)
+        engine.start(ask(1, "hi", accepted=tokens[:kept], max_tokens=kept + 4))
+        text, last = answer(engine)
+        assert (text, last.finish, last.error) == ("", "tool_calls", None)
+        assert [(call.name, call.arguments) for call in last.tool_calls] == [("stop", "{}")]

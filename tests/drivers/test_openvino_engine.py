@@ -294,6 +294,9 @@ def test_does_a_schema_that_openvino_cant_read_hurt_nobody(make: Any) -> None:
         {"$ref": "#/$defs/x"},
         {"type": "object", "properties": {"a": {"enum": []}, "b": {"pattern": "(?<=x)["}}},
         {"type": "object", "properties": {"a": {"type": "integer", "minimum": 5, "maximum": 1}}},
+        {"type": "object", "properties": {'ä"\\': {"type": "string"}}},
+        {"type": "object", "properties": {"a": {"enum": ['ä"\\\n', {"b": 1}]}}},
+        {"anyOf": [{"type": "object"}, {"type": "null"}]},
     ]
     odd = [ToolSpec(name=f"odd{n}", parameters=one) for n, one in enumerate(schemas)]
     _, _, last = answer(make(1), timed("required", tools=[*CLOCK, *odd], max_tokens=4))
@@ -309,6 +312,8 @@ def test_is_what_it_can_read_of_a_schema_kept() -> None:
     ways = {"anyOf": [{"type": ["string", "null"], "format": "x"}, {"enum": [1, 2]}, 7]}
     assert plain(ways) == {"anyOf": [{"type": ["string", "null"]}, {"enum": [1, 2]}, {}]}
     assert plain({"type": "array", "items": {"$ref": "#"}}) == {"type": "array", "items": {}}
+    assert plain({"type": "object", "properties": {'"': {}}}) == {"type": "object"}
+    assert plain({"enum": ["\\"]}) == {}
 
 
 @real

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.edge.calls import Calls
@@ -173,7 +173,7 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8")) | st.just("</tool_call>"),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
-    max_leaves=8,
+    max_leaves=4,
 )  # fmt: skip
 WISHES = st.tuples(
     st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
@@ -184,6 +184,7 @@ WISHES = st.tuples(
 WORDS = st.text("ab <{\n\"'}[").map(str.rstrip)
 
 
+@settings(derandomize=True, deadline=None, max_examples=60)
 @given(WORDS, st.lists(WISHES, min_size=1, max_size=4), st.integers(1, 9))
 def test_are_calls_read_as_they_are_written(
     text: str, wishes: list[tuple[str, str]], piece: int
@@ -193,6 +194,7 @@ def test_are_calls_read_as_they_are_written(
     assert heard(HERMES, answer, piece=piece) == (text, wishes)
 
 
+@settings(derandomize=True, deadline=None, max_examples=80)
 @given(st.text("<>tool_cal/{}\"'name:x arguments[]\n\\") | st.text(), st.booleans())
 @pytest.mark.parametrize("dialect", [HERMES, LLAMA, MISTRAL])
 def test_is_nothing_shown_twice_or_raised_whatever_comes(
