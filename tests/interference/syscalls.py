@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from kernel.context import messages
 from llmagentos.abi.process import INIT
 from tests.interference.markers import LABELS
 from tests.interference.mind import Mind
@@ -116,7 +117,13 @@ def tool(mind: Mind) -> Call:
 
 
 def read(mind: Mind) -> Call:
-    return "ctx.read", _target(mind)
+    """A context, or what a summary in it stands for."""
+    args = _target(mind)
+    process = mind.world.machine.table.find(args.get("pid", mind.actor.pid))
+    summaries = [one.id for one in messages(process.head) if one.sources] if process else []
+    if summaries and mind.dice.once_in(2):
+        args["source"] = mind.dice.pick(summaries)
+    return "ctx.read", args
 
 
 def append(mind: Mind) -> Call:
