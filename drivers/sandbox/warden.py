@@ -119,8 +119,8 @@ class Warden:
             self._note("limit", found)
         return bool(found)
 
-    def _count(self) -> None:
-        if crowded := self._witness.crowd():
+    def _count(self, ended: int = 0) -> None:
+        if crowded := self._witness.crowd(ended):
             self._denied[crowded] = 1
 
     def _look_at_rooms(self) -> None:
@@ -137,7 +137,7 @@ class Warden:
         )
 
     def _end_all(self, command: int, status: int | None) -> None:
-        self._count()
+        self._count(ended=int(status is not None))
         left = sum(1 for pid in _pids() if pid != 1)
         if status is not None and left:
             words = f"{left} left behind: a process ends with the call that started it"

@@ -176,10 +176,11 @@ class Witness:
         why = _absence(pid)
         return ("process", f"{name} {pid}: {why}") if why else None
 
-    def crowd(self) -> Sight | None:
-        """Whether there are as many processes as there may be, now."""
+    def crowd(self, ended: int = 0) -> Sight | None:
+        """Whether there are as many processes as there may be, now. ``ended``: these were there a
+        moment ago."""
         most = self._limits.processes
-        full = self._others + _tasks() >= most
+        full = self._others + _tasks() + ended >= most
         return ("limit", f"processes: as many as there may be, {most}") if full else None
 
     # -- rights ------------------------------------------------------------------------------
