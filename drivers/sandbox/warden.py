@@ -95,11 +95,7 @@ class Warden:
             except (OSError, ValueError) as error:
                 seen = _unseen(error)
         self._entered = True  # the first one was the jail's own, to become the command
-        if seccomp.looked_at(notice) == "clone3":
-            # Its flags are in memory, where no filter sees them: without it, clone is taken.
-            seccomp.refuse(listener, notice, errno.ENOSYS)
-        else:
-            seccomp.go_on(listener, notice)
+        seccomp.go_on(listener, notice)
         if seen:
             self._note(*seen)
 
@@ -113,6 +109,7 @@ class Warden:
             self._note("limit", f"memory: more than {limits.memory:,} bytes")
             return True
         self._look_at_rooms()
+        self._count()
         if now - self._measured < self._measure_every:
             return False
         found = folder.excess(self._work, limits.folder, limits.entries) or self._fullness()
@@ -121,6 +118,10 @@ class Warden:
         if found:
             self._note("limit", found)
         return bool(found)
+
+    def _count(self, ended: int = 0) -> None:
+        if crowded := self._witness.crowd(ended):
+            self._denied[crowded] = 1
 
     def _look_at_rooms(self) -> None:
         for room in view.ROOMS:
@@ -136,6 +137,7 @@ class Warden:
         )
 
     def _end_all(self, command: int, status: int | None) -> None:
+        self._count(ended=int(status is not None))
         left = sum(1 for pid in _pids() if pid != 1)
         if status is not None and left:
             words = f"{left} left behind: a process ends with the call that started it"

@@ -17,7 +17,7 @@ from drivers.sandbox import linux
 from drivers.sandbox.limits import Limits, address_space
 from drivers.sandbox.names import NOT_THERE, Names
 from drivers.sandbox.namespaces import USER
-from drivers.sandbox.seccomp import NEW_NAMESPACES, Notice, looked_at
+from drivers.sandbox.seccomp import Notice, looked_at
 
 Sight = tuple[str, str]
 """What kind of thing was refused (``call``, ``file``, ``process``, ``right``, ``limit``), and
@@ -55,7 +55,6 @@ _USERS: Final = {
     "setuid": 1, "setgid": 1, "setreuid": 2, "setregid": 2, "setresuid": 3, "setresgid": 3,
 }  # fmt: skip
 _SIGNALS: Final = {"kill", "tkill", "tgkill", "rt_sigqueueinfo", "pidfd_open"}
-_BORN: Final = {"clone", "clone3", "fork", "vfork"}
 _REAL_TIME: Final = {1: "SCHED_FIFO", 2: "SCHED_RR", 6: "SCHED_DEADLINE"}
 _RESET: Final = 0x40000000
 _SAME: Final = 0xFFFFFFFF
@@ -71,8 +70,6 @@ class Witness:
         self._limits = limits
         self._names = Names(python)
         self._others = others
-        self._most = others + 1
-        """As many processes as there can be now."""
 
     def judge(self, notice: Notice) -> Sight | None:
         """What of a call that is looked at will be refused, None: nothing, or nobody can tell.
@@ -85,8 +82,6 @@ class Witness:
         if name in ("connect", "sendto"):
             at, length = (1, 2) if name == "connect" else (4, 5)
             return self._of_an_address(notice, name, given[at], min(given[length], 128))
-        if name in _BORN:
-            return self._of_a_birth(notice, name)
         if name == "mmap":
             return self._of_memory(notice.pid, given[1])
         if name in ("fallocate", "ftruncate"):
@@ -181,20 +176,12 @@ class Witness:
         why = _absence(pid)
         return ("process", f"{name} {pid}: {why}") if why else None
 
-    def _of_a_birth(self, notice: Notice, name: str) -> Sight | None:
-        if name == "clone3":
-            flags = _word(linux.read_memory(notice.pid, notice.arguments[0], 8))
-            if flags & NEW_NAMESPACES:
-                return "call", "clone3(new namespaces)"
-            return None  # it is told that there is none, and takes clone
-        self._most += 1
+    def crowd(self, ended: int = 0) -> Sight | None:
+        """Whether there are as many processes as there may be, now. ``ended``: these were there a
+        moment ago."""
         most = self._limits.processes
-        if self._most > most:
-            now = self._others + _tasks()
-            self._most = now + 1
-            if now >= most:
-                return "limit", f"processes: as many as there may be, {most}"
-        return None
+        full = self._others + _tasks() + ended >= most
+        return ("limit", f"processes: as many as there may be, {most}") if full else None
 
     # -- rights ------------------------------------------------------------------------------
 

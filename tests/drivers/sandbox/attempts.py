@@ -55,7 +55,7 @@ else:
 _OWN = {
     "write to the machine's /tmp", "read the machine's /tmp", "any other device",
     "a descriptor that was left open", "see others", "secrets in the environment",
-    "settings of the loader",
+    "settings of the loader", "clone3 into namespaces",
 }  # fmt: skip
 _PROCESSES = {
     "kill an outsider", "stop an outsider", "kill the driver", "kill all", "kill a group",
@@ -77,8 +77,8 @@ class Attempt:
 
     @property
     def kind(self) -> str:
-        """Of what must be told of it for the audit log; "" if nothing was refused it: it found a
-        place of its own, with nothing in it."""
+        """Of what must be told of it for the audit log; "" if nothing was refused it (it found a
+        place of its own, with nothing in it), or nobody can see that."""
         if self.name in _OWN:
             return ""
         if self.seen:
@@ -166,7 +166,7 @@ MOUNTS = [
     Attempt("another user namespace", "return done(libc.unshare(0x10000000))", "unshare"),
     Attempt("unshare and mount", "return said('unshare', '-Urm', 'mount', '-t', 'tmpfs', 'x', '/work') or said('unshare', '-Ur', 'id', '-u')", "unshare"),
     Attempt("clone into namespaces", "return syscall('clone', 0x10000011, 0, 0, 0, 0)", "clone(new namespaces)"),
-    Attempt("clone3 into namespaces", "return syscall('clone3', ctypes.create_string_buffer((0x10000000).to_bytes(8, 'little') + bytes(56)), 64)", "clone3(new namespaces)"),
+    Attempt("clone3 into namespaces", "return syscall('clone3', ctypes.create_string_buffer((0x10000000).to_bytes(8, 'little') + bytes(56)), 64)"),
     Attempt("join a namespace", "return done(libc.setns(os.open('/proc/self/ns/user', os.O_RDONLY), 0))", "setns"),
     Attempt("the driver's namespaces", "return os.readlink(f'/proc/{DRIVER}/ns/net')"),
 ]  # fmt: skip

