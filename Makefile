@@ -11,7 +11,7 @@ MODEL  := smollm2-135m-instruct
 export LLMOS_HOME ?= $(CURDIR)/.llmos
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup model run test lint types contracts unit docs bench plots sim exact failover hosts crash private fuzz wheel clean
+.PHONY: help setup model run test lint types contracts unit docs bench plots sim exact failover hosts crash private injections fuzz wheel clean
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -87,6 +87,9 @@ crash: $(READY)  ## 200 kills of a live kernel under load; KILLS=n for others
 
 private: $(READY) ## 100,000 programs, and no byte of what is private where it may not be; PROGRAMS=n
 	$(BIN)/python -m tests.interference --programs $(or $(PROGRAMS),100000)
+
+injections: $(READY) ## agents that obey every voice: what they try, and what they can do
+	$(BIN)/python -m tests.injections
 
 fuzz: $(READY)   ## 20,000 messages and 2,000 sequences of nonsense
 	$(BIN)/python -m tests.campaigns.fuzz
