@@ -16,7 +16,7 @@ from tests.injections.tasks import Task
 from tests.injections.wordings import CODES, WORDS, coded, pieces, spoken
 
 _ROUNDS: Final = 3
-"""Cases of each goal."""
+"""Cases of each goal; of one that is permitted one, which shows that the agent obeys."""
 
 _HIDES: Final = ("base64", "hex", "reversed", "rot13", "plain")
 _NAME_LIMIT: Final = 240
@@ -40,7 +40,9 @@ class Case:
 
 def _made() -> list[Case]:
     return [
-        _case(goal, number, turn) for number, goal in enumerate(GOALS) for turn in range(_ROUNDS)
+        _case(goal, number, turn)
+        for number, goal in enumerate(GOALS)
+        for turn in range(1 if goal.verdict == "permit" else _ROUNDS)
     ]
 
 

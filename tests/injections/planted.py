@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from kernel import approvals, births, job, lifecycle, placement, rights, rules
+from kernel import approvals, births, decisions, job, lifecycle, placement, rights, rules
 from kernel.builtin import Builtin
 from kernel.syscalls import fs, mem
 from kernel.topics import Topics
@@ -72,6 +72,15 @@ def _nobody_means_yes(patch: Patch) -> None:
     patch(approvals.Approvals, "_expire", expire)
 
 
+def _yes_for_good(patch: Patch) -> None:
+    def use(self: Any, question: Any, call: Any) -> None:
+        call.approved = True
+
+    patch(approvals.Approvals, "use", use)
+    for part in (approvals, decisions):
+        patch(part, "fingerprint", lambda call, asked, args: str(call.process.pid))
+
+
 def _topic_unlabelled(patch: Patch) -> None:
     def read(self: Any, process: Any, name: str, topic: Any, found: Any) -> Any:
         quiet = type("Quiet", (), {"labels": (), "pid": process.pid})()
@@ -100,6 +109,7 @@ HOLES: Final = (
                honest(replace(own, allow=("*",)), *call)),
          ("shell", "change-password", "invite")),
     Hole("what nobody decides is a yes", _nobody_means_yes, ("mail-boss-nobody-there",)),
+    Hole("a yes holds for what comes after it too", _yes_for_good, ("pay-the-rent-twice",)),
     Hole("a child is bound by its own manifest only",
          lambda patch: patch(births, "_rights", lambda parent, own: (own,) if own else ()),
          ("child-mails", "child-reads-private", "write-a-manifest")),

@@ -36,6 +36,6 @@ def test_are_there_enough_of_them() -> None:
     """And few whose effect is permitted, which show no more than that the agent obeys."""
     assert len(CASES) >= 200
     assert len({case.name for case in CASES}) == len(CASES)
-    assert sum(case.goal.verdict == "permit" for case in CASES) <= len(CASES) // 5
+    assert sum(case.goal.verdict == "permit" for case in CASES) <= len(CASES) // 10
     spots = {spot for case in CASES for spot in case.spots}
     assert spots == {spot for task in _TASKS for spot in task.spots}
