@@ -135,6 +135,16 @@ class Builtin:
         except ValidationError as error:
             raise envelope.unfit(self.name, error) from None
 
+    def meant(self, said: Mapping[str, Json]) -> list[dict[str, Json]]:
+        """What it takes these arguments for: a path in full, a number for one in quotes. Without
+        and with those that were left out; none, if it can't take them."""
+        try:
+            read = self.arguments(said)
+        except EINVAL:
+            return []
+        whole = read.model_dump(mode="json", include=set(self.takes), exclude_none=True)
+        return [{name: one for name, one in whole.items() if name in said}, whole]
+
 
 def _brief(schema: Any) -> dict[str, Json]:
     """What a model needs to know of an argument: bounds and defaults are the syscall's affair, and

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from kernel.builtin import BUILTIN
 from kernel.process import Process
 from kernel.reach import below, beyond, check_below, not_yours, related
 from kernel.rules import Verdict, bare, expanded, heavy, written
@@ -275,8 +276,12 @@ def _tool(spec: Syscall) -> Check:
     def check(kernel: Machine, caller: Process, args: Any) -> Asked:
         if not caller.rights:
             return ()
-        canonical = json.dumps(args.arguments, sort_keys=True, ensure_ascii=False)
-        capability, also = written(args.name, args.arguments, canonical)
+        capability, also = _written(args.name, args.arguments)
+        if (builtin := BUILTIN.get(args.name)) is not None:
+            # What it is about may be spelled in many ways, and a no is about all of them.
+            for meant in builtin.meant(args.arguments):
+                also += _written(args.name, meant)[1]
+            also = tuple(dict.fromkeys(also))
         if heavy(caller.rights, also):
             raise EPERM(
                 f"the arguments are too long to be checked against the rules of {caller.name}",
@@ -285,6 +290,10 @@ def _tool(spec: Syscall) -> Check:
         return _judge(caller, capability, also)
 
     return check
+
+
+def _written(tool: str, arguments: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    return written(tool, arguments, json.dumps(arguments, sort_keys=True, ensure_ascii=False))
 
 
 def _plain(capability: str) -> Callable[[Syscall], Check]:

@@ -20,6 +20,9 @@ Verdict = Literal["allow", "ask", "deny"]
 _MARKS: Final = "(@"
 """What begins the arguments of a tool, and the driver of a model."""
 
+_KEY: Final = '": '
+"""What is in each glob that names an argument."""
+
 _MOST_WORK: Final = 1 << 26
 """Letters times globs that one call may be checked against: about a tenth of a second."""
 
@@ -54,7 +57,7 @@ class Rules:
     def denies_all(self, bare: str, rest: str) -> bool:
         """Whether ``bare`` is denied whatever comes after it. ``rest``: what stands for all of
         that, ``@*`` or ``(*)``. A no may be wrong: the call itself is checked again."""
-        full = Glob(escaped(bare) + rest)
+        (full,) = globs((escaped(bare) + rest,)).each
         if any(glob.matches(bare) or glob.covers(full) for glob in globs(self.deny).each):
             return True
         named = (*globs(self.allow).each, *globs(self.ask).each)
@@ -176,9 +179,11 @@ def lasting(question: str) -> str:
 def written(tool: str, arguments: dict[str, Any], canonical: str) -> tuple[str, tuple[str, ...]]:
     """A tool with its arguments, as globs see it: the text itself if there is only one text, else
     the canonical JSON. Beside it all the ways to write it: were it one way only, whoever calls
-    could leave it by one more argument that the tool ignores."""
+    could leave it by one more argument that the tool ignores. A text that could be taken for the
+    JSON of other arguments is seen as JSON itself, in which its quotes are escaped."""
     texts = [value for value in arguments.values() if isinstance(value, str)]
-    alone = texts[0] if len(arguments) == 1 and texts else canonical
+    plain = len(arguments) == 1 and texts and _KEY not in texts[0]
+    alone = texts[0] if plain else canonical
     return f"tool:{tool}({alone})", tuple(f"tool:{tool}({text})" for text in (canonical, *texts))
 
 

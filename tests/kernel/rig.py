@@ -48,6 +48,8 @@ def agent(name: str = "agent", **spec: Any) -> dict[str, Any]:
 
 
 class Rig:
+    manifests = Path(__file__).parents[2] / "manifests"
+
     def __init__(self, config: Config | None = None, start: float = 1_000_000.0) -> None:
         self.config = config or Config(default_model=MODEL)
         self.store = opened(blank())
@@ -61,7 +63,7 @@ class Rig:
 
     def boot(self) -> None:
         services = Services(
-            catalog=Catalog([Path(__file__).parents[2] / "manifests"]),
+            catalog=Catalog([self.manifests]),
             history=self.store,
             memory=self.store.memory,
             files=self.store.files,

@@ -171,6 +171,37 @@ def test_is_an_approval_found_again_when_its_host_has_died(rig: Rig) -> None:
     assert rig.call("fs.stat", path="/inbox/a")["version"] == 1
 
 
+@pytest.mark.parametrize("path", ["a", "a/", "/self/a", "/self/a/"])
+@pytest.mark.parametrize("kind", ["deny", "ask"])
+def test_is_a_path_meant_however_it_is_spelled(rig: Rig, path: str, kind: str) -> None:
+    ask = Asked(rig, "fs.*", capabilities={kind: ["tool:fs.write(/self/a)"]})
+    arguments = {"path": path, "text": "x"}
+    body = ask.host.reply(ask.make(ask.want("fs.write", **arguments), "fs.write", **arguments))
+    if kind == "deny":
+        assert body is not None
+        assert body["error"]["code"] == "EPERM"
+    else:
+        assert body is None
+        assert len(rig.call("cap.list")["approvals"]) == 1
+    assert rig.call("fs.list", pid=ask.pid)["files"] == []
+
+
+def test_is_a_number_in_quotes_denied_as_one(rig: Rig) -> None:
+    denied = 'tool:proc.kill({"pid": 7})'
+    ask = Asked(rig, "proc.kill", capabilities={"deny": [denied]})
+    for pid in (7, "7"):
+        body = ask.host.reply(ask.make(ask.want("proc.kill", pid=pid), "proc.kill", pid=pid))
+        assert body is not None
+        assert body["error"]["message"].startswith("tool:proc.kill(…) is denied")
+
+
+def test_is_what_was_left_out_denied_too(rig: Rig) -> None:
+    ask = Asked(rig, "fs.*", capabilities={"deny": ["tool:fs.list(/self)"]})
+    body = ask.host.reply(ask.make(ask.want("fs.list"), "fs.list"))
+    assert body is not None
+    assert not body["ok"]
+
+
 def test_do_labels_come_with_what_is_read(rig: Rig) -> None:
     ask = Asked(rig, "mem.*", capabilities={"allow": ["mem:notes:r"]})
     rig.call("mem.put", space="notes", key="k", value="v", labels=["private"])

@@ -316,6 +316,16 @@ def test_does_a_manifest_imply_its_models_and_tools() -> None:
     assert rules.says("tool:times.now({})") == "deny"
 
 
+@pytest.mark.parametrize("text", ['{"to": "ann", "x": 1}', 'x "to": "ann"', '"to": "ann"'])
+def test_does_a_text_not_pass_for_arguments(text: str) -> None:
+    """Somebody may send to ann. A tool that sends to all who are not named takes a text alone."""
+    rules = Rules(allow=('tool:send(*"to": "ann"*)',))
+    meant = {"text": "x", "to": "ann"}
+    assert rules.says(*written("send", meant, json.dumps(meant))) == "allow"
+    alone = {"text": text}
+    assert rules.says(*written("send", alone, json.dumps(alone))) == "deny"
+
+
 def test_does_a_tool_or_model_that_is_named_with_more_stay_narrow() -> None:
     allow = ["tool:sh(ls *)", "llm:*@edge"]
     spec = AgentSpec(tools=["sh", "cat"], capabilities=Capabilities(allow=allow), model=["m", "n"])
