@@ -67,9 +67,11 @@ def _lock(home: Home) -> int | None:
 
 
 def serve(home: Home, config: Config, durability: str, listen: str | None) -> None:
-    # sqlite-utils imports numpy where there is one, for values that we never store: that would
-    # be a quarter of the kernel's start and of its memory.
-    sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]
+    # sqlite-utils imports numpy, for values that we never store: that would be a quarter of the
+    # kernel's start and of its memory. It is there again for the first search by meaning.
+    hidden = "numpy" not in sys.modules
+    if hidden:
+        sys.modules["numpy"] = None  # type: ignore[assignment]
     from kernel.boot import boot
     from kernel.catalog import Catalog
     from kernel.config import Services
@@ -78,6 +80,8 @@ def serve(home: Home, config: Config, durability: str, listen: str | None) -> No
     from kernel.server import Server
     from kernel.store import Store
 
+    if hidden:
+        del sys.modules["numpy"]
     if home.database.is_file():
         home.database.chmod(0o600)  # of one that was made before; the umask sees to new ones
     store = Store(home.database, "full" if durability == "full" else "normal")
