@@ -266,7 +266,11 @@ def _configuration(home: Home) -> tuple[str | None, Finding]:
         return None, Finding("configuration", False, str(error), "install what is missing")
     except LLMOSError as error:
         return None, Finding("configuration", False, error.message, error.hint)
-    edges = [driver.model or config.default_model for driver in config.drivers if driver.computes]
+    edges = [
+        driver.model or config.default_model
+        for driver in config.drivers
+        if driver.computes and driver.kind != "embedding"
+    ]
     found = str(home.config) if home.config.exists() else "defaults, there is no config.yaml"
     return next(iter(edges), None), Finding("configuration", True, found)
 
