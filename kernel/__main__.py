@@ -50,11 +50,15 @@ def _lock(home: Home) -> int | None:
 
 
 def serve(home: Home, config: Config, durability: str, listen: str | None) -> None:
-    # sqlite-utils imports numpy where there is one, for values that we never store: that would
-    # be a quarter of the kernel's start and of its memory.
-    sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]
+    # sqlite-utils imports numpy, for values that we never store: that would be a quarter of the
+    # kernel's start and of its memory. It is there again for the first search by meaning.
+    hidden = "numpy" not in sys.modules
+    if hidden:
+        sys.modules["numpy"] = None  # type: ignore[assignment]
     from kernel.assembly import assembled
 
+    if hidden:
+        del sys.modules["numpy"]
     server, booted, store = assembled(home, config, durability, listen)
     # What is here now stays: the collector need not look at it again and again. And it comes
     # more rarely, since little of what a call makes is in a cycle.

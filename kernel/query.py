@@ -21,6 +21,7 @@ from llmagentos.abi.driver import EmbedOrder, JobResult
 from llmagentos.abi.errors import EDRIVER, ENODRIVER, LLMOSError
 from llmagentos.abi.keys import DEVICE
 from llmagentos.abi.model import Model
+from llmagentos.abi.process import INIT
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -87,9 +88,7 @@ class QueryJob(Job):
         """As ``reserve``."""
 
     def order(self) -> tuple[str, Model]:
-        return "embed", EmbedOrder(
-            job=self.id, pid=self.process.pid, model=self.name, texts=[self._query]
-        )
+        return "embed", EmbedOrder(job=self.id, pid=INIT, model=self.name, texts=[self._query])
 
     def answer(self, result: JobResult, now: float) -> Model:
         vectors = result.vectors or []

@@ -267,7 +267,11 @@ def _configuration(home: Home) -> tuple[Config | None, Finding]:
 
 def _model(config: Config | None, list_models: Models) -> Finding:
     """The one that the first edge driver needs."""
-    edges = [one for one in config.drivers if one.computes] if config else []
+    edges = (
+        [one for one in config.drivers if one.computes and one.kind != "embedding"]
+        if config
+        else []
+    )
     model = edges[0].model or config.default_model if config and edges else None
     if model is None:
         return Finding("model", True, "no edge driver is configured")

@@ -36,8 +36,13 @@ def driver_table(drivers: Sequence[DriverInfo], *, room: int | None = None) -> s
 
 
 def computing(drivers: Iterable[DriverInfo]) -> list[DriverInfo]:
-    """Those that run bursts: neither agent hosts nor tools."""
-    return [driver for driver in drivers if driver.kind in ("edge", "cloud", "node")]
+    """Those that run bursts: neither agent hosts nor tools, nor what only makes vectors."""
+    kinds = ("edge", "cloud", "node")
+    return [driver for driver in drivers if driver.kind in kinds and not _only_embeds(driver)]
+
+
+def _only_embeds(driver: DriverInfo) -> bool:
+    return bool(driver.models) and all(card.embeds for card in driver.models)
 
 
 def coming_up(drivers: Iterable[DriverInfo]) -> list[DriverInfo]:
