@@ -37,11 +37,15 @@ class Crew:
         waiting = self._system.open(
             "proc.wait", pid=self._there[name], reap=False, stream=hear is not None
         )
+        heard = False
         if hear is not None:
             for piece in waiting:
+                heard = True
                 hear(piece)
         ended = ExitRecord.model_validate(waiting.result())
         answer = ended.answer if ended.code == 0 else ""
+        if hear is not None and not heard:
+            hear(answer)  # it was made before we listened
         self._system.call("mem.put", key=_ROW + name, value=answer)
         self._system.call("proc.wait", pid=ended.pid)
         return answer

@@ -67,14 +67,16 @@ def test_is_every_attempt_in_the_audit_log(machines: Machines, world: World) -> 
         for name, (command, what) in BOMBS.items()
     }
     pids: dict[str, int] = {}
-    with machines.user() as user, ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(4) as threads:
 
         def call(name: str) -> None:
             tool, arguments, _ = calls[name]
             # A process each: what one does to its folder is nothing to the others.
             given = {"allow": [f"tool:{tool}(*)"]}
             number = list(calls).index(name)
-            adopted = user.call("proc.adopt", name=f"prisoner-{number}", capabilities=given)
+            # A connection each: one serves one thread.
+            with machines.user() as user:
+                adopted = user.call("proc.adopt", name=f"prisoner-{number}", capabilities=given)
             pids[name] = adopted["pid"]
             with machines.program(session=adopted["session"]) as program:
                 result = program.call("tool.call", name=tool, arguments=arguments)["content"]

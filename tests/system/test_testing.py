@@ -116,7 +116,7 @@ def weather(city: str, days: int = 1) -> dict[str, Any]:
 def test_are_functions_tools() -> None:
     calls = [Call("weather", city="Oslo", days=2), Call("weather", city="Nowhere")]
     with running([Say("let me see", calls=calls), "rain"], tools={"weather": weather}) as system:
-        card = system.tool.list().tools[0]
+        (card,) = system.tool.list(names=["weather"]).tools
         assert (card.name, card.description) == ("weather", "What the weather is like.")
         assert card.parameters["required"] == ["city"]
         for city, error in (("Nowhere", errors.ENOENT), ("Atlantis", errors.EDRIVER)):

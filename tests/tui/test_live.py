@@ -158,6 +158,13 @@ def point_at(screen: Terminal, name: str) -> None:
         screen.insist(lambda: screen.click_on(name), lambda: points_at(screen, name), name)
 
 
+def hold(screen: Terminal, user: System, pid: int) -> None:
+    """What is held already would go on by a second click."""
+    point_at(screen, row(user, pid)["name"])
+    if row(user, pid)["state"] != "STOPPED":
+        screen.click_on("Stop/go on")
+
+
 def write(screen: Terminal, hint: str, text: str) -> None:
     """Click into the field that says this, and write there."""
     screen.insist(lambda: screen.click_on(hint), lambda: screen.is_at(hint), hint)
@@ -189,9 +196,10 @@ def test_is_everything_reached_with_the_mouse(machines: Machines, size: tuple[in
         screen.until(lambda: "Sort by" not in screen.text, "the choice to close")
         screen.click_on("NAME")
         screen.until(lambda: in_order(screen.text, "a-teller", "alphas", "betas", "init"), "order")
-        # The last line may be made anew between a button's down and up, and the click is lost.
+        # The cursor follows its row a moment later, and the click is then meant for another.
+        point_at(screen, "betas")
         screen.insist(
-            partial(screen.click_on, "Stop/go on"),
+            partial(hold, screen, user, 3),
             lambda: row(user, 3)["state"] == "STOPPED",
             "betas to be held",
         )
