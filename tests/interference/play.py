@@ -148,6 +148,20 @@ EVENTS: Final[dict[str, tuple[Callable[[World, Dice], None], int]]] = {
 }  # fmt: skip
 
 WEIGHTS: Final = {name: weight for name, (_, weight) in {**CALLS, **EVENTS}.items()}
+_RIGHTS: Final = {
+    **WEIGHTS,
+    "grant": 18,
+    "grant too": 18,
+    "request": 12,
+    "decide": 12,
+    "capabilities": 12,
+}
+"""Of a program that is mostly about who may do what: ways that are rarely taken else."""
+
+
+def steps_of(seed: int) -> list[Step]:
+    """The program of this seed; every fourth is about rights."""
+    return program(seed, _RIGHTS if seed % 4 == 3 else WEIGHTS)
 
 
 # -- playing ---------------------------------------------------------------------------------
@@ -220,7 +234,7 @@ def _fit(world: World, name: str, able: list[Actor]) -> list[Actor]:
     parents = world.parents
     if name == "exit":
         return [one for one in able if parents.get(one.pid, INIT) != INIT]
-    if name in ("wait", "grant", "append", "compact", "checkpoint", "restore"):
+    if name in ("wait", "grant", "grant too", "append", "compact", "checkpoint", "restore"):
         return [one for one in able if one.pid in parents.values()]
     if name == "spawn":
         return [one for one in able if parents.get(one.pid, INIT) != INIT]
@@ -253,14 +267,14 @@ def _likely(world: World, name: str, able: list[Actor]) -> list[Actor]:
 
 def failure(seed: int) -> str:
     """What leaks in the program of this seed, told with the shortest program that still does."""
-    steps = program(seed, WEIGHTS)
+    steps = steps_of(seed)
     leak = play(steps)
     return f"seed {seed}: {leak}" if leak else ""
 
 
 def story(seed: int) -> str:
     """The shortest program that leaks as this one does, and all that happens in it."""
-    steps = shrunk(program(seed, WEIGHTS), lambda fewer: bool(play(fewer)))
+    steps = shrunk(steps_of(seed), lambda fewer: bool(play(fewer)))
     trace: list[str] = []
     leak = play(steps, trace)
     lines = [f"seed {seed}, {len(steps)} steps are enough: {', '.join(s.name for s in steps)}"]

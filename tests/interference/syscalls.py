@@ -287,7 +287,7 @@ CALLS: Final[dict[str, tuple[Callable[[Mind], Call], int]]] = {
     "write": (write, 6), "look": (look, 6), "folder": (folder, 3), "change": (change, 2),
     "send": (send, 6), "recv": (recv, 6), "publish": (publish, 4), "subscribe": (subscribe, 4),
     "request": (request, 3), "decide": (decide, 4), "capabilities": (capabilities, 4),
-    "grant": (grant, 3),
+    "grant": (grant, 3), "grant too": (grant, 0),
 }  # fmt: skip
 """What a process might do, and how often it does."""
 
@@ -298,7 +298,7 @@ TELL: Final = {
 """Most is shown by those of many labels that do this, and by those of few that do the others."""
 HEAR: Final = {
     "wait", "info", "read", "restore", "get", "search", "keys", "look", "folder", "recv",
-    "subscribe", "capabilities", "generate", "embed", "tool", "spawn",
+    "subscribe", "capabilities", "generate", "embed", "tool", "spawn", "grant too",
 }  # fmt: skip
 
 PASSING: Final = {"get", "search", "look", "tool", "generate"}

@@ -6,12 +6,17 @@ import pytest
 
 from tests.interference.campaign import first_leak, quiet
 from tests.interference.leaks import LEAKS, planted
-from tests.interference.play import WEIGHTS, play, story
-from tests.interference.program import program
+from tests.interference.play import play, steps_of, story
 from tests.interference.syscalls import CALLS
 
 MOST = 4000
 """Programs, at most, in which a leak must show. Most show in the first hundred."""
+
+RARE = {
+    "approvals: notes": 3200, "context: names of checkpoints": 2500, "wait: who waits": 1200,
+    "files: list": 1000, "context: checkpoint": 900, "info": 750,
+}  # fmt: skip
+"""Where to begin to look: the rest comes afterwards. All are among those that are played anyway."""
 
 PATHS = (
     "ctx.read", "mem.get", "mem.search", "mem.list", "fs.read", "fs.list", "fs.history",
@@ -23,8 +28,9 @@ PATHS = (
 
 @pytest.mark.parametrize("way", LEAKS)
 def test_is_a_leak_found(way: str) -> None:
+    start = RARE.get(way, 0)
     with planted(way):
-        assert first_leak(range(MOST)) is not None
+        assert first_leak((*range(start, MOST), *range(start))) is not None
 
 
 def test_is_a_leak_told_with_a_short_program() -> None:
@@ -43,8 +49,8 @@ def test_does_enough_happen() -> None:
     """Is every call answered well now and then, and does labelled data take every way?"""
     count: Counter[str] = Counter()
     with quiet():
-        for seed in range(1000):
-            assert not play(program(seed, WEIGHTS), count=count)
+        for seed in range(800):
+            assert not play(steps_of(seed), count=count)
     silent = [path for path in PATHS if not count[f"told {path}"]]
     assert not silent
     answered = [name for name in count if name.startswith("ok ") and name[3:6].islower()]
@@ -56,5 +62,5 @@ def test_is_a_program_the_same_every_time() -> None:
     for seed in range(20):
         traces: list[list[str]] = [[], []]
         for trace in traces:
-            play(program(seed, WEIGHTS), trace)
+            play(steps_of(seed), trace)
         assert traces[0] == traces[1]
