@@ -101,6 +101,8 @@ class Host:
         if running is None:
             return
         if order.signal == "KILL" and order.grace:
+            if running.program is not None:
+                running.program.exited()
             if not running.leaving:
                 running.leaving = True
                 asyncio.get_running_loop().call_later(order.grace, running.task.cancel)

@@ -69,6 +69,7 @@ class Program:
         self._log = home.program_log(assignment.pid)
         self._answer, self._complaint = Tail(), Tail()
         self._leash: asyncio.StreamWriter | None = None
+        self._exited = False
         self._early: list[int] = []
         """Signals that came before it was started."""
 
@@ -80,6 +81,10 @@ class Program:
         else:
             self._leash.write(bytes([number]))
 
+    def exited(self) -> None:
+        """It has said itself how its process ends: nothing more can be said about that."""
+        self._exited = True
+
     async def live(self, process: AsyncSystem, name: str) -> None:
         """Run it to its end, and end its process. To cancel this kills it, at once and whole."""
         try:
@@ -89,7 +94,8 @@ class Program:
         except OSError as error:
             reason = error.strerror or str(error)
             ending = Ending.failed(errors.EIO(f"the program can't be run: {reason}"))
-        await leave(process, name, ending)
+        if not self._exited:
+            await leave(process, name, ending)
 
     async def _run(self) -> Ending:
         command, environment = self._command(), self._environment()

@@ -155,23 +155,51 @@ def _broken_manifest(error: ValidationError, file: str, root: Any) -> EINVAL:
     problems = error.errors(include_url=False, include_input=False)
     several = _union(problems)
 
-    def place(problem: Any) -> tuple[int, int]:
-        # The first in the file; and of a field that was tried as several types, the deepest.
+    def place(problem: Any) -> tuple[int, int, bool]:
+        # The first in the file; and of a field that was tried as several types, the deepest, or
+        # that of the type that it is of.
         fields = [part for part in problem["loc"] if _is_field(part)]
-        return (0 if several else _line(root, fields) or 0, -len(problem["loc"]))
+        line = 0 if several else _line(root, fields) or 0
+        return (line, -len(problem["loc"]), problem["type"] in _KINDS)
 
     first = min(problems, key=place)
     path = [part for part in first["loc"] if _is_field(part)]
     field = ".".join(map(str, path)) or "manifest"
     line = _line(root, path)
     where = f"{file}, line {line}" if line else file
-    problem = first["msg"].removeprefix("Value error, ")
+    problem = _words(first)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 and not several else ""
     return EINVAL(
         f"{where}: {field}: {problem}{more}",
         hint=_remedy(first, field),
         detail={"file": file, "line": line, "field": field},
     )
+
+
+_SCHEMA: Final = "manifests/schema.json says what fits"
+_KINDS: Final = {
+    "missing": "it is required",
+    "extra_forbidden": "there is no such field",
+    "string_type": "it must be a text",
+    "int_type": "it must be a whole number",
+    "float_type": "it must be a number",
+    "bool_type": "it must be true or false",
+    "list_type": "it must be a list",
+    "dict_type": "it must be a map",
+    "model_type": "it must be a map",
+}
+"""What pydantic says in the words of a Python programmer."""
+
+_MUST_BE: Final = {"a valid integer": "a whole number", "a valid number": "a number"}
+
+
+def _words(problem: Any) -> str:
+    """What is wrong with a field."""
+    said: str = problem["msg"].removeprefix("Value error, ")
+    said = _KINDS.get(problem["type"], said).replace("Input should be", "it must be")
+    for theirs, ours in _MUST_BE.items():
+        said = said.replace(theirs, ours)
+    return said
 
 
 def _union(problems: Sequence[Any]) -> bool:
@@ -192,11 +220,13 @@ def _remedy(problem: Any, field: str) -> str:
     if kind == "extra_forbidden":
         names = _siblings(field)
         near = get_close_matches(field.rpartition(".")[2][:64], names, 1)
-        return f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
+        if near:
+            return f"did you mean {near[0]}?"
+        return f"known here: {', '.join(names)}" if names else _SCHEMA
     if kind == "missing":
         return f"add {field}"
     expected = problem.get("ctx", {}).get("expected")
-    return f"write {expected}" if expected else "manifests/schema.json says what fits"
+    return f"write {expected}" if expected else _SCHEMA
 
 
 def _siblings(field: str) -> list[str]:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
 
-from kernel import budget, ledger, rights
-from kernel.builtin import BUILTIN
+from kernel import budget, ledger, offers, rights
 from kernel.calls import Call
 from kernel.connections import SHARED
 from kernel.placement import UNPRICED, unseen
@@ -154,10 +152,8 @@ class ToolJob(Job):
         return Offer(self.name, unseen(self.labels, driver))
 
     def unknown(self, drivers: Iterable[Driver]) -> LLMOSError:
-        offered = {name for one in drivers if one.card.kind == "tool" for name in one.tools}
-        known = sorted(offered | BUILTIN.keys())
-        near = get_close_matches(self.name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else "tool.list says which there are"
+        near = offers.meant(self.name, offers.tools(drivers))
+        hint = f"did you mean {near}?" if near else "tool.list says which there are"
         return ENOENT(f"there is no tool {self.name}", hint=hint)
 
     def forbidden(self, objections: dict[str, str]) -> LLMOSError:

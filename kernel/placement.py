@@ -70,13 +70,16 @@ def refusal(
     demand: Demand, decision: Decision, drivers: Iterable[Driver], tokens: int
 ) -> LLMOSError:
     """Why nothing that we know of will ever run a burst that has so many tokens already."""
-    offered = sorted({card.name for driver in drivers for card in driver.card.models})
+    cards = [card for driver in drivers for card in driver.card.models]
+    offered = sorted({card.name for card in cards if not card.embeds})
+    vectors = {card.name for card in cards if card.embeds}.intersection(demand.models)
     wanted = " or ".join(demand.models)
     if not set(demand.models) & set(offered):
         known = ", ".join(offered) if offered else "none: no driver has registered"
         return ENODRIVER(
             f"no driver offers the model {wanted}",
-            hint=f"offered are {known}",
+            hint=f"offered are {known}"
+            + (f"; {min(vectors)} makes vectors, not text" if vectors else ""),
             detail={"models": offered},
         )
     reasons = "; ".join(f"{name} {why}" for name, why in decision.considered.items())

@@ -199,7 +199,7 @@ class AsyncSystem(AsyncFamilies):
 
 
 class AsyncAgent:
-    """A process that was spawned. ``notices``: what its manifest asks for and is not done yet."""
+    """A process that was spawned. ``notices``: what its manifest asks for and nobody offers now."""
 
     def __init__(
         self, system: AsyncSystem, pid: int, name: str, notices: Sequence[str] = ()

@@ -253,7 +253,7 @@ class System(Families):
 
 
 class Agent:
-    """A process that was spawned. ``notices``: what its manifest asks for and is not done yet."""
+    """A process that was spawned. ``notices``: what its manifest asks for and nobody offers now."""
 
     def __init__(self, system: System, pid: int, name: str, notices: Sequence[str] = ()) -> None:
         self._system = system

@@ -21,6 +21,10 @@ from shell.terminal import clip, paint, printable
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 BROKEN_PIPE: Final = 141
+_NUMBERS: Final = {
+    "not a valid integer range": "not a whole number",
+    "not a valid float range": "not a number",
+}
 
 
 class Terminated(BaseException):
@@ -72,6 +76,8 @@ def tell(message: str, hint: str = "") -> None:
 def _sentence(text: str) -> str:
     """click's words in our manner: in one line, no capital, no full stop."""
     text = " ".join(text.split()).removesuffix(".")
+    for theirs, ours in _NUMBERS.items():
+        text = text.replace(theirs, ours)
     return text[:1].lower() + text[1:]
 
 

@@ -62,7 +62,8 @@ class Catalog:
     @property
     def note(self) -> str:
         missing = f", {self.left_out} left out (see its log)" if self.left_out else ""
-        return f"{len(self.cards)} tools{missing}"
+        count = len(self.cards)
+        return f"{count} tool{'' if count == 1 else 's'}{missing}"
 
 
 def _card(driver: str, tool: Listed, labels: Sequence[Name]) -> tuple[ToolCard, int]:

@@ -240,7 +240,7 @@ class Server:
             return
         self._ready = True
         info = client.server_info
-        who = f"{info.name} {info.version}"[:100] if info else "MCP server"
+        who = f"{info.name} {info.version}".strip()[:100] if info else "MCP server"
         note = f"{who}, MCP {client.protocol_version}, {catalog.note}"
         tools = [
             Tool(card, partial(self.call, card.name, catalog.names[card.name]))

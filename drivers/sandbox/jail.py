@@ -67,6 +67,7 @@ def _inside(order: dict[str, Any], report: int) -> None:
     try:
         linux.die_with_parent(signal.SIGKILL)
         linux.hide_memory()
+        os.umask(0o022)  # the one around it may be 077, and who uses the view is another user
         bounds = limits.Limits(**order["limits"])
         socket.sethostname("sandbox")
         view.build(order["stage"], order["work"], order["python"], bounds)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kernel import births, ledger, lifecycle
+from kernel import births, ledger, lifecycle, offers
 from kernel.adoption import adopt
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.limits import lowered, tighter
+from kernel.patience import BOOT_SETTLING
 from kernel.process import Process, brief
 from kernel.rights import check_model, check_program, check_tool
 from kernel.rules import tool_names
@@ -84,7 +85,10 @@ def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
     process.born = process.head
     what = "pid" if manifest.spec.program is None else "a program, pid"
     kernel.journal.audit(kernel.now, call.process.pid, "proc.spawn", "ok", f"{what} {process.pid}")
-    return SpawnResult(pid=process.pid, name=process.name)
+    # Right after a boot drivers come one after the other.
+    late = kernel.now < kernel.booted + BOOT_SETTLING
+    notices = [] if late else offers.missing(manifest.spec, kernel.registry)
+    return SpawnResult(pid=process.pid, name=process.name, notices=notices)
 
 
 def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:

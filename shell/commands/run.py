@@ -62,7 +62,7 @@ def run(
     llmos run dialogue "What is an operating system?"
     llmos run summarise < letter.txt
     llmos run ./my-agent.yaml - --limit tokens=2000 --limit wall=1m
-    llmos run translate "Guten Morgen" --json | jq -r .answer
+    llmos run translate "Good morning" --json | jq -r .answer
     llmos run dialogue "Name a river." --schema river.json | jq .name
     llmos run summarise --detach < letter.txt
     llmos run assistant "Hello"

@@ -34,6 +34,17 @@ def test_is_an_unknown_model_refused_at_once(rig: Rig) -> None:
     assert MODEL in caught.value.hint
 
 
+def test_is_a_model_that_makes_vectors_none_to_talk_to(rig: Rig) -> None:
+    rig.driver()
+    vectors = {"name": "vec", "context_length": 512, "embeds": True}
+    rig.driver("embedding", models=[vectors], features=["embed"])
+    rig.wait(3)
+    for name, hint in (("nope", ""), ("vec", "; vec makes vectors, not text")):
+        with pytest.raises(ENODRIVER, match=f"no driver offers the model {name}") as caught:
+            rig.call("llm.generate", messages=_said("hi"), model=name)
+        assert caught.value.hint == f"offered are {MODEL}{hint}"
+
+
 def test_may_a_driver_be_late_at_the_boot(rig: Rig) -> None:
     number = rig.send("llm.generate", messages=_said("hi"))
     rig.wait(10)

@@ -59,6 +59,8 @@ def _refused(catalog: Catalog, source: str) -> EINVAL:
         (HEAD + "spec:\n  placement:\n    allow:\n    - edge\n    - moon\n", 8,
          "spec.placement.allow.1", "write 'edge', 'node' or 'cloud'"),
         (HEAD + "spec: []\n", 4, "spec", "schema.json"),
+        (HEAD + "spec:\n  tools: [1]\n", 5, "spec.tools.0", "schema.json"),
+        (HEAD + "spec:\n  tools: [{mcp: a, lod: lazy}]\n", 5, "spec.tools.0.lod", "schema.json"),
         ("apiVersion: llmagentos/v1\nkind: Agent\nmetadata:\n  description: d\n", 3,
          "metadata.name", "add metadata.name"),
         ("apiVersion: llmagentos/v1\nkind: Agent\n", 1, "metadata", "add metadata"),
@@ -76,6 +78,25 @@ def test_does_the_error_name_file_line_field_and_remedy(
     assert hint in error.hint
     assert error.detail == {"file": "mine.yaml", "line": line, "field": field}
     assert "\n" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("field", "says"),
+    [
+        ("modle: m", "spec.modle: there is no such field"),
+        ("prompt: [x]", "spec.prompt: it must be a text"),
+        ("limits: {tokens: many}", "spec.limits.tokens: it must be a whole number"),
+        ("limits: {tokens: -1}", "spec.limits.tokens: it must be greater than or equal to 0"),
+        ("limits: 5", "spec.limits: it must be a map"),
+        ("program: ''", "spec.program: it must be a list"),
+        ("tool_choice: maybe", "spec.tool_choice: it must be 'auto', 'required' or 'none'"),
+        ("tools: [1]", "spec.tools.0: it must be a text"),
+        ("tools: [{mcp: a, tool: b}]", "spec.tools.0: give either tool or mcp"),
+    ],
+)
+def test_is_it_said_in_plain_words_what_is_wrong(catalog: Catalog, field: str, says: str) -> None:
+    error = _refused(catalog, f"{HEAD}spec:\n  {field}\n")
+    assert error.message == f"mine.yaml, line 5: {says}"
 
 
 def test_does_the_duration_s_error_say_how_to_write_one(catalog: Catalog) -> None:

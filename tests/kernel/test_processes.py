@@ -1,5 +1,6 @@
 """How processes begin, are signalled, end and are collected."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -51,6 +52,23 @@ def test_is_all_done_that_a_manifest_may_ask_for(rig: Rig) -> None:
     asks = agent(context={"overflow": "compact", "recall": 100})
     assert rig.call("proc.spawn", manifest=asks)["notices"] == []
     assert "proc.notice" not in [event["type"] for event in rig.events]
+
+
+def test_is_it_said_which_tools_nobody_offers(rig: Rig) -> None:
+    told = partial(rig.call, "proc.spawn")
+    named = agent(tools=["fs.raed", "mem.*", "fs.read", {"mcp": "shelf"}, "a[b"])
+    assert told(manifest=named)["notices"] == [], "drivers may be on their way"
+    rig.wait(3)
+    assert told(manifest=named)["notices"] == [
+        "nobody offers the tool fs.raed now; did you mean fs.read?",
+        "nobody offers the tool shelf.* now",
+        "nobody offers the tool a[b now",
+    ]
+    rig.driver("shelf", kind="tool", models=[], tools=[{"name": "shelf.find", "parameters": {}}])
+    assert told(manifest=agent(tools=[{"mcp": "shelf"}]))["notices"] == []
+    idle = agent(tool_choice="required")
+    (notice,) = told(manifest=idle)["notices"]
+    assert notice == "tool_choice is required, and the manifest names no tools"
 
 
 def test_does_the_table_show_tokens_as_they_are_made(rig: Rig) -> None:

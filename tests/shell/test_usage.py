@@ -96,6 +96,20 @@ def test_does_a_mistake_exit_with_2(llmos: Main, words: tuple[str, ...]) -> None
     assert hint.startswith("hint: ")
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("kill", "x"), "invalid value for 'PID…': 'x' is not a whole number"),
+        (("run", "x", "y", "--temperature", "hot"),
+         "invalid value for '--temperature': 'hot' is not a number"),
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_is_what_is_no_number_called_that(llmos: Main, words: tuple[str, ...], says: str) -> None:
+    _, _, err = llmos(*words)
+    assert err.splitlines()[0] == f"llmos: {says}"
+
+
 @pytest.mark.parametrize("group", ["audit", "ctx", "mem", "fs"])
 def test_does_a_group_alone_show_its_help(llmos: Main, group: str) -> None:
     status, out, err = llmos(group)

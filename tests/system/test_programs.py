@@ -76,6 +76,20 @@ def test_does_an_async_program_end_itself_with_an_answer(shared: Machines, folde
         eventually(lambda: "exited 0" in log.read_text(encoding="utf-8"))
 
 
+def test_is_an_end_that_a_program_has_said_itself_no_refusal(
+    shared: Machines, folder: Path
+) -> None:
+    """Its host doesn't say it once more, with a session that is over."""
+    with shared.user() as user:
+        for _ in range(2):  # what the first has left behind is there when the second has ended
+            started = user.spawn(manifest(folder, ASYNC), "loud")
+            assert started.wait(20).code == 0
+            log = shared.home.program_log(started.pid)
+            eventually(lambda log=log: "exited 0" in log.read_text(encoding="utf-8"))
+        entries = user.sys.audit(limit=10_000).entries
+        assert [one for one in entries if one.action == "proc.exit"] == []
+
+
 def test_is_an_executable_run_that_lies_beside_its_manifest(shared: Machines, folder: Path) -> None:
     head = f"#!{sys.executable}\n"
     file = manifest(folder, "print('by itself')", head=head, program=["./it.py"])

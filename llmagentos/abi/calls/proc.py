@@ -44,7 +44,7 @@ class SpawnResult(Model):
     pid: Pid
     name: Name
     notices: list[str] = Field(
-        default_factory=list, description="what the manifest asks for and is not done yet"
+        default_factory=list, description="what the manifest asks for and nobody offers now"
     )
 
 

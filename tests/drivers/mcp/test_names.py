@@ -60,6 +60,11 @@ def test_is_what_cannot_be_offered_left_out() -> None:
     assert catalog.note == "2 tools, 4 left out (see its log)"
 
 
+def test_is_one_tool_no_tools() -> None:
+    assert Catalog("d", [listed("t")], []).note == "1 tool"
+    assert Catalog("d", [], []).note == "0 tools"
+
+
 def test_is_the_number_of_tools_bounded() -> None:
     catalog = Catalog("d", [listed(f"t{n}") for n in range(MOST + 5)], [])
     assert (len(catalog.cards), catalog.left_out) == (MOST, 5)

@@ -30,6 +30,18 @@ def test_is_all_of_the_result_told(box: Box) -> None:
     }  # fmt: skip
 
 
+def test_can_a_driver_whose_files_are_its_own_confine(box: Box, tmp_path: Path) -> None:
+    """``llmos up --detach`` sets this mask for all that it starts. (``box``: this machine can.)"""
+    before = os.umask(0o077)
+    try:
+        private = Box(tmp_path / "box")
+        assert private.sandbox.obstacle == box.sandbox.obstacle
+        result = private.shell("id -un; echo x > /tmp/a; echo y > /dev/shm/b; echo z > c; cat c")
+    finally:
+        os.umask(before)
+    assert (result["stdout"], result["stderr"]) == ("sandbox\nz\n", "")
+
+
 def test_is_an_end_by_signal_told(box: Box) -> None:
     result = box.shell("kill -SEGV $$")
     assert (result["exit_code"], result["signal"]) == (None, "SIGSEGV")
