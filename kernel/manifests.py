@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from kernel.effects import Put, Row
-from kernel.records import manifest_text
+from kernel.records import manifest_from, manifest_text
 from llmagentos.abi.errors import EINVAL
 from llmagentos.abi.manifest import Manifest
 from llmagentos.abi.wire import MAX_BODY
@@ -25,7 +25,7 @@ class Manifests:
 
     def restore(self, texts: dict[str, str]) -> dict[str, Manifest]:
         """After a boot: those that processes run, by name."""
-        self._known = {name: Manifest.model_validate_json(text) for name, text in texts.items()}
+        self._known = {name: manifest_from(text) for name, text in texts.items()}
         return dict(self._known)
 
     def keep(self, manifest: Manifest) -> tuple[str, Manifest, list[Row]]:

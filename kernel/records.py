@@ -11,13 +11,15 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from kernel import context
 from kernel.context import Node
 from kernel.ledger import SPENT, Account
 from kernel.process import Process
 from kernel.rate import Window
 from kernel.rules import Rules
-from llmagentos.abi.manifest import Manifest
+from llmagentos.abi.manifest import AgentSpec, Capabilities, Manifest, Metadata
 from llmagentos.abi.process import ExitRecord, Limits, Usage
 from llmagentos.abi.talk import ChatMessage
 
@@ -53,6 +55,24 @@ def manifest_text(manifest: Manifest) -> tuple[str, str]:
     """A manifest's name in the table of manifests, and its text there."""
     text = manifest.model_dump_json()
     return hashlib.sha256(text.encode()).hexdigest(), text
+
+
+def manifest_from(text: str) -> Manifest:
+    """As it is in the table. One of an older version that would be refused today stays readable,
+    but gives its process no rights any more: what it wanted to say, nobody can know."""
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError:
+        said = json.loads(text)
+        return Manifest(
+            apiVersion="llmagentos/v1",
+            kind="Agent",
+            metadata=Metadata(
+                name=said["metadata"]["name"],
+                description="this version can't read the manifest, so it has no rights",
+            ),
+            spec=AgentSpec(capabilities=Capabilities(deny=["*"])),
+        )
 
 
 def process_row(process: Process) -> dict[str, Any]:

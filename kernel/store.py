@@ -22,9 +22,8 @@ from kernel.file_table import FileTable
 from kernel.mail_table import MailTable
 from kernel.memory_table import MemoryTable
 from kernel.migrations import MIGRATIONS
-from kernel.records import Snapshot, past_process
+from kernel.records import Snapshot, manifest_from, past_process
 from kernel.rows import failure
-from llmagentos.abi.manifest import Manifest
 from llmagentos.abi.process import ProcessInfo
 
 _WAL_PAGES: Final = 8000
@@ -228,7 +227,7 @@ class Store:
 
     def _past(self, row: dict[str, Any]) -> ProcessInfo:
         found = self._rows("SELECT hash, text FROM manifests WHERE hash = ?", row["manifest"])
-        manifests = {one["hash"]: Manifest.model_validate_json(one["text"]) for one in found}
+        manifests = {one["hash"]: manifest_from(one["text"]) for one in found}
         return past_process(row, manifests).info()
 
     def replies(self, turn: int) -> bytes | None:

@@ -261,3 +261,24 @@ def test_is_nothing_kept_for_a_session_that_is_gone(rig: Rig) -> None:
     assert rig.machine.replays.find(scope, call) is None
     rig.crash()
     assert rig.machine.replays.find(scope, call) is None
+
+
+def test_is_a_manifest_of_an_older_version_readable_and_without_rights(rig: Rig) -> None:
+    rig.driver()
+    host = rig.host()
+    ended = rig.spawn(agent("ended"))
+    host.act(ended, "proc.exit", code=0)
+    rig.call("proc.wait", pid=ended)
+    pid = rig.spawn(agent("older"))
+    rig.store._connection.execute(
+        "UPDATE manifests SET text = json_set(text, '$.spec.tools', json('[{\"odd\": \"x\"}]'))"
+    )
+    rig.crash()
+    names = [row["name"] for row in rig.call("proc.list", history=10)["processes"]]
+    assert sorted(names) == ["ended", "init", "older"]
+    host = rig.host()
+    rig.wait(10)
+    number = host.act(pid, "llm.generate")
+    body = host.reply(number)
+    assert body is not None
+    assert body["error"]["code"] == "EPERM"
