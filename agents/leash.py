@@ -23,6 +23,9 @@ _HOST = 0
 _SWEEP_WITHIN = 5.0
 """Seconds: what starts new processes faster than they can be killed is left to itself then."""
 
+_OUT_OF_REACH = (ProcessLookupError, PermissionError)
+"""One that has ended, or that has become another user's, as sudo does."""
+
 
 def main() -> None:
     libc = ctypes.CDLL(None)
@@ -93,7 +96,7 @@ def _watch(child: int, wake: int) -> int | None:
             if not orders:
                 return None
             for number in orders:
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(*_OUT_OF_REACH):
                     os.killpg(child, number)
 
 
@@ -111,7 +114,7 @@ def _sweep() -> None:
     end = time.monotonic() + _SWEEP_WITHIN
     while (left := _descendants()) and time.monotonic() < end:
         for pid in left:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(*_OUT_OF_REACH):
                 os.kill(pid, signal.SIGKILL)
         _ended()
         time.sleep(0.002)

@@ -89,6 +89,11 @@ class Program:
         except OSError as error:
             reason = error.strerror or str(error)
             ending = Ending.failed(errors.EIO(f"the program can't be run: {reason}"))
+        except Exception as error:
+            # Nobody else would ever end its process.
+            _log.exception("%s: an error beside its program", name)
+            what = f"the host failed beside the program: {type(error).__name__}"
+            ending = Ending.failed(errors.EIO(what, hint="the host's log has the traceback"))
         await leave(process, name, ending)
 
     async def _run(self) -> Ending:
@@ -193,7 +198,7 @@ class Program:
             case ["exited", code]:
                 return self._failed(int(code), f"the program ended with exit status {code}")
             case ["killed", number]:
-                name = signal.Signals(int(number)).name
+                name = _name(int(number))
                 if name in ("SIGTERM", "SIGINT"):
                     status = TERMINATED if name == "SIGTERM" else INTERRUPTED
                     error = errors.ECANCELED(f"{name[3:]} ended it")
@@ -214,6 +219,14 @@ class Program:
             detail={"log": str(self._log)},
         )
         return Ending(code, self._answer.text(self._log), error.to_wire())
+
+
+def _name(number: int) -> str:
+    """Of a signal; most of the real-time ones have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 async def _hear(stream: asyncio.StreamReader | None, output: Output, tail: Tail) -> None:

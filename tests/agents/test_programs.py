@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import pytest
 from llmagentos.home import Home
 from tests.agents.scripted_kernel import Call, ScriptedKernel
 from tests.agents.test_agent_host import is_running
+
+LEASH = Path(__file__).parents[2] / "agents" / "leash.py"
 
 pytestmark = pytest.mark.usefixtures("host")
 
@@ -164,6 +167,32 @@ def test_is_the_signal_that_ended_it_told(
     kernel.signal(7, name)
     ended = end(kernel).args
     assert (ended["code"], ended["error"]["code"]) == (code, "ECANCELED")
+
+
+def test_is_a_signal_without_a_name_told_by_its_number(
+    kernel: ScriptedKernel, folder: Path
+) -> None:
+    run(kernel, folder, "python", "-c", "import os; os.kill(os.getpid(), 41)")
+    ended = end(kernel).args
+    assert (ended["code"], ended["error"]["code"]) == (128 + 41, "EFAILED")
+    assert "killed by signal 41" in ended["error"]["message"]
+
+
+def test_does_a_leash_go_on_though_a_process_is_out_of_its_reach(folder: Path) -> None:
+    """As one that has become another user's."""
+    text = (
+        "import os, runpy, socket, sys\n"
+        "def refuse(*_): raise PermissionError(1, 'not permitted')\n"
+        "os.killpg = refuse\n"
+        "sys.argv = ['leash', 'sh', '-c', 'sleep 0.2; exit 5']\n"
+        f"runpy.run_path({str(LEASH)!r}, run_name='__main__')\n"
+    )
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(bytes([signal.SIGINT]))
+        subprocess.run([sys.executable, "-c", text], stdin=theirs, check=True, timeout=30)
+        theirs.close()
+        assert ours.recv(64) == b"exited 5\n"
 
 
 FAMILY = (
