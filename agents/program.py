@@ -242,6 +242,8 @@ async def _hear(stream: asyncio.StreamReader | None, output: Output, tail: Tail)
 
 async def _gone(leash: Process) -> None:
     """Its leash kills it when we hang up. Nobody who cancels us twice may leave it behind."""
+    with contextlib.suppress(ProcessLookupError):
+        leash.send_signal(signal.SIGCONT)  # the program may have stopped it
     with contextlib.suppress(TimeoutError, asyncio.CancelledError):
         async with asyncio.timeout(_GONE_WITHIN):
             await leash.wait()

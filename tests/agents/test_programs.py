@@ -255,6 +255,23 @@ def test_does_it_end_though_its_leash_is_killed(
     until(lambda: not is_running(program))
 
 
+def test_does_it_end_with_its_host_though_it_has_stopped_its_leash(
+    kernel: ScriptedKernel, folder: Path, home: Home, host: subprocess.Popen[str]
+) -> None:
+    code = (
+        "import os, signal, time; os.kill(os.getppid(), signal.SIGSTOP);"
+        "print('pids', os.getpid(), os.getppid()); time.sleep(60)"
+    )
+    run(kernel, folder, "python", "-c", code)
+    pids = [int(pid) for pid in written(home, r"pids (\d+) (\d+)").groups()]
+    host.kill()
+    try:
+        until(lambda: not any(map(is_running, pids)))
+    finally:
+        for pid in filter(is_running, pids):
+            os.kill(pid, signal.SIGKILL)
+
+
 def test_do_stop_and_cont_hold_it(kernel: ScriptedKernel, folder: Path, home: Home) -> None:
     os.mkfifo(folder / "fifo")
     run(kernel, folder, "sh", "-c", "echo pid $$; read x < fifo; echo on")
