@@ -35,8 +35,8 @@ Made = TypeVar("Made")
 _KEPT: Final = 64
 """Grammars of calls: an agent offers the same tools again and again."""
 _LONGEST: Final = 32_000
-"""Characters of a tool's schema. What reading one takes grows with the square of an object's fields:
-ten times as many, and the driver would be silent for so long that it was taken for dead."""
+"""Characters of a tool's schema. What reading one takes grows with the square of an object's
+fields: ten times as many, and the driver would be silent so long that it was taken for dead."""
 _STACK: Final = 512 * 1024 * 1024
 """Bytes; only what is used of it takes memory."""
 _JSON: Final[JsonCompileOptions] = {
