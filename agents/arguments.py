@@ -27,18 +27,23 @@ def parse(text: str) -> dict[str, Any]:
         return {}
     try:
         return _map(json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         problem = str(error)
     for candidate in _candidates(text[:_LONGEST]):
-        for read in (json.loads, ast.literal_eval):
+        for read in (json.loads, _python):
             try:
                 return _map(read(candidate))
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
+            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
                 continue
     raise EINVAL(
         f"the arguments are no JSON object: {problem}: {text[:_SHOWN]!r}",
         hint='write them as {"name": value}, with double quotes',
     )
+
+
+def _python(text: str) -> Any:
+    """What Python means by it, as far as JSON has that too."""
+    return json.loads(json.dumps(ast.literal_eval(text)))
 
 
 def _map(value: Any) -> dict[str, Any]:

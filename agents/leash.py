@@ -23,10 +23,15 @@ _HOST = 0
 _SWEEP_WITHIN = 5.0
 """Seconds: what starts new processes faster than they can be killed is left to itself then."""
 
+_OUT_OF_REACH = (ProcessLookupError, PermissionError)
+"""One that has ended, or that has become another user's, as sudo does."""
+
 
 def main() -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    # Its program may have stopped it. It has to hear of the end of the host all the same.
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
     wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(woken)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -93,7 +98,7 @@ def _watch(child: int, wake: int) -> int | None:
             if not orders:
                 return None
             for number in orders:
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(*_OUT_OF_REACH):
                     os.killpg(child, number)
 
 
@@ -111,7 +116,7 @@ def _sweep() -> None:
     end = time.monotonic() + _SWEEP_WITHIN
     while (left := _descendants()) and time.monotonic() < end:
         for pid in left:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(*_OUT_OF_REACH):
                 os.kill(pid, signal.SIGKILL)
         _ended()
         time.sleep(0.002)

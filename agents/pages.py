@@ -93,7 +93,8 @@ async def _found(program: AsyncSystem, asked: str) -> list[tuple[str, list[str]]
     pages: dict[str, Any] = {}
     for word in sorted(words, key=lambda word: (-len(word), word))[:_WORDS]:
         try:
-            found = await program.call("mem.search", query=word, limit=_HITS)
+            # By words alone: by meaning, rows would come that share no word with the message.
+            found = await program.call("mem.search", query=word, limit=_HITS, by="words")
         except errors.EINVAL:
             continue  # what is a word here need not be one there
         for hit in found["hits"]:

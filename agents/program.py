@@ -94,6 +94,11 @@ class Program:
         except OSError as error:
             reason = error.strerror or str(error)
             ending = Ending.failed(errors.EIO(f"the program can't be run: {reason}"))
+        except Exception as error:
+            # Nobody else would ever end its process.
+            _log.exception("%s: an error beside its program", name)
+            what = f"the host failed beside the program: {type(error).__name__}"
+            ending = Ending.failed(errors.EIO(what, hint="the host's log has the traceback"))
         if not self._exited:
             await leave(process, name, ending)
 
@@ -199,7 +204,7 @@ class Program:
             case ["exited", code]:
                 return self._failed(int(code), f"the program ended with exit status {code}")
             case ["killed", number]:
-                name = signal.Signals(int(number)).name
+                name = _name(int(number))
                 if name in ("SIGTERM", "SIGINT"):
                     status = TERMINATED if name == "SIGTERM" else INTERRUPTED
                     error = errors.ECANCELED(f"{name[3:]} ended it")
@@ -222,6 +227,14 @@ class Program:
         return Ending(code, self._answer.text(self._log), error.to_wire())
 
 
+def _name(number: int) -> str:
+    """Of a signal; most of the real-time ones have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 async def _hear(stream: asyncio.StreamReader | None, output: Output, tail: Tail) -> None:
     assert stream is not None
     while data := await stream.read(_CHUNK):
@@ -235,6 +248,8 @@ async def _hear(stream: asyncio.StreamReader | None, output: Output, tail: Tail)
 
 async def _gone(leash: Process) -> None:
     """Its leash kills it when we hang up. Nobody who cancels us twice may leave it behind."""
+    with contextlib.suppress(ProcessLookupError):
+        leash.send_signal(signal.SIGCONT)  # the program may have stopped it
     with contextlib.suppress(TimeoutError, asyncio.CancelledError):
         async with asyncio.timeout(_GONE_WITHIN):
             await leash.wait()

@@ -38,13 +38,26 @@ _NOISE: Final = {
 
 def _plain(result: Any, args: Any) -> Any:
     """What a model may want to know of it."""
-    return _bare(result.model_dump(mode="json", exclude_defaults=True))
+    return _bare(result)
 
 
-def _bare(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _bare(one) for name, one in value.items() if name not in _NOISE}
-    return [_bare(one) for one in value] if isinstance(value, list) else value
+def _bare(value: Any) -> Json:
+    """Fields of ours only: a value in memory, or a message, may have some of the same names, and
+    is nobody's to cut."""
+    if isinstance(value, Model):
+        there = value.model_dump(mode="json", exclude_defaults=True)
+        return {
+            name: _bare(getattr(value, name)) if _has_models(getattr(value, name)) else one
+            for name, one in there.items()
+            if name not in _NOISE
+        }
+    return [_bare(one) for one in value]
+
+
+def _has_models(value: Any) -> bool:
+    return isinstance(value, Model) or (
+        isinstance(value, list) and any(isinstance(one, Model) for one in value)
+    )
 
 
 def _text(read: Buffered, args: Any) -> Json:
@@ -70,7 +83,7 @@ def _ended(record: Any, args: Any) -> Any:
     """How a child has ended: its answer, or what went wrong."""
     if record.code == 0:
         return record.answer
-    return _bare(record.model_dump(mode="json", include={"code", "signal", "answer", "error"}))
+    return record.model_dump(mode="json", include={"code", "signal", "answer", "error"})
 
 
 def _cards(found: ListResult, args: Any) -> Json:

@@ -9,18 +9,23 @@ is dropped, nothing was done. It knows nothing about which tools there are.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kernel import ledger
 from kernel.builtin import DRIVER, Builtin
 from kernel.calls import DEFERRED, Buffered, Call, Deferred
+from kernel.envelope import too_large
+from llmagentos.abi import wire
 from llmagentos.abi.calls.tool import CallArgs, CallResult
 from llmagentos.abi.errors import LLMOSError
-from llmagentos.abi.model import Model
+from llmagentos.abi.model import Json, Model
 from llmagentos.abi.process import Usage
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
+
+_MOST: Final = wire.MAX_BODY - 4096
+"""Bytes of a result: it must fit into the reply, with what goes beside it."""
 
 
 class Chore:
@@ -55,6 +60,7 @@ class Chore:
             return
         try:
             content = self._tool.show(outcome, self._given)
+            _check_size(content)
         except LLMOSError as error:
             self._failed(error)
             return
@@ -97,3 +103,11 @@ class Chore:
         self._kernel.journal.event(
             self._kernel.now, "tool.done", self._process.pid, tool=self._tool.name, error=error
         )
+
+
+def _check_size(content: Json) -> None:
+    """Raises ``EQUOTA`` for what no driver's tool could give either: in the context it would be too
+    much for any reply, and so for whoever wants to go on from there."""
+    size = len(wire.pack(content))
+    if size > _MOST:
+        raise too_large(size)

@@ -55,11 +55,14 @@ class Matrix:
         self._numbers[place] = np.frombuffer(vector, np.int8)
         self._lengths[place] = _lengths(self._numbers[place : place + 1])[0]
 
-    def drop(self, id: int) -> None:
+    def drop(self, id: int) -> bool:
+        """Whether it was here."""
         place = self._places.pop(id, None)
-        if place is not None:
-            self._lengths[place] = 0.0
-            self._empty.append(place)
+        if place is None:
+            return False
+        self._lengths[place] = 0.0
+        self._empty.append(place)
+        return True
 
     def nearest(self, vector: bytes, count: int) -> list[tuple[int, float]]:
         """So many that point most like it, nearest first: their ids, and the cosines."""

@@ -68,8 +68,9 @@ class VectorTable(Rows):
         found = self._one("SELECT model FROM memory_vectors WHERE id = ?", id)
         if found and found[0] is not None:
             self._kinds[found[0]] -= 1
-        for matrix in self._matrices.values():
-            matrix.drop(id)
+        for place, matrix in list(self._matrices.items()):
+            if matrix.drop(id) and not len(matrix):
+                del self._matrices[place]  # the space may be gone, with its process
 
     def _lack(self, id: int, labels: str) -> None:
         self._lacking[id] = labels
@@ -167,6 +168,10 @@ class VectorTable(Rows):
         """Of rows of the space, by their ids."""
         matrix = self._matrix(space, kind)
         return matrix.cosines(vector, ids) if matrix else {}
+
+    def searched(self) -> int:
+        """How many spaces are in RAM, to be searched."""
+        return len(self._matrices)
 
     def _matrix(self, space: str, kind: str) -> Matrix | None:
         """None: no row of the space has a vector of this kind."""

@@ -34,6 +34,9 @@ Made = TypeVar("Made")
 
 _KEPT: Final = 64
 """Grammars of calls: an agent offers the same tools again and again."""
+_LONGEST: Final = 32_000
+"""Characters of a tool's schema. What reading one takes grows with the square of an object's
+fields: ten times as many, and the driver would be silent so long that it was taken for dead."""
 _STACK: Final = 512 * 1024 * 1024
 """Bytes; only what is used of it takes memory."""
 _JSON: Final[JsonCompileOptions] = {
@@ -114,9 +117,12 @@ class Grammars:
         return Marks({text: token for token, text in added.items()}, others)
 
     def _fitted(self, schema: dict[str, Any]) -> dict[str, Any] | None:
-        """A tool's schema, if llguidance takes it. What it doesn't know in it goes unseen."""
+        """A tool's schema, if llguidance takes it, and it is not too long. What it doesn't know in
+        it goes unseen."""
         fitted = {**schema, "x-guidance": {**_JSON, "lenient": True}}
-        made, _ = self._made(LLMatcher.grammar_from_json_schema, json.dumps(fitted))
+        if len(text := json.dumps(fitted)) > _LONGEST:
+            return None
+        made, _ = self._made(LLMatcher.grammar_from_json_schema, text)
         return fitted if made is not None else None
 
     def matcher(self, grammar: Grammar) -> Matcher:

@@ -44,7 +44,7 @@ class Driver:
         self._card = card.model_copy(update={"os_pid": os.getpid(), "version": __version__})
         self._key = home.service_key()
         self._address = home.drivers
-        self._outbox: queue.SimpleQueue[Report | JobResult] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
         self._welcome = threading.Event()
         self._stop = threading.Event()
         self._refused: errors.LLMOSError | None = None
@@ -63,8 +63,15 @@ class Driver:
         self._thread.join(_PATIENCE)
 
     def say(self, message: Report | JobResult) -> None:
-        """From any thread."""
-        self._outbox.put(message)
+        """From any thread. Raises ``EDRIVER`` for what can't be sent."""
+        try:
+            frames = self._frames("report" if isinstance(message, Report) else "result", message)
+        except ValueError as error:
+            raise errors.EDRIVER(f"it can't be sent: {error}") from None
+        if (size := max(map(len, frames))) > wire.MAX_BODY:
+            most = f"{wire.MAX_BODY:,}"
+            raise errors.EDRIVER(f"it can't be sent: {size:,} bytes, and the most is {most}")
+        self._outbox.put(frames)
 
     def heed(self, kind: str, order: Model | None) -> None:
         """Carry out an order."""
@@ -94,8 +101,7 @@ class Driver:
             now = time.monotonic()
             due = self.step(now)
             while not self._outbox.empty():
-                said = self._outbox.get()
-                self._send(socket, "report" if isinstance(said, Report) else "result", said)
+                socket.send_multipart(self._outbox.get())
             if now >= beat:
                 beat = now + BEAT_INTERVAL
                 self._send(socket, "beat", Beat(state="ready"))
@@ -115,5 +121,8 @@ class Driver:
             self.heed(message.kind, order)
 
     def _send(self, socket: zmq.Socket[bytes], kind: str, body: Model) -> None:
+        socket.send_multipart(self._frames(kind, body))
+
+    def _frames(self, kind: str, body: Model) -> list[bytes]:
         message = wire.Message(kind, session=self._key, body=body.model_dump(mode="json"))
-        socket.send_multipart(wire.encode(message))
+        return wire.encode(message)

@@ -89,11 +89,12 @@ class ScriptedModel(Driver):
         if burst.words is None:
             try:
                 say = self._script.answer(burst.order)
+                burst.calls = wanted(burst.order, say)
             except LLMOSError as error:
                 self._fail(burst, error)
                 return True
             burst.words = re.findall(r"\s*\S+(?:\s+$)?", say.text)
-            burst.calls, burst.delay = wanted(burst.order, say), say.delay
+            burst.delay = say.delay
             burst.due = time.monotonic() + burst.delay
             if burst.delay:
                 return False

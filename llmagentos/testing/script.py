@@ -12,6 +12,7 @@ from typing import Any
 
 from llmagentos.abi.driver import Start
 from llmagentos.abi.errors import EINVAL, LLMOSError
+from llmagentos.abi.model import MAX_TEXT
 from llmagentos.abi.talk import ChatMessage, ToolCall
 
 
@@ -52,17 +53,18 @@ class Script:
 
     def answer(self, order: Start) -> Say:
         """The next one. Raises the ``LLMOSError`` that is in its place, and ``EINVAL`` when there
-        are no more, or the function fails."""
+        are no more, the function fails, or no model could say it."""
         with self._lock:
             self.asked.append(order)
             answer = self._made(order)
         if isinstance(answer, LLMOSError):
             raise answer
-        if isinstance(answer, str):
-            return Say(answer)
-        if not isinstance(answer, Say):
-            raise EINVAL(f"the script answered {answer!r:.100}, which is no text, Say or error")
-        return answer
+        said = Say(answer) if isinstance(answer, str) else answer
+        if not isinstance(said, Say):
+            raise EINVAL(f"the script answered {said!r:.100}, which is no text, Say or error")
+        if len(said.text.encode("utf-8", "replace")) > MAX_TEXT or sayable(said.text) != said.text:
+            raise EINVAL(f"no model could say {said.text!a:.100}: too long, or half a character")
+        return said
 
     def _made(self, order: Start) -> Answer:
         if isinstance(self._answers, str):
@@ -72,8 +74,8 @@ class Script:
                 return self._answers(order.messages)
             except LLMOSError as error:
                 return error
-            except Exception as error:
-                return EINVAL(f"the script failed: {type(error).__name__}: {error}")
+            except BaseException as error:  # pytest.fail and the like are no Exception
+                return EINVAL(sayable(f"the script failed: {type(error).__name__}: {error}"))
         if self._next >= len(self._answers):
             return EINVAL(
                 f"the script has {len(self._answers)} answers, and was asked for another one",
@@ -84,9 +86,19 @@ class Script:
 
 
 def wanted(order: Start, say: Say) -> list[ToolCall]:
-    """The calls of an answer, as they are reported; their ids differ from all before."""
-    return [
-        ToolCall(id=f"call-{order.burst}-{number}", name=call.name,
-                 arguments=json.dumps(call.arguments))
-        for number, call in enumerate(say.calls)
-    ]  # fmt: skip
+    """The calls of an answer, as they are reported; their ids differ from all before. Raises
+    ``EINVAL``."""
+    try:
+        return [
+            ToolCall(id=f"call-{order.burst}-{number}", name=call.name,
+                     arguments=json.dumps(call.arguments))
+            for number, call in enumerate(say.calls)
+        ]  # fmt: skip
+    except (ValueError, TypeError) as error:
+        names = ", ".join(str(call.name) for call in say.calls)
+        raise EINVAL(sayable(f"the script wants {names}, and no model could: {error}")) from None
+
+
+def sayable(text: str) -> str:
+    """With what is half a character replaced: no message can have it."""
+    return text.encode("utf-8", "replace").decode()

@@ -21,6 +21,7 @@ from llmagentos.abi.model import Model
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.home import Home
 from llmagentos.testing.driver import Driver
+from llmagentos.testing.script import sayable
 
 
 class Functions(Driver):
@@ -44,18 +45,24 @@ class Functions(Driver):
 
     def _do(self, order: ToolOrder) -> None:
         try:
-            content = self._tools[order.tool].validate_python(ArgsKwargs((), order.arguments))
-            result = JobResult(job=order.job, content=to_jsonable_python(content))
+            self._tell(order, JobResult(job=order.job, content=self._made(order)))
+        except LLMOSError as error:
+            self._tell(order, JobResult(job=order.job, error=ErrorRecord.of(error)))
+        except BaseException as error:  # pytest.fail and the like are no Exception
+            words = sayable(f"{order.tool} failed: {type(error).__name__}: {error}")
+            self._tell(order, JobResult(job=order.job, error=ErrorRecord.of(EDRIVER(words))))
+
+    def _made(self, order: ToolOrder) -> Any:
+        """Raises ``EINVAL`` for arguments that the function can't take."""
+        try:
+            given = ArgsKwargs((), order.arguments)
+            return to_jsonable_python(self._tools[order.tool].validate_python(given))
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(map(str, problem["loc"]))
-            refusal = EINVAL(f"{order.tool} can't take this: {where}: {problem['msg']}")
-            result = JobResult(job=order.job, error=ErrorRecord.of(refusal))
-        except LLMOSError as error:
-            result = JobResult(job=order.job, error=ErrorRecord.of(error))
-        except Exception as error:
-            failure = EDRIVER(f"{order.tool} failed: {type(error).__name__}: {error}")
-            result = JobResult(job=order.job, error=ErrorRecord.of(failure))
+            raise EINVAL(f"{order.tool} can't take this: {where}: {problem['msg']}") from None
+
+    def _tell(self, order: ToolOrder, result: JobResult) -> None:
         if order.job not in self._aborted:
             self.say(result)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from typing import TYPE_CHECKING, Final
@@ -80,6 +81,8 @@ class _Output:
         self._file = Home.default().program_log(pid)
         self._shown = 0
         self._begun = False
+        # What is there now may end in the middle of a letter.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def catch_up(self) -> None:
         try:
@@ -96,7 +99,7 @@ class _Output:
         if fresh and not self._begun:
             self._begun = True
             sys.stdout.write(paint("── output ──", _COLOURS["tool"], bold=True) + "\n")
-        text = fresh.decode("utf-8", "replace")
+        text = self._decoder.decode(fresh)
         sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
 

@@ -9,6 +9,7 @@ import pytest
 from agents.cut import RECALLED
 from llmagentos.abi import errors
 from tests.agents.town import PROMPT, WINDOW, Died, Town
+from tests.kernel.meaning import Embedder
 from tests.kernel.rig import Program
 
 FACT = "The ferry to Aland leaves from pier seventeen."
@@ -263,6 +264,19 @@ def test_does_a_rare_word_count_for_more_than_common_ones() -> None:
     recalled = next(one for one in reversed(town.context()) if one["role"] == "user")
     assert recalled["content"].count("[context/") == 1
     assert FACT in recalled["content"]
+
+
+def test_does_nothing_come_back_that_only_means_the_same() -> None:
+    town = Town(window=400, context={"overflow": "compact", "recall": 60})
+    town.say("A hound of ours.")
+    until_compacted(town)
+    driver, speaks = Embedder(town.rig), town._speak
+    driver.catches_up()
+    town._speak = lambda: (speaks(), driver.answers())  # type: ignore[method-assign,assignment]
+    town.say("And any puppy?")
+    assert not any(one["content"].startswith(RECALLED) for one in town.context())
+    town.say("And this hound?")
+    assert town.context()[-2]["content"].startswith(RECALLED)
 
 
 def test_is_there_always_room_for_what_is_recalled() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import pytest
 from llmagentos.home import Home
 from tests.agents.scripted_kernel import Call, ScriptedKernel
 from tests.agents.test_agent_host import is_running
+
+LEASH = Path(__file__).parents[2] / "agents" / "leash.py"
 
 pytestmark = pytest.mark.usefixtures("host")
 
@@ -166,6 +169,32 @@ def test_is_the_signal_that_ended_it_told(
     assert (ended["code"], ended["error"]["code"]) == (code, "ECANCELED")
 
 
+def test_is_a_signal_without_a_name_told_by_its_number(
+    kernel: ScriptedKernel, folder: Path
+) -> None:
+    run(kernel, folder, "python", "-c", "import os; os.kill(os.getpid(), 41)")
+    ended = end(kernel).args
+    assert (ended["code"], ended["error"]["code"]) == (128 + 41, "EFAILED")
+    assert "killed by signal 41" in ended["error"]["message"]
+
+
+def test_does_a_leash_go_on_though_a_process_is_out_of_its_reach(folder: Path) -> None:
+    """As one that has become another user's."""
+    text = (
+        "import os, runpy, socket, sys\n"
+        "def refuse(*_): raise PermissionError(1, 'not permitted')\n"
+        "os.killpg = refuse\n"
+        "sys.argv = ['leash', 'sh', '-c', 'sleep 0.2; exit 5']\n"
+        f"runpy.run_path({str(LEASH)!r}, run_name='__main__')\n"
+    )
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(bytes([signal.SIGINT]))
+        subprocess.run([sys.executable, "-c", text], stdin=theirs, check=True, timeout=30)
+        theirs.close()
+        assert ours.recv(64) == b"exited 5\n"
+
+
 FAMILY = (
     "import subprocess, sys, time\n"
     "one = subprocess.Popen(['sleep', '61'])\n"
@@ -224,6 +253,23 @@ def test_does_it_end_though_its_leash_is_killed(
     ended = end(kernel).args
     assert (ended["code"], ended["error"]["code"]) == (1, "EFAILED")
     until(lambda: not is_running(program))
+
+
+def test_does_it_end_with_its_host_though_it_has_stopped_its_leash(
+    kernel: ScriptedKernel, folder: Path, home: Home, host: subprocess.Popen[str]
+) -> None:
+    code = (
+        "import os, signal, time; os.kill(os.getppid(), signal.SIGSTOP);"
+        "print('pids', os.getpid(), os.getppid()); time.sleep(60)"
+    )
+    run(kernel, folder, "python", "-c", code)
+    pids = [int(pid) for pid in written(home, r"pids (\d+) (\d+)").groups()]
+    host.kill()
+    try:
+        until(lambda: not any(map(is_running, pids)))
+    finally:
+        for pid in filter(is_running, pids):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_do_stop_and_cont_hold_it(kernel: ScriptedKernel, folder: Path, home: Home) -> None:

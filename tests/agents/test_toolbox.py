@@ -278,10 +278,20 @@ def test_are_arguments_read_that_can_mean_one_thing_only(text: str) -> None:
     assert parse(text) == {"a": 1, "b": "x"}
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "now", "{1: 2}", "null", "__import__('os')"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1, 2]", "now", "{'a'}", "null", "__import__('os')", "{'a': {1}}", "{'a': b'x'}",
+        '{"a": ' + "[" * 5000,
+    ],
+)  # fmt: skip
 def test_are_other_arguments_refused(text: str) -> None:
     with pytest.raises(EINVAL, match="no JSON object"):
         parse(text)
+
+
+def test_is_a_map_with_numbers_for_names_what_json_makes_of_it() -> None:
+    assert parse("{'a': {1: (2, None)}}") == {"a": {"1": [2, None]}}
 
 
 def test_are_no_arguments_an_empty_map() -> None:

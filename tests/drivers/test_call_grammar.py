@@ -136,6 +136,17 @@ def test_is_a_grammar_of_ones_own_no_place_for_calls(brief: Any) -> None:
 # -- what a model makes of it -----------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("fields", "held"), [(10, True), (3000, False)])
+def test_is_a_schema_that_takes_too_long_to_read_none(
+    tiny_tokenizer: Any, fields: int, held: bool
+) -> None:
+    """Everybody waits for that."""
+    properties = {f"field{number}": {"type": "string"} for number in range(fields)}
+    wide = ToolSpec(name="wide", parameters={"type": "object", "properties": properties})
+    other = '<tool_call>\n{"name": "wide", "arguments": {"other": 1}}\n</tool_call>'
+    assert takes(tiny_tokenizer, other, ask(1, "hi", wide)) is not held
+
+
 @pytest.fixture(scope="module")
 def brief(tiny: Any) -> Any:
     """One with a template of few words: the tiny model has no room for ours."""

@@ -9,6 +9,7 @@ import pytest
 
 from kernel.builtin import BUILTIN, PAGE
 from kernel.effects import FromClient
+from llmagentos.abi import wire
 from llmagentos.abi.errors import EINVAL, EQUOTA
 from llmagentos.abi.wire import Message
 from tests.kernel.rig import USER, Rig, agent
@@ -343,3 +344,34 @@ def test_does_a_program_call_one_without_a_context(rig: Rig) -> None:
     assert made["content"]["path"] == "/self/a"
     with pytest.raises(EINVAL):
         rig.call("tool.call", name="fs.read", arguments={}, session=session, peer=b"prog")
+
+
+MINE = {"owner": "Ann", "created": "1999", "hash": "x", "labels": [{"bytes": 3}], "n": {"usage": 1}}
+"""What somebody keeps, with fields that are called as some of ours."""
+
+
+def test_is_all_told_that_somebody_has_kept_or_sent(rig: Rig) -> None:
+    ask = Asked(rig, "mem.*", "ipc.*")
+    ask("mem.put", key="k", value=MINE)
+    assert json.loads(ask("mem.get", key="k")) == {"space": "self", "key": "k", "value": MINE}
+    (hit,) = json.loads(ask("mem.search", query="Ann"))["hits"]
+    assert hit["row"] == {"space": "self", "key": "k", "value": MINE}
+    rig.call("ipc.send", pid=ask.pid, body=MINE)
+    assert json.loads(ask("ipc.recv"))["mail"][0]["body"] == MINE
+
+
+def test_is_a_result_too_large_for_a_reply_not_put_into_the_context(rig: Rig) -> None:
+    ask = Asked(rig, "fs.*")
+    large = b"x" * (wire.MAX_BODY + 1)
+    write = Message("call", 9001, "fs.write", USER, {"pid": ask.pid, "path": "a"}, (large,))
+    rig.put_in(FromClient(b"user", write))
+    id = ask.want("fs.read", path="a", length=len(large))
+    number = ask.make(id, "fs.read", path="a", length=len(large))
+    body = ask.host.reply(number)
+    assert body is not None
+    assert body["result"]["error"]["code"] == EQUOTA.__name__
+    assert ask.told().startswith("EQUOTA: the result takes 4,")
+    # It is answered once, and the agent can read on.
+    read = ask.host.reply(ask.host.act(ask.pid, "ctx.read"))
+    assert read is not None
+    assert [one["tool_call"] for one in read["result"]["messages"]].count(id) == 1

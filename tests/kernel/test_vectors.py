@@ -355,6 +355,23 @@ def test_is_everything_done_anew_when_the_model_changes(rig: Rig) -> None:
     assert rig.store.memory.vectors.kind() == "two/3"
 
 
+def test_is_nothing_left_in_memory_of_spaces_that_are_gone(rig: Rig) -> None:
+    driver = Embedder(rig)
+    searched = rig.store.memory.vectors.searched
+    for number in range(3):
+        program = Program(rig, f"p{number}")
+        program.call("mem.put", key="pet", value="a dog")
+        driver.catches_up()
+        found = program.start("mem.search", query="puppy", by="meaning")
+        driver.answers()
+        assert keys(program.result(found)) == ["pet"]
+        assert searched() == 1
+        rig.call("proc.kill", pid=program.pid, signal="KILL")
+        rig.call("proc.wait", pid=program.pid)
+        rig.wait(1)
+    assert searched() == 0
+
+
 def test_does_nothing_happen_without_a_driver(rig: Rig, host: FakeHost) -> None:
     put(rig, pet="a dog")
     rig.wait(60)

@@ -165,3 +165,30 @@ def test_can_nobody_be_told_nothing(echo: Running) -> None:
     echo.ctx.append(messages=[{"role": "user", "content": "this"}])
     echo.ctx.append(messages=[{"role": "assistant", "content": "yes"}])
     assert echo.task() == "this"
+
+
+def _fails(*_: Any) -> Any:
+    pytest.fail("as a test says it")
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (_fails, "the script failed: Failed: as a test says it"),
+        (["\ud83d"], "no model could say"),
+        (["x" * 5_000_000], "no model could say"),
+        ([Say(calls=[Call("t", when=object())])], "object is not JSON serializable"),
+    ],
+)
+def test_is_an_answer_that_no_model_could_give_told_at_once(answer: Any, says: str) -> None:
+    asked = {"messages": [{"role": "user", "content": "a"}]}
+    with running(answer, host=False) as system, pytest.raises(errors.EINVAL, match=says):
+        system.call("llm.generate", within=20, **asked)
+
+
+def test_is_a_function_that_gives_nothing_that_can_be_sent_told_at_once() -> None:
+    tools = {"fails": _fails, "half": lambda: "\ud83d", "large": lambda: "x" * 5_000_000}
+    with running(host=False, tools=tools) as system:
+        for name, says in (("fails", "as a test"), ("half", "be sent"), ("large", "be sent")):
+            with pytest.raises(errors.EDRIVER, match=says):
+                system.call("tool.call", within=20, name=name)
