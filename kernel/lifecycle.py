@@ -201,14 +201,23 @@ def end(
     kernel.approvals.withdraw(process)
     kernel.mail.close(process)
     for pid in sorted(process.children):
-        kernel.table.move(kernel.table.get(pid), kernel.table.init)
-        kernel.changed(kernel.table.get(pid))
+        child = kernel.table.get(pid)
+        kernel.table.move(child, kernel.table.init)
+        kernel.changed(child)
+        if not child.alive:
+            reap(kernel, child)
     settle(kernel, process, why)
     kernel.journal.event(
         kernel.now, "proc.exited", process.pid, code=code, signal=by,
         error=record.code if record else None, tokens=process.usage.tokens,
     )  # fmt: skip
     kernel.exited(process)
+
+
+def is_orphan(kernel: Machine, process: Process) -> bool:
+    """Whether init has it from somebody who has ended: nobody is left who would collect it."""
+    init = kernel.table.init
+    return process.ppid == INIT and process.payer is not None and process.payer is not init
 
 
 def reap(kernel: Machine, process: Process) -> None:

@@ -176,7 +176,7 @@ class Machine:
             collected = collected or call.reap
             lifecycle.taint(self, call.process, process)
             self.calls.complete(call, process.exit)
-        if collected:
+        if collected or lifecycle.is_orphan(self, process):
             lifecycle.reap(self, process)
         else:
             self.graveyard.add_zombie(process)

@@ -312,3 +312,32 @@ def test_does_info_tell_budgets_checkpoints_and_mail(rig: Rig) -> None:
 
 def _said(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
+
+
+def test_does_init_collect_those_that_nobody_else_will(rig: Rig) -> None:
+    """A child that has ended, one that ends later, and a tree that is killed."""
+    host = rig.host()
+    parent = rig.spawn(agent("parent", capabilities={"allow": ["proc:spawn"]}))
+
+    def child(name: str) -> int:
+        body = host.reply(host.act(parent, "proc.spawn", manifest=agent(name), text="go"))
+        assert body is not None
+        return int(body["result"]["pid"])
+
+    early, late = child("early"), child("late")
+    host.act(early, "proc.exit", code=0, answer="done")
+    assert rig.state(early) == "ZOMBIE", "its parent may still want to hear of it"
+    host.act(parent, "proc.exit", code=0)
+    assert _names(rig) == ["init", "late", "parent"]
+    host.act(late, "proc.exit", code=0)
+    assert _names(rig) == ["init", "parent"], "whose own record is the user's to collect"
+    assert rig.call("proc.wait", pid=early)["answer"] == "done"
+    tree = rig.spawn(agent("tree", capabilities={"allow": ["proc:spawn"]}))
+    parent = tree
+    child("leaf")
+    rig.call("proc.kill", pid=tree, signal="KILL", tree=True)
+    assert _names(rig) == ["init", "parent", "tree"]
+
+
+def _names(rig: Rig) -> list[str]:
+    return sorted(row["name"] for row in rig.call("proc.list")["processes"])
