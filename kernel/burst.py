@@ -207,7 +207,8 @@ class Burst:
         self.prefill_seconds += step.prefill_seconds
         self.decode_seconds += step.decode_seconds
         self.finish = step.finish
-        self.tool_calls += step.tool_calls
+        for call in step.tool_calls:
+            self.tool_calls.append(_distinct(call, {one.id for one in self.tool_calls}))
         if step.prompt_tokens is not None:
             self.metered = True
         if step.completion_tokens is not None:
@@ -249,3 +250,12 @@ class Burst:
             prefill_seconds=round(self.prefill_seconds, 6),
             decode_seconds=round(self.decode_seconds, 6),
         )
+
+
+def _distinct(call: ToolCall, taken: set[str]) -> ToolCall:
+    """Under an id of its own: some endpoints give all calls of an answer the same, and a result
+    goes by it."""
+    id, number = call.id, 2
+    while id in taken:
+        id, number = f"{call.id[:120]}-{number}", number + 1
+    return call if id == call.id else call.model_copy(update={"id": id})

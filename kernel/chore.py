@@ -17,7 +17,7 @@ from kernel.calls import DEFERRED, Buffered, Call, Deferred
 from kernel.envelope import too_large
 from llmagentos.abi import wire
 from llmagentos.abi.calls.tool import CallArgs, CallResult
-from llmagentos.abi.errors import LLMOSError
+from llmagentos.abi.errors import ETIMEOUT, LLMOSError
 from llmagentos.abi.model import Json, Model
 from llmagentos.abi.process import Usage
 
@@ -35,6 +35,8 @@ class Chore:
         self._process = call.process
         self._tool = tool
         self._append = args.append
+        # The usual one is meant for drivers: a child, or mail, is waited for as long as it takes.
+        self._timeout = args.timeout if "timeout" in args.model_fields_set else None
         self._started = kernel.now
 
     def begin(self, given: Any) -> Deferred:
@@ -51,6 +53,8 @@ class Chore:
         inner = self._kernel.calls.within(self._call, self._tool.call, given, self._over)
         if not self._call.done:
             self._call.on_close = partial(self._dropped, inner)
+            if self._timeout is not None:
+                self._kernel.calls.expire(self._call, self._timeout, self._overdue)
         return DEFERRED
 
     def _over(self, outcome: Model | Buffered | LLMOSError) -> None:
@@ -84,6 +88,12 @@ class Chore:
         else:
             told = kernel.wanted.fail(self._process, self._append, DRIVER, error)
             kernel.calls.complete(self._call, told)
+
+    def _overdue(self) -> ETIMEOUT:
+        return ETIMEOUT(
+            f"tool {self._tool.name} took longer than {self._timeout:g} s",
+            hint="nothing was done; call it again to wait on",
+        )
 
     def _dropped(self, inner: Call) -> None:
         """Nobody waits for it any more."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from llmagentos.abi.cards import ToolName
 from llmagentos.abi.model import Json, Model, Text
@@ -55,3 +55,9 @@ class InputMessage(ChatMessage):
     """One that comes from outside."""
 
     content: Text
+
+    @model_validator(mode="after")
+    def _ids_differ(self) -> InputMessage:
+        if len({call.id for call in self.tool_calls}) < len(self.tool_calls):
+            raise ValueError("two tool_calls have the same id, and a result goes by it")
+        return self

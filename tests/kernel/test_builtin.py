@@ -278,6 +278,22 @@ def test_does_waiting_have_an_end(rig: Rig) -> None:
     assert json.loads(ask.told())["mail"] == []
 
 
+def test_is_a_timeout_that_is_given_kept(rig: Rig) -> None:
+    ask = Asked(rig, "ipc.*")
+    id = ask.want("ipc.recv", timeout=100)
+    number = ask.host.act(
+        ask.pid, "tool.call", name="ipc.recv", arguments={"timeout": 100}, append=id, timeout=5
+    )
+    rig.wait(6)
+    body = ask.host.reply(number)
+    assert body is not None
+    assert body["error"]["code"] == "ETIMEOUT"
+    account = rig.machine.table.get(ask.pid).account("tool_calls")
+    assert (account.spent, account.reserved) == (0, 0)
+    rig.call("ipc.send", pid=ask.pid, body="later")
+    assert rig.call("proc.info", pid=ask.pid)["mailbox"] == 1
+
+
 # -- bounds ------------------------------------------------------------------------------------
 
 

@@ -271,6 +271,20 @@ def test_is_it_told_when_a_bill_is_higher_than_it_can_be(rig: Rig) -> None:
     assert [event["driver"] for event in _events(rig, "budget.exceeded")] == ["cloud"]
 
 
+def test_has_each_call_of_an_answer_an_id_of_its_own(rig: Rig) -> None:
+    cloud = rig.driver("cloud", kind="cloud", features=["tools"])
+    host, pid = rig.host(), rig.spawn(agent())
+    number = host.act(pid, "llm.generate", tools=[{"name": "clock"}])
+    calls = [{"id": "same", "name": "clock", "arguments": "{}"} for _ in range(3)]
+    _end(cloud, "", 1, finish="tool_calls", tool_calls=calls, prompt_tokens=1)
+    made = host.reply(number)["result"]["tool_calls"]  # type: ignore[index]
+    assert [call["id"] for call in made] == ["same", "same-2", "same-3"]
+    said = [{"role": "assistant", "content": "", "tool_calls": calls}]
+    body = host.reply(host.act(pid, "ctx.append", messages=said))
+    assert body is not None
+    assert body["error"]["code"] == "EINVAL"
+
+
 def test_are_calls_of_tools_kept_with_the_answer_over_a_crash(rig: Rig) -> None:
     cloud = rig.driver("cloud", kind="cloud", features=["tools"])
     host, pid = rig.host(), rig.spawn(agent())

@@ -40,7 +40,10 @@ class ListResult(Model):
 class CallArgs(Model):
     name: ToolName
     arguments: dict[str, Json] = Field(default_factory=dict)
-    timeout: Duration = Field(300.0, description="seconds, from its start on the driver")
+    timeout: Duration = Field(
+        300.0,
+        description="seconds, from its start on the driver; of a built-in one only if it is given",
+    )
     append: CallId | None = Field(
         None, description="the id of a call that the context's last answer wants made: see below"
     )
