@@ -203,7 +203,7 @@ def test_is_only_what_was_looked_at_decided(rig: Rig, ann: Program, llmos: Main)
         (("show", "9"), 2, "there is no approval 9"),
         (("approve", "9"), 2, "there is no approval 9"),
         (("approve", "1"), 4, "approval 1 is rejected already"),
-        (("approve", "x"), 2, "not a valid integer"),
+        (("approve", "x"), 2, "not a whole number"),
         (("approve",), 2, "missing argument"),
         (("--json", "approve", "1"), 2, "--json goes after approve"),
         (("reject", "1", "--always"), 2, "no such option"),

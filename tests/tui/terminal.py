@@ -10,8 +10,9 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import struct
+import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,12 @@ _AGAIN = 5.0
 _TRIES = 3
 
 
+_CLAIM = """import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])"""
+"""What makes the terminal that of a program before it runs."""
+
+
 class Terminal:
     """``with Terminal([...], 80, 24, …) as terminal``: the program runs in it until the end."""
 
@@ -41,13 +48,22 @@ class Terminal:
     ) -> None:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
-        self.pid, self._master = pty.fork()
-        if self.pid == 0:
-            os.execvpe(command[0], list(command), {**environment, "TERM": "xterm-256color"})
+        self._master, slave = pty.openpty()
         size = struct.pack("HHHH", lines, columns, 0, 0)
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
-        os.kill(self.pid, signal.SIGWINCH)
-        self._status: int | None = None
+        # A runner of tests may say otherwise how large the screen is, and would be believed.
+        told = {name: v for name, v in environment.items() if name not in ("COLUMNS", "LINES")}
+        # Not by a fork of our own: in a process that has had a model's threads its child may hang.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _CLAIM, *command],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=told | {"TERM": "xterm-256color"},
+            start_new_session=True,
+        )
+        os.close(slave)
+        self.pid = self._process.pid
         self._given_back = b""
         self.left = False
         """The alternate screen was left, and the mouse given back."""
@@ -57,8 +73,8 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         if self.status(0.0) is None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+            self._process.kill()
+            self._process.wait()
         os.close(self._master)
 
     # -- in ------------------------------------------------------------------------------------
@@ -177,12 +193,6 @@ class Terminal:
     def status(self, seconds: float) -> int | None:
         """Its exit status, once it has ended; None: it lives."""
         end = time.monotonic() + seconds
-        while self._status is None:
-            done, status = os.waitpid(self.pid, os.WNOHANG)
-            if done:
-                self._status = os.waitstatus_to_exitcode(status)
-            elif time.monotonic() >= end:
-                return None
-            else:
-                self.read(0.05)
-        return self._status
+        while self._process.poll() is None and time.monotonic() < end:
+            self.read(0.05)
+        return self._process.returncode
