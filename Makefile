@@ -48,9 +48,9 @@ contracts: $(READY)
 docs: $(READY)   ## are the generated pages up to date?
 	$(BIN)/python docs/generate.py --check
 
-# Three at once on two cores: many tests wait more than they compute.
+# Four at once on two cores: many tests wait more than they compute.
 unit: $(READY)
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 4 --dist loadfile
 
 bench: setup     ## what a call costs, a process the scheduler, and a token the engine
 	$(BIN)/python benchmarks/syscalls.py
