@@ -50,7 +50,7 @@ docs: $(READY)   ## are the generated pages up to date?
 
 # Four at once on two cores: many tests wait more than they compute.
 unit: $(READY)
-	$(BIN)/pytest -n 4 --dist loadfile
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 bench: setup     ## what a call costs, a process the scheduler, and a token the engine
 	$(BIN)/python benchmarks/syscalls.py
