@@ -17,7 +17,7 @@ import zmq.asyncio
 
 from llmagentos import monitor
 from llmagentos.abi import errors
-from llmagentos.connection import check_usable, prepare
+from llmagentos.connection import check_usable, prepare, routing_id
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
     DEFAULT_PATIENCE,
@@ -54,17 +54,30 @@ class AsyncConnection:
         self._lost = False
         self._closed = False
         self._broken: errors.LLMOSError | None = None
+        self._address = address
+        self._name = routing_id()
+        loop = asyncio.get_running_loop()
+        self._giving_up = loop.call_later(CONNECT_PATIENCE, self._give_up)
+        self._dial()
+
+    def _dial(self) -> None:
         self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
-        prepare(self._socket)
+        prepare(self._socket, self._name)
         self._monitor = self._socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
-        self._socket.connect(address)
+        self._socket.connect(self._address)
         loop = asyncio.get_running_loop()
-        self._giving_up = loop.call_later(CONNECT_PATIENCE, self._give_up)
-        self._tasks = [loop.create_task(self._read()), loop.create_task(self._watch())]
-        for task in self._tasks:
+        self._reading, self._watching = (
+            loop.create_task(work) for work in (self._read(), self._watch())
+        )
+        for task in (self._reading, self._watching):
             task.add_done_callback(self._ended)
+
+    def _hang_up(self, linger: int | None = None) -> None:
+        self._socket.disable_monitor()
+        self._monitor.close(0)
+        self._socket.close(linger)
 
     @property
     def up(self) -> bool:
@@ -104,10 +117,20 @@ class AsyncConnection:
         return waiting
 
     async def _read(self) -> None:
+        # What is received goes on at once: who comes in between, as an end of the connection does,
+        # would get what is newer first, or it would be lost.
         while True:
-            frames = await self._socket.recv_multipart()
+            await self._socket.poll()
+            self._take_in()
+
+    def _take_in(self) -> None:
+        while True:
+            # Is done when it is returned.
+            arrived = asyncio.ensure_future(self._socket.recv_multipart(zmq.NOBLOCK))
+            if arrived.exception() is not None:
+                return
             try:
-                self._exchange.feed(frames)
+                self._exchange.feed(arrived.result())
             except Exception as error:
                 # Which call it was for is not known, and nobody may wait in vain.
                 self._exchange.fail_all(
@@ -125,15 +148,20 @@ class AsyncConnection:
     async def _watch(self) -> None:
         while True:
             event = monitor.parse(await self._monitor.recv_multipart()).event
-            self._giving_up.cancel()
-            self._up = event != zmq.EVENT_DISCONNECTED
-            self._lost = False
-            if self._up:
+            if event != zmq.EVENT_DISCONNECTED:
+                self._giving_up.cancel()
+                self._up, self._lost = True, False
                 for frames in self._exchange.unanswered():
                     self._send(frames)
-            else:
+            elif self._up:
+                self._up = False
                 loop = asyncio.get_running_loop()
                 self._giving_up = loop.call_later(self._patience, self._give_up)
+                self._take_in()
+                self._reading.cancel()
+                self._hang_up(0)
+                self._dial()
+                return
 
     def _give_up(self) -> None:
         self._lost = True
@@ -149,12 +177,10 @@ class AsyncConnection:
         self._closed = True
         self._giving_up.cancel()
         self._exchange.fail_all(errors.ECONNREFUSED("this connection was closed"))
-        for task in self._tasks:
+        for task in (self._reading, self._watching):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._socket.disable_monitor()
-        self._monitor.close(0)
-        self._socket.close()
+        await asyncio.gather(self._reading, self._watching, return_exceptions=True)
+        self._hang_up()
 
 
 class AsyncStream:

@@ -30,15 +30,22 @@ from llmagentos.exchange import (
 from llmagentos.home import Home
 
 
-def prepare(socket: zmq.Socket[Any]) -> None:
-    """Set the options of a client's socket, before it connects."""
-    socket.setsockopt(zmq.ROUTING_ID, b"c" + os.urandom(15))
+def routing_id() -> bytes:
+    """A name for a client's connection, under which it comes back after an end."""
+    return b"c" + os.urandom(15)
+
+
+def prepare(socket: zmq.Socket[Any], name: bytes) -> None:
+    """Set the options of a client's socket, before it connects.
+
+    ZMQ_IMMEDIATE is not among them: with it, libzmq drops what has arrived but was not read when
+    the connection ended, such as the last reply of a kernel that shuts down.
+    """
+    socket.setsockopt(zmq.ROUTING_ID, name)
     socket.setsockopt(zmq.LINGER, 200)
     socket.setsockopt(zmq.RECONNECT_IVL, 50)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
-    # Nothing is queued for a kernel that is away: a call that its caller was told is lost must
-    # not take effect later. And nothing is refused because much is queued for one that is there.
-    socket.setsockopt(zmq.IMMEDIATE, 1)
+    # Nothing is refused because much is queued for a kernel that is there.
     socket.setsockopt(zmq.SNDHWM, 0)
     # The kernel hears of each connection at once, even from a program that then is silent: what
     # hangs on a connection that does not come back after a restart ends.
@@ -58,7 +65,11 @@ def check_usable(owner: int, *, closed: bool) -> None:
 
 
 class Connection:
-    """A DEALER socket to the kernel that repeats its calls when the kernel comes back."""
+    """A DEALER socket to the kernel that repeats its calls when the kernel comes back.
+
+    Each time it has gone, the socket is a new one: nothing stays queued for a kernel that is away,
+    since a call that its caller was told is lost must not take effect later.
+    """
 
     def __init__(self, address: str, home: Home, patience: float = DEFAULT_PATIENCE) -> None:
         self._patience = patience
@@ -67,17 +78,32 @@ class Connection:
         self._exchange = Exchange()
         if address.startswith("ipc://") and not Path(address[6:]).exists():
             raise self._refused()
+        self._address = address
+        self._name = routing_id()
+        self._was_up = False
+        self._down_since: float | None = time.monotonic()
+        self._dial()
+
+    def _dial(self) -> None:
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
-        prepare(self._socket)
+        prepare(self._socket, self._name)
         self._monitor: zmq.Socket[bytes] = self._socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
-        self._was_up = False
-        self._down_since: float | None = time.monotonic()
-        self._socket.connect(address)
+        self._socket.connect(self._address)
+
+    def _hang_up(self, linger: int | None = None) -> None:
+        self._socket.disable_monitor()
+        self._monitor.close(0)
+        self._socket.close(linger)
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a kernel at the other end, as far as was looked."""
+        return self._down_since is None
 
     def open(
         self, name: str, args: Mapping[str, Any], session: str, buffers: Sequence[bytes] = ()
@@ -87,7 +113,7 @@ class Connection:
         stream.number, frames = self._exchange.open(
             name, args, session, stream.inbox.append, buffers
         )
-        if self._down_since is None:
+        if self.up:
             self._send(frames)
         return stream
 
@@ -102,7 +128,7 @@ class Connection:
         """Stop a call that nobody waits for any more; False if its reply came before."""
         waiting = number in self._exchange
         frames = self._exchange.abandon(number)
-        if frames and self._down_since is None and os.getpid() == self._owner:
+        if frames and self.up and os.getpid() == self._owner:
             # It may be the end of the program that lets go of a call.
             with suppress(zmq.ZMQError):
                 self._send(frames)
@@ -112,24 +138,32 @@ class Connection:
         """Take in what has come, waiting for at most so long. All calls fail when the kernel is
         gone."""
         check_usable(self._owner, closed=self._socket.closed)
-        for socket, _ in self._poller.poll(max(0, int(seconds * 1000))):
-            if socket is self._monitor:
-                self._heed(monitor.parse(self._monitor.recv_multipart()).event)
-                continue
-            while True:
-                try:
-                    frames = self._socket.recv_multipart(zmq.NOBLOCK)
-                except zmq.Again:
-                    break
-                self._exchange.feed(frames)
+        ready = dict(self._poller.poll(max(0, int(seconds * 1000))))
+        if self._socket in ready:
+            self._take_in()
+        if self._monitor in ready:
+            self._heed(monitor.parse(self._monitor.recv_multipart()).event)
         if self._down_since is not None:
             waited = time.monotonic() - self._down_since
             if waited > (self._patience if self._was_up else CONNECT_PATIENCE):
                 self._exchange.fail_all(self._refused())
 
+    def _take_in(self) -> None:
+        while True:
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._exchange.feed(frames)
+
     def _heed(self, event: int) -> None:
         if event == zmq.EVENT_DISCONNECTED:
-            self._down_since = time.monotonic()
+            # One that was never up is tried again by libzmq, less and less often.
+            if self.up:
+                self._down_since = time.monotonic()
+                self._take_in()
+                self._hang_up(0)
+                self._dial()
             return
         self._was_up = True
         self._down_since = None
@@ -145,9 +179,7 @@ class Connection:
         if self._socket.closed or os.getpid() != self._owner:
             return
         self._exchange.fail_all(errors.ECONNREFUSED("this connection was closed"))
-        self._socket.disable_monitor()
-        self._monitor.close(0)
-        self._socket.close()
+        self._hang_up()
 
 
 class Stream:

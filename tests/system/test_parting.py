@@ -1,0 +1,135 @@
+"""What does a client hear of a kernel that goes, and what does the next kernel hear of it?
+
+The kernel here is a socket that the test closes itself, to have the end at the worst moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import zmq
+
+from llmagentos.abi import errors, wire
+from llmagentos.aio_connection import AsyncConnection, AsyncStream
+from llmagentos.connection import Connection
+from llmagentos.home import Home
+
+_UNREAD = 0.3
+"""Seconds for which a client looks at nothing: the end, and all before it, has arrived then."""
+
+
+class _Kernel:
+    """Answers what it is asked to, and goes."""
+
+    def __init__(self, home: Home) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.bind(home.syscalls)
+
+    def hear(self) -> tuple[bytes, wire.Message]:
+        """The next call."""
+        while True:
+            assert self._socket.poll(10_000)
+            peer, *frames = self._socket.recv_multipart()
+            if frames != [b""]:
+                return peer, wire.decode(frames)
+
+    def reply(self, peer: bytes, number: int) -> None:
+        frames = wire.encode(wire.Message("reply", number, body={"ok": True, "result": {"a": 1}}))
+        self._socket.send_multipart([peer, *frames])
+
+    def go(self) -> None:
+        """What was sent still leaves."""
+        self._socket.close(10_000)
+        self._context.term()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home(tmp_path / "h")
+    made.create()
+    return made
+
+
+def _met(connection: Connection) -> None:
+    while not connection.up:
+        connection.pump(1)
+
+
+async def _served(kernel: _Kernel, stream: AsyncStream, name: str) -> None:
+    """The next call that the kernel hears is this one; and its reply."""
+    peer, call = await asyncio.to_thread(kernel.hear)
+    assert call.name == name
+    kernel.reply(peer, call.id)
+    assert await stream.result(5) == {"a": 1}
+
+
+def test_is_a_reply_heard_that_came_just_before_the_end(home: Home) -> None:
+    kernel = _Kernel(home)
+    with closing(Connection(home.syscalls, home)) as connection:
+        stream = connection.open("sys.shutdown", {}, "")
+        _met(connection)
+        peer, call = kernel.hear()
+        kernel.reply(peer, call.id)
+        kernel.go()
+        time.sleep(_UNREAD)
+        assert stream.result(5) == {"a": 1}
+
+
+def test_is_a_reply_heard_on_asyncio_that_came_just_before_the_end(home: Home) -> None:
+    async def run() -> None:
+        kernel = _Kernel(home)
+        connection = AsyncConnection(home.syscalls, home)
+        stream = connection.open("sys.shutdown", {}, "")
+        peer, call = await asyncio.to_thread(kernel.hear)
+        kernel.reply(peer, call.id)
+        kernel.go()
+        time.sleep(_UNREAD)  # noqa: ASYNC251 -- the loop is to be late
+        assert await stream.result(5) == {"a": 1}
+        await connection.close()
+
+    asyncio.run(run())
+
+
+def test_does_the_next_kernel_hear_nothing_of_a_call_that_was_given_up(home: Home) -> None:
+    kernel = _Kernel(home)
+    with closing(Connection(home.syscalls, home)) as connection:
+        _met(connection)
+        kernel.go()
+        time.sleep(_UNREAD)
+        # The client has not looked, and takes the kernel to be there.
+        given_up = connection.open("given.up", {}, "")
+        with pytest.raises(errors.ETIMEOUT):
+            given_up.result(0.2)
+        kernel = _Kernel(home)
+        wanted = connection.open("wanted", {}, "")
+        _met(connection)
+        peer, call = kernel.hear()
+        assert call.name == "wanted"
+        kernel.reply(peer, call.id)
+        assert wanted.result(5) == {"a": 1}
+    kernel.go()
+
+
+def test_does_the_next_kernel_hear_nothing_on_asyncio_of_a_call_that_was_given_up(
+    home: Home,
+) -> None:
+    async def run() -> None:
+        kernel = _Kernel(home)
+        connection = AsyncConnection(home.syscalls, home)
+        await _served(kernel, connection.open("sys.ping", {}, ""), "sys.ping")
+        kernel.go()
+        time.sleep(_UNREAD)  # noqa: ASYNC251 -- the loop is to be late
+        given_up = connection.open("given.up", {}, "")
+        with pytest.raises(errors.ETIMEOUT):
+            await given_up.result(0.2)
+        kernel = _Kernel(home)
+        await _served(kernel, connection.open("wanted", {}, ""), "wanted")
+        await connection.close()
+        kernel.go()
+
+    asyncio.run(run())
