@@ -67,6 +67,7 @@ class AsyncConnection:
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
         self._socket.connect(self._address)
+        self._arriving = self._next()
         loop = asyncio.get_running_loop()
         self._reading, self._watching = (
             loop.create_task(work) for work in (self._read(), self._watch())
@@ -117,25 +118,32 @@ class AsyncConnection:
         return waiting
 
     async def _read(self) -> None:
-        # What is received goes on at once: who comes in between, as an end of the connection does,
-        # would get what is newer first, or it would be lost.
         while True:
-            await self._socket.poll()
-            self._take_in()
+            frames = await self._arriving
+            self._arriving = self._next()
+            self._feed(frames)
 
-    def _take_in(self) -> None:
-        while True:
-            # Is done when it is returned.
-            arrived = asyncio.ensure_future(self._socket.recv_multipart(zmq.NOBLOCK))
-            if arrived.exception() is not None:
-                return
-            try:
-                self._exchange.feed(arrived.result())
-            except Exception as error:
-                # Which call it was for is not known, and nobody may wait in vain.
-                self._exchange.fail_all(
-                    errors.EPROTO(f"a message of the kernel could not be taken in: {error!r}")
-                )
+    def _next(self, flags: int = 0) -> asyncio.Future[list[bytes]]:
+        return asyncio.ensure_future(self._socket.recv_multipart(flags))
+
+    def _feed(self, frames: list[bytes]) -> None:
+        try:
+            self._exchange.feed(frames)
+        except Exception as error:
+            # Which call it was for is not known, and nobody may wait in vain.
+            self._exchange.fail_all(
+                errors.EPROTO(f"a message of the kernel could not be taken in: {error!r}")
+            )
+
+    def _read_up(self) -> None:
+        """Take in all that has come, instead of the task that reads."""
+        arrived = self._arriving
+        if not arrived.done():
+            arrived = self._next(zmq.NOBLOCK)  # is done when it is returned
+        while arrived.exception() is None:
+            self._feed(arrived.result())
+            arrived = self._next(zmq.NOBLOCK)
+        self._reading.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Reading ends only with the connection; if it fails, nothing is ever heard again."""
@@ -157,8 +165,7 @@ class AsyncConnection:
                 self._up = False
                 loop = asyncio.get_running_loop()
                 self._giving_up = loop.call_later(self._patience, self._give_up)
-                self._take_in()
-                self._reading.cancel()
+                self._read_up()
                 self._hang_up(0)
                 self._dial()
                 return
