@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.home import Home
 from shell.finding import Finding
+from shell.vitals import vitals
 
 if TYPE_CHECKING:
     from shell.config import Config
@@ -72,7 +73,7 @@ def findings(home: Home, list_models: Models) -> Iterator[Finding]:
 
         yield from needs(config, home)
     yield _model(config, list_models)
-    yield _system()
+    yield from vitals(home)
 
 
 def _python() -> Finding:
@@ -282,16 +283,3 @@ def _model(config: Config | None, list_models: Models) -> Finding:
     here = any(row["name"] == model and row["installed"] for row in listed)
     found = f"{model} is {'here' if here else 'not here yet'}"
     return Finding("model", here, found, f"llmos models pull {model}, or let llmos up pull it")
-
-
-def _system() -> Finding:
-    try:
-        from shell.session import open_system
-
-        with open_system(patience=2.0) as system:
-            uptime = system.call("sys.ping", within=2.0)["uptime"]
-    except ImportError as error:
-        return Finding("system", False, str(error), "install the packages that are missing")
-    except LLMOSError as error:
-        return Finding("system", False, error.message, error.hint)
-    return Finding("system", True, f"up for {uptime:.0f} s")

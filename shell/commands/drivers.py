@@ -55,10 +55,15 @@ def _list(as_json: bool) -> None:
     if as_json:
         return print_json(result)
     from llmagentos.abi.calls.drv import ListResult
+    from llmagentos.home import Home
     from shell.engines import driver_table
+    from shell.vitals import ill, log
 
     listed = ListResult.model_validate(result)
     if not listed.drivers:
         return click.echo("no driver has registered yet")
     click.echo(driver_table(listed.drivers))
+    for driver in ill(listed.drivers):
+        if file := log(driver, Home.default()):
+            click.echo(f"what {driver.name} wrote is in {file}")
     return click.echo(f"{listed.queued} bursts wait for a slot")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from llmagentos.abi.errors import EIO, ETIMEOUT
+from llmagentos.abi.errors import EINVAL, EIO, ETIMEOUT
 from llmagentos.home import Home
 from shell.commands.process import PID
 from shell.session import open_system
@@ -43,6 +43,11 @@ def logs(pid: int, follow: bool) -> None:
             return _show_program(system, log, output, follow=follow)
         if not follow:
             return log.catch_up()
+        if pid == system.info().process.pid:
+            raise EINVAL(
+                f"{pid} is you, who says and is told nothing here",
+                hint="llmos events -f follows the whole system",
+            )
         # Before the context is read, so that nothing falls between the two.
         answer = system.open("proc.wait", pid=pid, stream=True, reap=False)
         log.catch_up()
