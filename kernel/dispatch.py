@@ -11,12 +11,13 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from kernel import envelope, rights
+from kernel import checks, envelope
 from kernel.calls import Buffered, Call, Deferred, Sink
 from kernel.config import StoreFailed
 from kernel.connections import SHARED
 from kernel.process import Process
 from kernel.replays import Kept
+from kernel.rights import Asked
 from kernel.syscalls import HANDLERS
 from kernel.table import digest
 from llmagentos.abi import errors, wire
@@ -50,7 +51,7 @@ class Dispatch:
                 return
             spec = envelope.called(message)
             args = envelope.arguments(spec, message)
-            question = rights.check(kernel, caller, spec, args)
+            question = checks.check(kernel, caller, spec, args)
             _check_open(caller, kernel.config.calls_open)
         except StoreFailed:
             raise
@@ -66,14 +67,14 @@ class Dispatch:
         call = Call(outer.peer, outer.id, spec, outer.process, outer.scope)
         call.outer, call.sink = outer, sink
         try:
-            question = rights.check(self._kernel, call.process, spec, args)
+            question = checks.check(self._kernel, call.process, spec, args)
         except Exception as found:
             self.refuse(call, self._error(call.process, spec.name, found))
         else:
             self._admit(call, question, args)
         return call
 
-    def _admit(self, call: Call, question: rights.Asked, args: Any) -> None:
+    def _admit(self, call: Call, question: Asked, args: Any) -> None:
         """It may be carried out, once the question is answered, if there is one."""
         approvals = self._kernel.approvals
         if question and not approvals.allows(call, question, args):

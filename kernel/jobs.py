@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kernel import lifecycle, rights
+from kernel import checks, lifecycle
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.job import Job, ToolJob
 from kernel.ledger import chain
@@ -207,7 +207,7 @@ class Jobs:
         """Raises what stands against it by now."""
         kernel = self._kernel
         # Something may have been revoked while it waited.
-        rights.check(kernel, job.process, job.call.spec, job.args)
+        checks.check(kernel, job.process, job.call.spec, job.args)
         offer = job.offer(driver)
         if offer.objection:
             raise job.forbidden({driver.name: offer.objection})

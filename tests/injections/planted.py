@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from kernel import approvals, births, decisions, job, lifecycle, placement, rights, rules
+from kernel import approvals, births, checks, decisions, job, lifecycle, placement, rules
 from kernel.builtin import Builtin
 from kernel.syscalls import fs, mem
 from kernel.topics import Topics
@@ -37,8 +37,8 @@ def _says(change: Callable[..., Any]) -> Callable[[Patch], None]:
 
 
 def _no_check(*names: str) -> Callable[[Patch], None]:
-    checks = rights._CHECKS
-    return lambda patch: patch(rights, "_CHECKS", {**checks, **dict.fromkeys(names, ())})
+    compiled = checks._CHECKS
+    return lambda patch: patch(checks, "_CHECKS", {**compiled, **dict.fromkeys(names, ())})
 
 
 def _wide(patch: Patch) -> None:
