@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from kernel import checks, envelope
 from kernel.calls import Buffered, Call, Deferred, Sink
 from kernel.config import StoreFailed
-from kernel.connections import SHARED
 from kernel.process import Process
 from kernel.replays import Kept
 from kernel.rights import Asked
@@ -252,8 +251,7 @@ class Dispatch:
 
     def _keep(self, call: Call, body: bytes) -> None:
         """For a repeat of the call."""
-        lasting = call.scope == call.process.session or call.scope.startswith(SHARED)
-        if call.process.alive and lasting:
+        if call.process.alive and call.lasting:
             kept = Kept(call.scope, call.id, call.spec.name, body, self._kernel.now)
             self._kernel.replays.keep(kept)
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from kernel import checks, lifecycle
 from kernel.calls import DEFERRED, Call, Deferred
-from kernel.job import Job, ToolJob
+from kernel.job import Job
 from kernel.ledger import chain
 from kernel.patience import BOOT_SETTLING
 from kernel.registry import Driver
+from kernel.tool_job import ToolJob
 from llmagentos.abi.calls.tool import CallResult
 from llmagentos.abi.driver import JobRef, JobResult
 from llmagentos.abi.errors import (
