@@ -20,7 +20,6 @@ from kernel.tool_job import ToolJob
 from llmagentos.abi.calls.tool import CallResult
 from llmagentos.abi.driver import JobRef, JobResult
 from llmagentos.abi.errors import (
-    BY_CODE,
     EBUSY,
     EDRIVER,
     ETIMEOUT,
@@ -93,9 +92,7 @@ class Jobs:
         lifecycle.label(kernel, job.process, job.made(result), job.title)
         try:
             if result.error is not None:
-                record = result.error
-                kind = BY_CODE.get(record.code, EDRIVER)
-                raise kind(record.message, hint=record.hint, detail=record.detail)
+                raise result.error.error(EDRIVER)
             answer = job.answer(result, kernel.now)
         except LLMOSError as error:
             self._end(job, result, error)
