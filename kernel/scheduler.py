@@ -185,9 +185,8 @@ class Scheduler:
         queue = self._waiting.queue(driver)
         if len(queue) <= driver.room or "preempt" not in driver.card.features:
             return False
-        now = self._kernel.now
-        waiting = queue.first(now)
-        return waiting is not None and self._policy.yields(burst, waiting, now)
+        waiting = queue.first(self._kernel.now)
+        return waiting is not None and self._policy.yields(burst, waiting, self._kernel.now)
 
     def driver_changed(self) -> None:
         """A driver came, got ready, went or was released: look at all that waits again."""
