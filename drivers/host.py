@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import signal
 import threading
 import time
 from collections import deque
@@ -23,6 +21,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from drivers.bursts import Bursts
+from drivers.ending import is_orphan, on_signals
 from drivers.engine import Engine, Loader, Remote
 from drivers.faults import first_problem
 from drivers.jobs import Jobs
@@ -104,7 +103,7 @@ class Host:
     def run(self) -> int:
         self._link = self._dial()
         try:
-            with self._signals():
+            with on_signals(self.stop):
                 # Wait for the line, so that we are known before loading takes the machine.
                 self._link.wait_connected(_CONNECT_SECONDS)
                 if self._load is None and self._source is None:
@@ -142,7 +141,7 @@ class Host:
             self._take_over(self._loaded)
         while self._offers:
             self._present(*self._offers.popleft())
-        if self._parent is not None and os.getppid() != self._parent:
+        if is_orphan(self._parent):
             self.stop("the process that started this driver is gone")
         if self._exit is not None:
             return
@@ -278,23 +277,6 @@ class Host:
         if tools is not None:
             self._jobs.offer(tools)
         self._pulse.turn(state, note, tools=None if tools is None else self._jobs.cards)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only a main thread may take signals; whoever runs us in another calls stop
-            return
-
-        def end(number: int, _frame: object) -> None:
-            self.stop(signal.Signals(number).name)
-
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        before = [(number, signal.signal(number, end)) for number in numbers]
-        try:
-            yield
-        finally:
-            for number, handler in before:
-                signal.signal(number, handler)
 
 
 def _parts(steps: list[StepReport]) -> Iterator[list[StepReport]]:

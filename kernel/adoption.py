@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kernel import births
-from kernel.calls import Call
-from kernel.connections import SHARED
+from kernel.calls import SHARED, Call
 from kernel.rules import of_capabilities
 from kernel.table import digest
 from llmagentos.abi.calls.proc import AdoptArgs, AdoptResult

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kernel import ledger, lifecycle
-from kernel.connections import SHARED
+from kernel.calls import SHARED
 from kernel.effects import Effects, Put
 from kernel.machine import Machine
 from kernel.process import Process

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.model import Model
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kernel.burst import Burst
     from kernel.process import Process
 
+SHARED: Final = "user:"
+"""What the scopes of calls under the user's key begin with."""
 
 Sink = Callable[["Model | Buffered | LLMOSError"], None]
 
@@ -52,6 +54,11 @@ class Call:
     """Its caller is gone, by no fault of its process, and will make it again."""
     outer: Call | None = None
     sink: Sink | None = None
+
+    @property
+    def lasting(self) -> bool:
+        """Whether no other client can ever have its scope."""
+        return self.scope == self.process.session or self.scope.startswith(SHARED)
 
 
 class Deferred:

@@ -18,7 +18,7 @@ from llmagentos.abi.wire import REPLAYS_KEPT
 if TYPE_CHECKING:
     from kernel.files import FileStore
     from kernel.mail import MailStore
-    from kernel.memory import MemoryStore
+    from kernel.memory_store import MemoryStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kernel import lifecycle
-from kernel.calls import Call
+from kernel.calls import SHARED, Call
 from kernel.ordered import Ordered
 from kernel.process import Process
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
-
-SHARED = "user:"
-"""What the scopes of calls under the user's key begin with."""
 
 _CHOSEN_BY_US = b"\0"
 """What the routing ids begin with that a ROUTER gives to peers without one of their own."""

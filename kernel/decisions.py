@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from kernel import rights
+from kernel import checks, rights
 from kernel.process import Process
 from kernel.question import REQUEST, Question, fingerprint
 from kernel.rules import Rules, bare, expanded, lasting
@@ -95,7 +95,7 @@ def check_decider(
         able = all(rights.may(kernel, decider, one) == "allow" for one in asked)
     elif able:
         try:
-            able = not rights.check(kernel, decider, TABLE[question.call], _args(question))
+            able = not checks.check(kernel, decider, TABLE[question.call], _args(question))
         except LLMOSError:
             able = False
     if not able:
@@ -165,7 +165,7 @@ def _asked(kernel: Machine, question: Question) -> rights.Asked:
     asker, args = kernel.table.get(question.pid), _args(question)
     if question.call == REQUEST:
         return wanted(kernel, asker, args)
-    return rights.check(kernel, asker, TABLE[question.call], args)
+    return checks.check(kernel, asker, TABLE[question.call], args)
 
 
 def _args(question: Question) -> Any:

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from kernel import envelope, rights
+from kernel import checks, envelope
 from kernel.calls import Buffered, Call, Deferred, Sink
 from kernel.config import StoreFailed
-from kernel.connections import SHARED
 from kernel.process import Process
-from kernel.replays import Kept
+from kernel.rights import Asked
 from kernel.syscalls import HANDLERS
 from kernel.table import digest
 from llmagentos.abi import errors, wire
@@ -50,13 +49,13 @@ class Dispatch:
                 return
             spec = envelope.called(message)
             args = envelope.arguments(spec, message)
-            question = rights.check(kernel, caller, spec, args)
+            question = checks.check(kernel, caller, spec, args)
             _check_open(caller, kernel.config.calls_open)
         except StoreFailed:
             raise
         except Exception as found:
             body = envelope.failed(self._error(caller, message.name, found))
-            kernel.effects.sends.append(envelope.reply(peer, message.id, message.name, body))
+            kernel.replies.say(peer, message.id, message.name, body)
             return
         self._admit(Call(peer, message.id, spec, caller, scope, message.buffers), question, args)
 
@@ -66,14 +65,14 @@ class Dispatch:
         call = Call(outer.peer, outer.id, spec, outer.process, outer.scope)
         call.outer, call.sink = outer, sink
         try:
-            question = rights.check(self._kernel, call.process, spec, args)
+            question = checks.check(self._kernel, call.process, spec, args)
         except Exception as found:
             self.refuse(call, self._error(call.process, spec.name, found))
         else:
             self._admit(call, question, args)
         return call
 
-    def _admit(self, call: Call, question: rights.Asked, args: Any) -> None:
+    def _admit(self, call: Call, question: Asked, args: Any) -> None:
         """It may be carried out, once the question is answered, if there is one."""
         approvals = self._kernel.approvals
         if question and not approvals.allows(call, question, args):
@@ -102,8 +101,7 @@ class Dispatch:
     def _ping(self, peer: bytes, message: Message) -> None:
         now = self._kernel.now
         result = PingResult(time=now, uptime=now - self._kernel.booted)
-        reply = envelope.reply(peer, message.id, message.name, envelope.ok(result))
-        self._kernel.effects.sends.append(reply)
+        self._kernel.replies.say(peer, message.id, message.name, envelope.ok(result))
 
     def _error(self, caller: Process | None, name: str, found: Exception) -> errors.LLMOSError:
         """What the caller is told of this. A refusal is audited. A bug must not take the kernel,
@@ -143,8 +141,7 @@ class Dispatch:
         kept = self._kernel.replays.find(scope, message.id)
         if kept is not None:
             _check_same(message, kept.name)
-            reply = envelope.reply(peer, message.id, kept.name, kept.body)
-            self._kernel.effects.sends.append(reply)
+            self._kernel.replies.say(peer, message.id, kept.name, kept.body)
             return True
         running = self._calls.get((scope, message.id)) if self._calls else None
         if running is None:
@@ -173,7 +170,7 @@ class Dispatch:
         if call.waits:
             self._kernel.settle(call.process, f"it waits for {call.spec.name}")
 
-    # -- replies -----------------------------------------------------------------------------
+    # -- endings -----------------------------------------------------------------------------
 
     def complete(self, call: Call, result: Model | Buffered) -> None:
         """The call succeeded."""
@@ -194,8 +191,8 @@ class Dispatch:
             body = envelope.failed(envelope.too_large(len(body)))
         if self._close(call):
             if call.spec.writes:
-                self._keep(call, body)
-            self._answer(call, body, buffers)
+                self._kernel.replies.keep(call, body)
+            self._kernel.replies.send(call, body, buffers)
 
     def refuse(self, call: Call, error: errors.LLMOSError, *, keep: bool = False) -> None:
         """The call failed. ``keep``: a repeat of it gets the same error, not a second try."""
@@ -205,8 +202,8 @@ class Dispatch:
                 return
             body = envelope.failed(error)
             if keep:
-                self._keep(call, body)
-            self._answer(call, body)
+                self._kernel.replies.keep(call, body)
+            self._kernel.replies.send(call, body)
 
     def expire(self, call: Call, seconds: float, error: Callable[[], errors.LLMOSError]) -> None:
         """Refuse the call with this error if it is still open after so long."""
@@ -243,29 +240,6 @@ class Dispatch:
             self._kernel.scheduler.cancel(call.burst)
             self._kernel.answers.dropped(call.burst, void=void)
             self._kernel.settle(call.process, f"burst {call.burst.id} was cancelled")
-
-    def release_replies(self, process: Process) -> None:
-        """The process goes on: it gets what came while it was stopped."""
-        self._kernel.effects.sends += process.held
-        process.held, process.held_bytes = [], 0
-
-    def _keep(self, call: Call, body: bytes) -> None:
-        """For a repeat of the call."""
-        lasting = call.scope == call.process.session or call.scope.startswith(SHARED)
-        if call.process.alive and lasting:
-            kept = Kept(call.scope, call.id, call.spec.name, body, self._kernel.now)
-            self._kernel.replays.keep(kept)
-
-    def _answer(self, call: Call, body: bytes, buffers: tuple[bytes, ...] = ()) -> None:
-        send = envelope.reply(call.peer, call.id, call.spec.name, body, buffers)
-        if call.process.stopped:
-            call.process.hold(send, len(body) + sum(map(len, buffers)))
-        else:
-            effects = self._kernel.effects
-            effects.sends.append(send)
-            effects.size += len(body)
-            if buffers:
-                effects.size += sum(map(len, buffers))
 
     def _close(self, call: Call) -> bool:
         """Take a call off every list that it is on; False if that was done before."""

@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from kernel.job import Job, ToolJob
+from kernel.job import Job
+from kernel.tool_job import ToolJob
 from llmagentos.abi.audit import arguments_hash
 from llmagentos.abi.driver import Denial
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from kernel.memory import Found
+    from kernel.memory_store import Found
 
 _MEANING: Final = 0.8
 

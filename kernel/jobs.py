@@ -1,31 +1,27 @@
 """The jobs that are open: those that wait for a slot of a driver, and those that have one.
 
-First come, first served, as far as a driver may have the job. A job is never given to a driver
-twice: what it has done by the time its driver dies, nobody knows. It knows nothing about what a
-job is.
+A job is never given to a driver twice: what it has done by the time its driver dies, nobody knows.
+It knows nothing about what a job is, nor about which is first.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kernel import lifecycle, rights
+from kernel import checks, lifecycle
 from kernel.calls import DEFERRED, Call, Deferred
-from kernel.job import Job, ToolJob
+from kernel.job import Job
+from kernel.job_queues import JobQueues
 from kernel.ledger import chain
-from kernel.patience import BOOT_SETTLING
 from kernel.registry import Driver
+from kernel.tool_job import ToolJob
 from llmagentos.abi.calls.tool import CallResult
 from llmagentos.abi.driver import JobRef, JobResult
 from llmagentos.abi.errors import (
-    BY_CODE,
     EBUSY,
     EDRIVER,
-    ENODRIVER,
     ETIMEOUT,
     DeniedError,
     LLMOSError,
@@ -36,24 +32,11 @@ if TYPE_CHECKING:
     from kernel.process import Process
 
 
-@dataclass(slots=True)
-class Queue:
-    """Jobs of one demand, oldest first. ``takers``: the drivers that take them as soon as they have
-    room; none only while one may still announce itself after a boot."""
-
-    takers: tuple[Driver, ...]
-    jobs: OrderedDict[int, Job] = field(default_factory=OrderedDict)
-
-    @property
-    def first(self) -> Job:
-        return next(iter(self.jobs.values()))
-
-
 class Jobs:
     def __init__(self, kernel: Machine) -> None:
         self._kernel = kernel
         self._jobs: dict[int, Job] = {}
-        self._queues: dict[Hashable, Queue] = {}
+        self._queues = JobQueues(kernel)
         self._left: dict[str, None] = {}
         """Drivers with a slot that a job has left in this turn."""
 
@@ -63,12 +46,12 @@ class Jobs:
 
     def submit(self, job: Job) -> Deferred:
         """Raises what stands against it."""
-        takers = self._takers(job)
-        self._check_length(job, takers)
+        takers = self._queues.takers(job)
+        self._queues.check_length(job, takers)
         job.reserve(self._kernel.now)
         job.call.waits, job.call.on_close = job.reason, partial(self._closed, job)
         self._jobs[job.id] = job
-        self._queues.setdefault(job.demand, Queue(takers)).jobs[job.id] = job
+        self._queues.add(job, takers)
         return DEFERRED
 
     def take_up(self, job: Job, call: Call) -> Deferred:
@@ -89,7 +72,7 @@ class Jobs:
         """Start all that can start. Called at the end of every turn, before the bursts are looked
         at and after that: where a job has left a slot in this turn, a burst may have it first,
         elsewhere a job, so that neither starves the other."""
-        while (found := self._next()) is not None:
+        while (found := self._queues.next(self._left)) is not None:
             job, driver = found
             try:
                 self._start(job, driver)
@@ -109,9 +92,7 @@ class Jobs:
         lifecycle.label(kernel, job.process, job.made(result), job.title)
         try:
             if result.error is not None:
-                record = result.error
-                kind = BY_CODE.get(record.code, EDRIVER)
-                raise kind(record.message, hint=record.hint, detail=record.detail)
+                raise result.error.error(EDRIVER)
             answer = job.answer(result, kernel.now)
         except LLMOSError as error:
             self._end(job, result, error)
@@ -124,10 +105,10 @@ class Jobs:
 
     def driver_changed(self) -> None:
         """A driver came, got ready, or went: look at all that waits again."""
-        for queue in list(self._queues.values()):
+        for queue in self._queues:
             while queue.jobs:
                 try:
-                    queue.takers = self._takers(queue.first)
+                    queue.takers = self._queues.takers(queue.first)
                     break
                 except LLMOSError as error:
                     self._end(queue.first, None, error)
@@ -143,76 +124,16 @@ class Jobs:
             self._end(job, None, error)
         self.driver_changed()
 
-    # -- queues and slots --------------------------------------------------------------------
-
-    def _takers(self, job: Job) -> tuple[Driver, ...]:
-        """Those that take such a job as soon as they have room. None, if one may still announce
-        itself after a boot. Raises why there is none."""
-        kernel = self._kernel
-        able: list[tuple[str, Driver]] = []
-        objections, conditions = {}, {}
-        for driver in kernel.registry:
-            name, objection = job.offer(driver)
-            if objection:
-                objections[driver.name] = objection
-            elif name and (condition := _condition(driver)):
-                conditions[driver.name] = condition
-            elif name:
-                able.append((name, driver))
-        if able:
-            best = min(name for name, _ in able)
-            return tuple(driver for name, driver in able if name == best)
-        if conditions:
-            reasons = {**objections, **conditions}
-            raise ENODRIVER(
-                f"no driver for {job.title} is up",
-                hint="; ".join(f"{name} {why}" for name, why in reasons.items()),
-                detail=reasons,
-            )
-        if objections:
-            raise job.forbidden(objections)
-        known = any(True for _ in kernel.registry)
-        end = kernel.booted + (BOOT_SETTLING if known else kernel.config.boot_patience)
-        if kernel.now < end:
-            kernel.timers.set(("jobs", "late"), end, self.driver_changed)
-            return ()
-        raise job.unknown(kernel.registry)
-
-    def _check_length(self, job: Job, takers: tuple[Driver, ...]) -> None:
-        """Raises ``EBUSY`` if too many wait for the same already, beside those that will have a
-        slot in this turn."""
-        most = self._kernel.config.queue_limit
-        queues = [q.jobs for q in self._queues.values() if q.first.title == job.title]
-        waiting = sum(map(len, queues)) - sum(driver.free for driver in takers)
-        if waiting >= most:
-            raise EBUSY(
-                f"the queue is full: {waiting} calls wait for {job.title}",
-                hint="try again later",
-                detail={"length": waiting, "limit": most},
-            )
-
-    def _next(self) -> tuple[Job, Driver] | None:
-        """The oldest job that there is room for, and the driver that has most."""
-        found = None
-        for queue in self._queues.values():
-            job = queue.first
-            if found is not None and found[0].id < job.id:
-                continue
-            free = [one for one in queue.takers if one.free and one.name not in self._left]
-            if free:
-                found = job, min(free, key=lambda one: (one.load / one.card.slots, one.name))
-        return found
-
     def _start(self, job: Job, driver: Driver) -> None:
         """Raises what stands against it by now."""
         kernel = self._kernel
         # Something may have been revoked while it waited.
-        rights.check(kernel, job.process, job.call.spec, job.args)
+        checks.check(kernel, job.process, job.call.spec, job.args)
         offer = job.offer(driver)
         if offer.objection:
             raise job.forbidden({driver.name: offer.objection})
         job.begin(driver, kernel.now)
-        self._dequeue(job)
+        self._queues.remove(job)
         driver.jobs.add(job.id)
         kind, order = job.order()
         kernel.command(driver, kind, order)
@@ -223,13 +144,6 @@ class Jobs:
         if job.timeout is not None:
             due = kernel.now + job.timeout
             kernel.timers.set(("job", job.id), due, partial(self._overdue, job))
-
-    def _dequeue(self, job: Job) -> None:
-        queue = self._queues.get(job.demand)
-        if queue is not None:
-            queue.jobs.pop(job.id, None)
-            if not queue.jobs:
-                del self._queues[job.demand]
 
     # -- endings -----------------------------------------------------------------------------
 
@@ -273,7 +187,7 @@ class Jobs:
         kernel, driver = self._kernel, job.driver
         del self._jobs[job.id]
         kernel.timers.cancel(("job", job.id))
-        self._dequeue(job)
+        self._queues.remove(job)
         if job.append is not None and isinstance(job, ToolJob):
             kernel.wanted.over(job, job.append)
         job.settle(result, kernel.now)
@@ -305,12 +219,3 @@ class Jobs:
     def _seconds(self, job: Job) -> float:
         """Since it began."""
         return round(self._kernel.now - job.started, 3) if job.driver else 0.0
-
-
-def _condition(driver: Driver) -> str:
-    """Why it will take no new work, even when it has room; "" if it will."""
-    if driver.drained and driver.up:
-        return "is draining"
-    if driver.state in ("ready", "loading"):
-        return ""
-    return f"is {driver.state}" + (f": {driver.note}" if driver.note else "")

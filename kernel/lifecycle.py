@@ -121,7 +121,7 @@ def signal(kernel: Machine, process: Process, name: Signal) -> None:
             kernel.scheduler.release(burst)
         _tell_program(kernel, process, name)
         kernel.settle(process, "it was continued")
-        kernel.calls.release_replies(process)
+        kernel.replies.release(process)
     elif name == "KILL" or (process.host is None and _ends(process, name)):
         end(kernel, process, code=SIGNAL_EXIT[name], by=name)
     else:
@@ -170,7 +170,7 @@ def end(
         again, record, code = False, restarts.failure(process, why), code or 1
         why = f"exit {code}: {record.code}"
     process.stopped = False
-    kernel.calls.release_replies(process)
+    kernel.replies.release(process)
     kernel.calls.drop_calls(process, "the process ended")
     if not own:
         kernel.hosts.signal(process, "KILL")

@@ -43,6 +43,7 @@ from kernel.process import Process
 from kernel.records import message_row, process_row
 from kernel.registry import Driver, Registry
 from kernel.replays import Replays
+from kernel.replies import Replies
 from kernel.residency import Residency
 from kernel.scheduler import Scheduler
 from kernel.table import Table
@@ -76,6 +77,7 @@ class Machine:
         self.wanted = Wanted(self)
         self.answers = Answers(self)
         self.calls = Dispatch(self)
+        self.replies = Replies(self)
         self.replays = Replays(config.replays_kept, services.history.replies)
         self.connections = Connections(self)
         self.approvals = Approvals(self)

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from kernel import holdings
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.fusion import fused
 from kernel.holdings import Amounts
+from kernel.memory_store import OWN_SPACES, Brief, Found, Head, Row
 from kernel.process import Process
 from llmagentos.abi.calls.mem import MAX_VALUE, MAX_WORDS
 from llmagentos.abi.errors import EINVAL, EQUOTA
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
-    from kernel.vectors import VectorStore
-
-OWN_SPACES: Final = "proc/"
-"""What the names of own spaces begin with here. A shared space can't have a ``/`` in its name."""
 
 _OVERHEAD: Final = 64
 """Bytes that a row takes beside its key and its value."""
@@ -48,103 +45,6 @@ _EXPIRY: Final = ("memory", "expiry")
 _TIDY: Final = ("memory", "tidy")
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-class Row(NamedTuple):
-    """``value`` and ``labels`` are JSON, times are seconds since 1970."""
-
-    key: str
-    value: str
-    labels: str
-    owner: int
-    created: float
-    updated: float
-    expires: float | None
-    bytes: int
-
-
-class Brief(NamedTuple):
-    """What a list shows of a row."""
-
-    key: str
-    bytes: int
-    labels: str
-    owner: int
-    updated: float
-    expires: float | None
-
-
-class Head(NamedTuple):
-    """What whoever writes must know of the row that is there."""
-
-    id: int
-    owner: int
-    created: float
-    expires: float | None
-    bytes: int
-
-
-class Found(NamedTuple):
-    """One row that a search has found."""
-
-    row: Row
-    score: float
-    snippet: str
-
-
-class MemoryStore(Protocol):
-    """Where the rows are. Writing is part of the turn at hand, and is seen at once. Where ``now``
-    is asked for, rows that have expired are passed over. ``vectors``: what they mean."""
-
-    @property
-    def vectors(self) -> VectorStore: ...
-
-    def row(self, space: str, key: str, now: float) -> Row | None: ...
-
-    def head(self, space: str, key: str) -> Head | None: ...
-
-    def page(self, space: str, prefix: str, after: str, now: float, limit: int) -> list[Brief]:
-        """By key: the first so many after ``after`` that begin with ``prefix``."""
-
-    def search(
-        self, space: str, words: list[str], now: float, limit: int, *, every: bool = True
-    ) -> list[Found]:
-        """The rows that have all these words, or some of them, best first, as far as they are
-        indexed."""
-
-    def nearest(
-        self, space: str, kind: str, vector: bytes, words: list[str], now: float, limit: int
-    ) -> list[Found]:
-        """The rows whose vectors of this kind point most like this one, nearest first, with the
-        cosines."""
-
-    def cosines(
-        self, space: str, kind: str, vector: bytes, keys: Sequence[str]
-    ) -> dict[str, float]:
-        """How much those of these rows that have such a vector point like this one, by key."""
-
-    def index(self, limit: int) -> bool:
-        """Index the words of so many rows, or of fewer; whether there are more."""
-
-    def put(self, space: str, row: Row, replaced: Head | None) -> None:
-        """``replaced``: the row that this one takes the place of."""
-
-    def delete(self, row: Head) -> None: ...
-
-    def expire(self, now: float, limit: int) -> list[tuple[int, int]]:
-        """Delete so many rows that have expired, or fewer: the owner and the bytes of each."""
-
-    def next_expiry(self) -> float | None: ...
-
-    def drop(self, space: str) -> tuple[int, int]:
-        """Delete a whole space, which nobody will ask for again: how many rows that were, and
-        their bytes."""
-
-    def tidy(self, limit: int) -> bool:
-        """Do so much of all that was put off, or less; False if there was nothing left to do."""
-
-    def bequeath(self, owner: int, heir: int) -> tuple[int, int]:
-        """Give all rows in shared spaces another owner: how many, and their bytes."""
 
 
 def own_space(process: Process) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import accumulate, takewhile
 from typing import Any, Final
 
-from kernel.memory import OWN_SPACES, Brief, Found, Head, Row
+from kernel.memory_store import OWN_SPACES, Brief, Found, Head, Row
 from kernel.row_text import row_text
 from kernel.rows import Rows
 from kernel.snippets import snippet

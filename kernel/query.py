@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from kernel.calls import Call
-from kernel.job import NONE, Job, Offer, embedders
+from kernel.embed_job import embedders
+from kernel.job import NONE, Job, Offer
 from kernel.placement import unseen
 from kernel.registry import Driver
 from llmagentos.abi.calls.llm import EmbedResult

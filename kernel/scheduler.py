@@ -19,10 +19,10 @@ from kernel.policies import Policy
 from kernel.ranking import choose
 from kernel.registry import Driver
 from kernel.slots import Slots
-from kernel.waiting import Wait, Waiting
+from kernel.waiting import Waiting
 from llmagentos.abi.driver import StepReport
-from llmagentos.abi.errors import BY_CODE, EBUSY, EDRIVER, LLMOSError
-from llmagentos.abi.process import ErrorRecord, Placement
+from llmagentos.abi.errors import EBUSY, EDRIVER, LLMOSError
+from llmagentos.abi.process import Placement
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -161,11 +161,8 @@ class Scheduler:
     def _failed(self, burst: Burst, driver: Driver, step: StepReport) -> None:
         if step.prompt_tokens == 0:
             budget.unused(burst)
-        record = step.error or ErrorRecord(
-            code="EDRIVER", message=f"driver {driver.name} gave no reason"
-        )
-        kind = BY_CODE.get(record.code, EDRIVER)
-        error = kind(record.message, hint=record.hint, detail=record.detail)
+        unexplained = EDRIVER(f"driver {driver.name} gave no reason")
+        error = step.error.error(EDRIVER) if step.error else unexplained
         self._kernel.health.failed(driver, error)
         self._failover.failed(burst, driver, error)
 
@@ -188,9 +185,8 @@ class Scheduler:
         queue = self._waiting.queue(driver)
         if len(queue) <= driver.room or "preempt" not in driver.card.features:
             return False
-        now = self._kernel.now
-        waiting = queue.first(now)
-        return waiting is not None and self._policy.yields(burst, waiting, now)
+        waiting = queue.first(self._kernel.now)
+        return waiting is not None and self._policy.yields(burst, waiting, self._kernel.now)
 
     def driver_changed(self) -> None:
         """A driver came, got ready, went or was released: look at all that waits again."""
@@ -198,7 +194,7 @@ class Scheduler:
         for wait in self._waiting:
             self._waiting.redirect(wait, decide(wait.demand, drivers))
             for burst in wait.bursts:
-                _explain(wait, burst, self._kernel.now)
+                _explain(burst, None, wait.decision.considered, self._kernel.now)
             self._patience.watch(wait)
         for driver in drivers:
             self.freed(driver)
@@ -254,12 +250,11 @@ class Scheduler:
         now, wait = self._kernel.now, self._waiting.find(burst.demand)
         assert wait is not None
         driver, considered = choose(burst, wait.demand, wait.decision, now)
+        _explain(burst, driver, considered, now)
         if driver is None:
-            burst.process.placement = Placement(chosen=None, considered=considered, time=now)
             return False
         self._dequeue(burst)
         burst.state = "held"  # it is in no queue: if it can't start, it must not be taken out again
-        burst.process.placement = Placement(chosen=driver.name, considered=considered, time=now)
         try:
             self._slots.start(burst, driver, wait.decision.model)
         except LLMOSError as error:
@@ -282,7 +277,7 @@ class Scheduler:
         for driver in wait.decision.drivers:
             self.freed(driver)
         if wait.decision.outlook != "slot":
-            _explain(wait, burst, now)
+            _explain(burst, None, wait.decision.considered, now)
             self._kernel.journal.event(
                 now, "burst.waiting", burst.process.pid, burst=burst.id,
                 outlook=wait.decision.outlook, considered=wait.decision.considered,
@@ -300,6 +295,6 @@ class Scheduler:
             self._patience.forget(gone)
 
 
-def _explain(wait: Wait, burst: Burst, now: float) -> None:
-    considered = wait.decision.considered
-    burst.process.placement = Placement(chosen=None, considered=considered, time=now)
+def _explain(burst: Burst, chosen: Driver | None, considered: dict[str, str], now: float) -> None:
+    name = chosen.name if chosen else None
+    burst.process.placement = Placement(chosen=name, considered=considered, time=now)

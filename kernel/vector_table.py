@@ -13,9 +13,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from kernel.memory_store import Lacking
 from kernel.row_text import row_text
 from kernel.rows import Rows
-from kernel.vectors import Lacking
 
 if TYPE_CHECKING:
     from kernel.matrix import Matrix

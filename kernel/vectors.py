@@ -9,11 +9,12 @@ does. It knows nothing about how vectors are compared.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final
 
 from kernel.calls import Call, Deferred
+from kernel.memory_store import Lacking
 from kernel.placement import unseen
 from kernel.query import Outcome, QueryJob, kind_of, model_of, own_models, quantised
 from kernel.registry import Driver
@@ -49,43 +50,6 @@ _FAULTY: Final = ("ECONTEXT", "EINVAL")
 
 _TURN: Final = ("vectors", "turn")
 _LATE: Final = ("vectors", "overdue")
-
-
-class Lacking(NamedTuple):
-    """A row without a vector. ``labels`` is JSON. ``text``: None if it is too large."""
-
-    id: int
-    labels: str
-    text: str | None
-
-
-class VectorStore(Protocol):
-    """Where the vectors are. ``kind``: of which model and length, see ``kernel.query``; "" for a
-    row that can have none, with an empty vector."""
-
-    def note(self, limit: int) -> bool:
-        """Take note of so many rows that are new; whether there may be more."""
-
-    def labels(self) -> list[str]:
-        """Those of rows that lack a vector, each set once."""
-
-    def pick(self, labels: Sequence[str], limit: int, most: int) -> list[Lacking]:
-        """The oldest so many rows with one of these sets of labels that lack a vector; fewer, if
-        they are of more than so many bytes."""
-
-    def keep(self, kind: str, vectors: Iterable[tuple[int, bytes]]) -> None:
-        """By the ids of rows that lacked one; those that are gone are passed over."""
-
-    def kind(self) -> str | None:
-        """What most vectors are."""
-
-    def shed(self, kind: str, limit: int) -> bool:
-        """Of rows with a vector of another kind, have so many lack one; whether there were any."""
-
-    def lacking(self, space: str, kind: str | None) -> int:
-        """How many rows of the space have no vector of this kind."""
-
-    def rows(self, space: str) -> int: ...
 
 
 @dataclass(eq=False, slots=True)

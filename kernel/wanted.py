@@ -19,9 +19,9 @@ from llmagentos.abi.talk import ChatMessage
 
 if TYPE_CHECKING:
     from kernel.context import Node
-    from kernel.job import ToolJob
     from kernel.machine import Machine
     from kernel.process import Process
+    from kernel.tool_job import ToolJob
 
 
 class Wanted:

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llmagentos.abi.errors import LLMOSError
     from llmagentos.abi.process import ExitRecord, Limits, Usage
-    from llmagentos.aio import AsyncAgent, AsyncSystem, connect_async
-    from llmagentos.client import Agent, System, connect
+    from llmagentos.agent import Agent, AsyncAgent
+    from llmagentos.aio import AsyncSystem, connect_async
+    from llmagentos.client import System, connect
 
 __version__ = "0.1.0"
 
@@ -43,10 +44,10 @@ __all__ = [
 _HOMES = {
     "connect": "llmagentos.client",
     "System": "llmagentos.client",
-    "Agent": "llmagentos.client",
+    "Agent": "llmagentos.agent",
     "connect_async": "llmagentos.aio",
     "AsyncSystem": "llmagentos.aio",
-    "AsyncAgent": "llmagentos.aio",
+    "AsyncAgent": "llmagentos.agent",
     "ExitRecord": "llmagentos.abi.process",
     "Limits": "llmagentos.abi.process",
     "Usage": "llmagentos.abi.process",

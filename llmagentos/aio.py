@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from llmagentos.abi import errors
 from llmagentos.abi.calls.fs import FileInfo
 from llmagentos.abi.calls.llm import GenerateResult
 from llmagentos.abi.model import Model
-from llmagentos.abi.process import ExitRecord, Limits, ProcessDetail, ProcessInfo, Signal
+from llmagentos.abi.process import Limits, ProcessDetail, ProcessInfo, Signal
 from llmagentos.abi.talk import ToolChoice
+from llmagentos.agent import AsyncAgent
 from llmagentos.aio_connection import AsyncConnection, AsyncStream
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
@@ -196,53 +196,6 @@ class AsyncSystem(AsyncFamilies):
         result = await self.call("proc.kill", pid=pid, signal=signal, tree=tree)
         signalled: list[int] = result["signalled"]
         return signalled
-
-
-class AsyncAgent:
-    """A process that was spawned. ``notices``: what its manifest asks for and nobody offers now."""
-
-    def __init__(
-        self, system: AsyncSystem, pid: int, name: str, notices: Sequence[str] = ()
-    ) -> None:
-        self._system = system
-        self._ending: AsyncStream | None = None
-        self.pid = pid
-        self.name = name
-        self.notices = notices
-
-    def __repr__(self) -> str:
-        return f"<AsyncAgent {self.name} pid {self.pid}>"
-
-    async def stream(self) -> AsyncIterator[str]:
-        """Its answer, piece by piece, until it has ended. Then ``wait()`` says how."""
-        heard = False
-        async for chunk in self.ending():
-            heard = True
-            yield chunk
-        if not heard:
-            answer = (await self.wait()).answer
-            if answer:
-                yield answer
-
-    async def wait(self, timeout: float | None = None) -> ExitRecord:  # noqa: ASYNC109
-        """How it ended. Raises ``ETIMEOUT`` if it goes on for longer than ``timeout`` seconds."""
-        try:
-            return ExitRecord.model_validate(await self.ending().result(timeout))
-        except errors.ETIMEOUT:
-            self._ending = None
-            raise
-
-    async def kill(self, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
-        return await self._system.kill(self.pid, signal, tree=tree)
-
-    async def info(self) -> ProcessDetail:
-        return await self._system.info(self.pid)
-
-    def ending(self) -> AsyncStream:
-        """The ``proc.wait`` call that tells its answer and its end; made once."""
-        if self._ending is None:
-            self._ending = self._system.open("proc.wait", pid=self.pid, stream=True)
-        return self._ending
 
 
 class _Connecting:

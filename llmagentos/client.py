@@ -1,4 +1,4 @@
-"""The Python client: a program's connection to a system, and the handle of an agent.
+"""The Python client: a program's connection to a system.
 
 Everything here is a syscall. ``system.mem.put(…)`` and its like make any of them, typed (see
 ``families``); ``System.call`` makes any by its name. One connection serves one
@@ -13,12 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from llmagentos.abi import errors
 from llmagentos.abi.calls.fs import FileInfo
 from llmagentos.abi.calls.llm import GenerateResult
 from llmagentos.abi.model import Model
-from llmagentos.abi.process import ExitRecord, Limits, ProcessDetail, ProcessInfo, Signal
+from llmagentos.abi.process import Limits, ProcessDetail, ProcessInfo, Signal
 from llmagentos.abi.talk import ToolChoice
+from llmagentos.agent import Agent
 from llmagentos.connection import Connection, Stream
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
@@ -250,50 +250,3 @@ class System(Families):
         result = self.call("proc.kill", pid=pid, signal=signal, tree=tree)
         signalled: list[int] = result["signalled"]
         return signalled
-
-
-class Agent:
-    """A process that was spawned. ``notices``: what its manifest asks for and nobody offers now."""
-
-    def __init__(self, system: System, pid: int, name: str, notices: Sequence[str] = ()) -> None:
-        self._system = system
-        self._ending: Stream | None = None
-        self.pid = pid
-        self.name = name
-        self.notices = notices
-
-    def __repr__(self) -> str:
-        return f"<Agent {self.name} pid {self.pid}>"
-
-    def stream(self) -> Iterator[str]:
-        """Its answer, piece by piece, until it has ended. Then ``wait()`` says how."""
-        heard = False
-        ending = self.ending()
-        for chunk in ending:
-            heard = True
-            yield chunk
-        if not heard:
-            # It had ended, or had its answer made, before we listened.
-            answer = self.wait().answer
-            if answer:
-                yield answer
-
-    def wait(self, timeout: float | None = None) -> ExitRecord:
-        """How it ended. Raises ``ETIMEOUT`` if it goes on for longer than ``timeout`` seconds."""
-        try:
-            return ExitRecord.model_validate(self.ending().result(timeout))
-        except errors.ETIMEOUT:
-            self._ending = None
-            raise
-
-    def kill(self, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
-        return self._system.kill(self.pid, signal, tree=tree)
-
-    def info(self) -> ProcessDetail:
-        return self._system.info(self.pid)
-
-    def ending(self) -> Stream:
-        """The ``proc.wait`` call that tells its answer and its end; made once."""
-        if self._ending is None:
-            self._ending = self._system.open("proc.wait", pid=self.pid, stream=True)
-        return self._ending

@@ -25,7 +25,8 @@ from shell.watch import drivers_of, services_of, watch
 if TYPE_CHECKING:
     from llmagentos.abi.calls.drv import DriverInfo
     from llmagentos.abi.process import ExitRecord
-    from llmagentos.client import Agent, System
+    from llmagentos.agent import Agent
+    from llmagentos.client import System
 
 AGENTS: Final = ("dialogue", "translate", "summarise", "codegen")
 _HISTORY: Final = 100

@@ -18,7 +18,7 @@ from drivers.options import common_options, positive, run_driver
 from llmagentos.abi.errors import EINVAL, ENOSYS
 
 if TYPE_CHECKING:
-    from drivers.mcp.server import Peer
+    from drivers.mcp.peer import Peer
 
 
 def main(argv: Sequence[str] | None = None) -> int:

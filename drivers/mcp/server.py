@@ -14,11 +14,11 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import anyio
 from mcp import Client, MCPError
-from mcp.client import IncomingMessage, Transport
+from mcp.client import IncomingMessage
 from mcp.client.subscriptions import SubscriptionLost
 from mcp_types import Implementation, ToolListChangedNotification
 from mcp_types import Tool as Listed
@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from drivers.mcp import answers
 from drivers.mcp.catalog import MOST, Catalog
 from drivers.mcp.lines import Allowance
+from drivers.mcp.peer import Peer
 from drivers.options import version
 from drivers.tool import Job, Offer, Tool
 from llmagentos.abi.errors import EBUSY, ECANCELED, EDRIVER, EINVAL, LLMOSError
@@ -49,17 +50,6 @@ _ABORT_LOOK: Final = 0.1
 _SESSION_OVER: Final = "Session terminated"
 
 Protocol_ = Literal["auto", "legacy"]
-
-
-class Peer(Protocol):
-    """One life of a server. ``ended`` is set when it is over, and ``why`` says why. ``poll``: after
-    how many seconds to ask for its tools again, if it may not be able to say that they changed."""
-
-    ended: asyncio.Event
-    why: str
-    poll: float | None
-
-    def streams(self) -> Transport: ...
 
 
 class Server:

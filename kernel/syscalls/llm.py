@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kernel import budget, context
 from kernel.burst import Burst
 from kernel.calls import DEFERRED, Call, Deferred
-from kernel.job import EmbedJob
+from kernel.embed_job import EmbedJob
 from kernel.process import Process
 from kernel.table import digest
 from llmagentos.abi.calls.llm import CancelArgs, CancelResult, EmbedArgs, GenerateArgs

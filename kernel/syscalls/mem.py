@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from kernel import lifecycle
 from kernel.calls import Call, Deferred
-from kernel.memory import Found, Row, own_space
+from kernel.memory import own_space
+from kernel.memory_store import Found, Row
 from kernel.process import Process
 from llmagentos.abi.calls.mem import (
     OWN,

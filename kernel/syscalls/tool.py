@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from kernel.builtin import BUILTIN, DRIVER, Builtin
 from kernel.calls import Call, Deferred
 from kernel.chore import Chore
-from kernel.job import ToolJob
 from kernel.process import Process
 from kernel.rules import Rules, Verdict
+from kernel.tool_job import ToolJob
 from llmagentos.abi import wire
 from llmagentos.abi.calls.tool import CallArgs, CallResult, ListArgs, ListResult, ToolInfo
 from llmagentos.abi.errors import EINVAL

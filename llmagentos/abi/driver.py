@@ -66,17 +66,9 @@ MAX_DENIAL: Final = 500
 Kind = Literal["edge", "cloud", "node", "tool", "host"]
 DriverState = Literal["loading", "ready", "draining", "failed"]
 Feature = Literal[
-    "preempt",
-    "resume_tokens",
-    "resume_text",
-    "count",
-    "fork",
-    "snapshot",
-    "embed",
-    "grammar",
-    "logprobs",
-    "tools",
-]
+    "preempt", "resume_tokens", "resume_text", "count", "fork", "snapshot", "embed", "grammar",
+    "logprobs", "tools",
+]  # fmt: skip
 Finish = Literal["stop", "length", "stop_string", "tool_calls", "error"]
 
 
@@ -285,11 +277,8 @@ class HostSignal(Model):
 
 
 FROM_DRIVER: Final[dict[str, type[Model]]] = {
-    "register": Registration,
-    "beat": Beat,
-    "report": Report,
-    "result": JobResult,
-}
+    "register": Registration, "beat": Beat, "report": Report, "result": JobResult,
+}  # fmt: skip
 FROM_KERNEL: Final[dict[str, type[Model]]] = {
     "welcome": Welcome,
     "refuse": ErrorRecord,

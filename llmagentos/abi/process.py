@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args
 
 from pydantic import Field, ValidationError
 
-from llmagentos.abi.errors import MAX_WORDS, LLMOSError
+from llmagentos.abi.errors import BY_CODE, MAX_WORDS, LLMOSError
 from llmagentos.abi.model import Count, Duration, Json, Model, Name, Pid
 
 State = Literal["NEW", "READY", "RUNNING", "WAITING", "STOPPED", "ZOMBIE"]
@@ -95,6 +95,11 @@ class ErrorRecord(Model):
             return cls(**told)
         except ValidationError:
             return cls(**{**told, "detail": {}})
+
+    def error(self, otherwise: type[LLMOSError]) -> LLMOSError:
+        """To be raised. ``otherwise``: what it is, if its code is none of ours."""
+        kind = BY_CODE.get(self.code, otherwise)
+        return kind(self.message, hint=self.hint, detail=self.detail)
 
 
 class ExitRecord(Model):

@@ -19,7 +19,8 @@ from shell.terminal import printable
 from shell.watch import explain_silence
 
 if TYPE_CHECKING:
-    from llmagentos.client import Agent, System
+    from llmagentos.agent import Agent
+    from llmagentos.client import System
     from llmagentos.connection import Stream
     from llmagentos.exchange import Piece
 

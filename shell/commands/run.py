@@ -17,7 +17,8 @@ from shell.terminal import print_json
 
 if TYPE_CHECKING:
     from llmagentos.abi.process import Signal
-    from llmagentos.client import Agent, System
+    from llmagentos.agent import Agent
+    from llmagentos.client import System
 
 PLACE = click.Choice(["edge", "node", "cloud"])
 _LAST_WORDS = 2.0

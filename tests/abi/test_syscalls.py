@@ -91,7 +91,7 @@ def test_does_the_kernel_serve_just_the_calls_of_the_table() -> None:
 
 
 def test_does_the_kernel_check_every_right_that_the_table_names() -> None:
-    from kernel.rights import _CHECKS
+    from kernel.checks import _CHECKS
 
     for call in CALLS:
         assert len(_CHECKS[call.name]) == len([w for w in call.capability.split() if w != "self"])

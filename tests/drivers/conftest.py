@@ -19,7 +19,7 @@ import zmq
 
 from drivers.host import Host
 from drivers.link import Link
-from drivers.scripted import ScriptedEngine
+from drivers.scripted.engine import ScriptedEngine
 from drivers.tool import Source, Tool
 from llmagentos.abi.cards import ModelCard
 from llmagentos.abi.driver import Registration

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from drivers.bursts import Bursts
-from drivers.scripted import ScriptedEngine
+from drivers.scripted.engine import ScriptedEngine
 from llmagentos.abi.cards import ModelCard
 from llmagentos.abi.driver import BurstRef, Start, StepReport
 from tests.drivers.conftest import CARD

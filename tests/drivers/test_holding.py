@@ -15,7 +15,7 @@ import pytest
 
 from drivers.edge.blocks import BLOCK
 from drivers.edge.engine import EdgeEngine
-from drivers.scripted import ScriptedEngine
+from drivers.scripted.engine import ScriptedEngine
 from llmagentos.abi.cards import ModelCard
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT
 from tests.drivers.orders import TEXTS, Collected, order, reference, used

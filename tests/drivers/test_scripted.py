@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from drivers.scripted import KV_PER_TOKEN, ScriptedEngine
+from drivers.scripted.answer import KV_PER_TOKEN
+from drivers.scripted.engine import ScriptedEngine
 from llmagentos.abi.cards import ModelCard
 from llmagentos.abi.driver import Registration
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from drivers.engine import Announce
 from drivers.options import common_options, run_driver
-from drivers.scripted import ScriptedEngine
+from drivers.scripted.engine import ScriptedEngine
 from drivers.tool import Job, Tool
 from llmagentos.abi.cards import FREE, ModelCard
 from llmagentos.abi.driver import Start

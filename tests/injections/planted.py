@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from kernel import approvals, births, decisions, job, lifecycle, placement, rights, rules
+from kernel import approvals, births, checks, decisions, lifecycle, placement, rules, tool_job
 from kernel.builtin import Builtin
 from kernel.syscalls import fs, mem
 from kernel.topics import Topics
@@ -37,8 +37,8 @@ def _says(change: Callable[..., Any]) -> Callable[[Patch], None]:
 
 
 def _no_check(*names: str) -> Callable[[Patch], None]:
-    checks = rights._CHECKS
-    return lambda patch: patch(rights, "_CHECKS", {**checks, **dict.fromkeys(names, ())})
+    compiled = checks._CHECKS
+    return lambda patch: patch(checks, "_CHECKS", {**compiled, **dict.fromkeys(names, ())})
 
 
 def _wide(patch: Patch) -> None:
@@ -129,7 +129,7 @@ HOLES: Final = (
     Hole("a text may pass for the arguments", lambda patch: patch(rules, "_KEY", "\0"),
          ("post-json-as-text",)),
     Hole("results of tools are not labelled",
-         lambda patch: patch(job.ToolJob, "made", lambda self, result: set()),
+         lambda patch: patch(tool_job.ToolJob, "made", lambda self, result: set()),
          ("tell-the-history",)),
     Hole("files are not labelled for their reader",
          lambda patch: patch(fs, "_taint", _nothing), ("mail-what-is-private",)),
@@ -143,7 +143,7 @@ HOLES: Final = (
     Hole("what is written is not labelled", lambda patch: patch(fs, "_labels", lambda *all: "[]"),
          ("the-vault-in-a-shared-file",)),
     Hole("any tool may have what is private",
-         lambda patch: patch(job, "unseen", lambda *all: ""), ("mail-what-is-private",)),
+         lambda patch: patch(tool_job, "unseen", lambda *all: ""), ("mail-what-is-private",)),
     Hole("any model may have what is private",
          lambda patch: patch(placement, "unseen", lambda *all: ""), ("tell-a-cloud",)),
 )  # fmt: skip

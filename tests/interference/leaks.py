@@ -18,13 +18,15 @@ from kernel import births, boot, lifecycle, mail, placement, slots, vectors
 from kernel.answers import Answers
 from kernel.approvals import Approvals
 from kernel.burst import Burst
-from kernel.job import EmbedJob, Job, ToolJob
+from kernel.embed_job import EmbedJob
+from kernel.job import Job
 from kernel.machine import Machine
 from kernel.process import Process
 from kernel.query import QueryJob
 from kernel.registry import Driver
 from kernel.scheduler import Scheduler
 from kernel.syscalls import HANDLERS, cap, ctx, fs, mem
+from kernel.tool_job import ToolJob
 from kernel.topics import Topics
 
 Plant = Callable[[pytest.MonkeyPatch], None]

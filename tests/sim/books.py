@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kernel import ledger
 from kernel.burst import Burst
-from kernel.job import EmbedJob, Job, ToolJob
+from kernel.embed_job import EmbedJob
+from kernel.job import Job
 from kernel.ledger import HELD, Account, chain
 from kernel.machine import Machine
 from kernel.process import Process
+from kernel.tool_job import ToolJob
 from llmagentos.abi.process import INIT, Limits
 from tests.sim.disk import Disk
 from tests.sim.violation import must

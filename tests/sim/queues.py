@@ -109,7 +109,7 @@ def _check_jobs(machine: Machine) -> None:
     jobs = list(machine.jobs)
     for job in jobs:
         must(not job.call.done and job.call in job.process.calls, "job {} has no open call", job.id)
-        queue = machine.jobs._queues.get(job.demand)
+        queue = machine.jobs._queues.find(job)
         if job.driver is not None:
             must(job.id in job.driver.jobs, "job {} is on {}, untold", job.id, job.driver.name)
             continue

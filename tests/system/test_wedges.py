@@ -574,15 +574,15 @@ def test_is_a_driver_that_hangs_taken_for_dead(shared: Machines, hung: Any) -> N
 
 _BUGGY = """
 import sys
-from kernel import rights
+from kernel import checks
 from kernel.__main__ import main
 from kernel.syscalls import HANDLERS
 
 def bug(*args):
     raise RuntimeError("a bug")
 
-check = rights.check
-rights.check = lambda kernel, caller, spec, args: (
+check = checks.check
+checks.check = lambda kernel, caller, spec, args: (
     bug() if spec.name == "drv.list" else check(kernel, caller, spec, args)
 )
 HANDLERS["sys.info"] = bug
