@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import time
 import traceback
@@ -25,6 +26,20 @@ _NUMBERS: Final = {
     "not a valid integer range": "not a whole number",
     "not a valid float range": "not a number",
 }
+
+
+_COMMANDS: Final = {
+    "ctx.read": "llmos ctx read",
+    "fs.history": "llmos fs history",
+    "fs.list": "llmos fs ls",
+    "fs.read": "llmos fs cat",
+    "fs.restore": "llmos fs restore",
+    "fs.write": "llmos fs write",
+    "mem.list": "llmos mem ls",
+    "sys.shutdown": "llmos down",
+}
+"""What one types for the syscalls that the kernel's hints name."""
+_SYSCALL: Final = re.compile("|".join(map(re.escape, _COMMANDS)))
 
 
 class Terminated(BaseException):
@@ -58,7 +73,7 @@ def status_of(error: BaseException) -> int:
     if isinstance(error, OSError):
         error = _disk(error)
     if isinstance(error, LLMOSError):
-        tell(error.message, error.hint)
+        tell(error.message, _SYSCALL.sub(lambda found: _COMMANDS[found[0]], error.hint))
         return error.exit_status
     return _bug(error)
 

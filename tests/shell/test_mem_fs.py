@@ -269,3 +269,12 @@ def test_does_a_file_survive_the_kernel(system: Machines) -> None:
         system.start_kernel()
         assert program.read_file("x") == b"kept"
         assert program.call("mem.get", key="x")["value"] == "kept"
+
+
+def test_do_hints_name_what_one_types(llmos: Command) -> None:
+    status, _, error = llmos("mem", "get", "no-such-key")
+    assert status == 2
+    assert "hint: llmos mem ls shows which there are" in error
+    status, _, error = llmos("fs", "cat", "no/such/file")
+    assert status == 2
+    assert "hint: llmos fs ls shows" in error
