@@ -1,4 +1,4 @@
-"""The terminal: its width, its colours, JSON, and words for amounts.
+"""The terminal: its width, its colours, JSON, and words for amounts and times.
 
 Colours and moving lines only where a person looks on, and never with ``NO_COLOR``. It knows
 nothing about what is shown.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import Any, Final, TextIO
 
 import click
@@ -65,6 +66,11 @@ def print_json(value: Any, *, line: bool = False) -> None:
     indent = None if line else 2
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
     sys.stdout.flush()
+
+
+def clock(moment: float) -> str:
+    """``2026-11-30 12:05:09``, here."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
 
 
 def duration(seconds: float) -> str:

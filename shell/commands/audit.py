@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +10,7 @@ import click
 from llmagentos.abi.errors import EIO
 from shell.commands.approvals import visible
 from shell.session import open_system
-from shell.terminal import print_json
+from shell.terminal import clock, print_json
 
 if TYPE_CHECKING:
     from llmagentos.abi.calls.sys import AuditEntry
@@ -59,7 +58,7 @@ def list_(pid: int | None, verdict: str | None, last: int, as_json: bool) -> Non
     if as_json:
         return print_json({"entries": [entry.model_dump() for entry in found]})
     for entry in found:
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.time))
+        when = clock(entry.time)
         words = f"{entry.pid:>5} {entry.action:<14} {entry.verdict:<8} {entry.detail}"
         click.echo(f"{entry.seq:>6}  {when}  {visible(words).translate(_ONE_LINE)}")
     return None

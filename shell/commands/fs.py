@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import click
 from llmagentos.abi.errors import EINVAL, ENOENT
 from shell.commands.process import PID
 from shell.session import open_system
-from shell.terminal import is_screen, print_json, printable, size
+from shell.terminal import clock, is_screen, print_json, printable, size
 
 _pid = click.option("--pid", type=PID, help="/self is this process's; default: the user's own.")
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
@@ -201,10 +200,9 @@ def _as_text(content: bytes) -> dict[str, str]:
 
 
 def _columns(version: dict[str, Any]) -> dict[str, str]:
-    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(version["time"]))
     return {
         "VERSION": str(version["version"]),
-        "TIME": clock,
+        "TIME": clock(version["time"]),
         "SIZE": "deleted" if version["deleted"] else size(version["size"]),
         "OWNER": str(version["owner"]),
         "LABELS": ",".join(version["labels"]),

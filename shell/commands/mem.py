@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ import click
 from llmagentos.abi.errors import EINVAL, ENOENT
 from shell.commands.process import PID
 from shell.session import open_system
-from shell.terminal import is_screen, print_json, printable, size
+from shell.terminal import clock, is_screen, print_json, printable, size
 
 
 def _place(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -178,8 +177,8 @@ def ls(prefix: str, space: str | None, pid: int | None, as_json: bool) -> None:
             "SIZE": size(row["bytes"]),
             "OWNER": str(row["owner"]),
             "LABELS": ",".join(row["labels"]),
-            "UPDATED": _clock(row["updated"]),
-            "EXPIRES": _clock(row["expires"]) if row["expires"] else "never",
+            "UPDATED": clock(row["updated"]),
+            "EXPIRES": clock(row["expires"]) if row["expires"] else "never",
         }
         for row in rows
     ]
@@ -228,7 +227,3 @@ def _value(given: str | None, parse: bool) -> Any:
         raise EINVAL(
             f"the value is not JSON: {error}", hint="without --parse it is a text"
         ) from None
-
-
-def _clock(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))

@@ -11,13 +11,14 @@ from typing import ClassVar
 
 from textual.worker import Worker
 
+from llmagentos.abi.errors import ECONNREFUSED, ETIMEOUT, LLMOSError
 from shell.tui.feed import Change
 from shell.tui.view import View
 
 
 class AskingView(View):
-    """A subclass gives ``_fetch``, which never raises, and ``_show``, what was found. ``AGAIN``:
-    seconds between two looks."""
+    """A subclass gives ``_load``, which asks, ``_clear``, which forgets what was found, and
+    ``_show``. ``AGAIN``: seconds between two looks."""
 
     AGAIN: ClassVar[float] = 2.0
 
@@ -25,6 +26,8 @@ class AskingView(View):
         super().__init__()
         self._asked = 0.0
         self._asking: Worker[None] | None = None
+        self._trouble = ""
+        """Why nothing was found out the last time."""
 
     def live(self, change: Change) -> None:
         fronted = change.pids is None and change.vitals
@@ -43,7 +46,22 @@ class AskingView(View):
         )
 
     async def _fetch(self) -> None:
-        """Ask, and show."""
+        try:
+            await self._load()
+            self._trouble = ""
+        except LLMOSError as error:
+            self._trouble = error.message
+            if not isinstance(error, ECONNREFUSED | ETIMEOUT):
+                # The kernel is there, and what was shown is not.
+                self._clear()
+        except Exception as error:
+            self.app.fault(error)
+        self._show()
+
+    async def _load(self) -> None:
+        raise NotImplementedError
+
+    def _clear(self) -> None:
         raise NotImplementedError
 
     def _show(self) -> None:

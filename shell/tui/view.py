@@ -6,7 +6,7 @@ nothing about what its body shows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import on
@@ -21,7 +21,7 @@ from shell.tui import actions
 from shell.tui.feed import Change
 from shell.tui.guard import Guard
 from shell.tui.meters import Meters
-from shell.tui.table import LiveTable
+from shell.tui.table import Cell, LiveTable
 
 if TYPE_CHECKING:
     from shell.tui.app import ShellApp
@@ -66,6 +66,15 @@ class View(Guard, Screen[Any]):
     def body(self) -> Iterable[Widget]:
         """What is between the header and the keys."""
         return ()
+
+    def filtered(self, rows: Mapping[str, tuple[Cell, ...]]) -> dict[str, tuple[Cell, ...]]:
+        """Those that have all the words of the filter."""
+        words = self.filter.lower().split()
+        return {
+            key: cells
+            for key, cells in rows.items()
+            if all(word in " ".join(map(str, cells)).lower() for word in words)
+        }
 
     def live(self, change: Change) -> None:
         """Something is new, or this view has come to the front (all may have changed then)."""

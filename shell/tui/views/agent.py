@@ -15,17 +15,17 @@ from textual import on
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.widget import Widget
-from textual.widgets import Input, Static, TabbedContent, TabPane
+from textual.widgets import Static, TabbedContent, TabPane
 
 from llmagentos.abi.calls.cap import ListResult
-from llmagentos.abi.calls.ctx import ContextMessage, ReadResult
-from llmagentos.abi.errors import EQUOTA, LLMOSError
+from llmagentos.abi.calls.ctx import ContextMessage
+from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.process import ProcessDetail, ProcessInfo
-from shell.terminal import clip
-from shell.tui import facts, signals
+from shell.tui import contexts, facts, signals
 from shell.tui.conversation import MOST, Conversation
-from shell.tui.dialogs import Choice, Question
+from shell.tui.dialogs import Question
 from shell.tui.feed import Change
+from shell.tui.say import Say
 from shell.tui.table import Column, LiveTable
 from shell.tui.view import View, bound
 from shell.tui.words import Words
@@ -60,8 +60,6 @@ class AgentView(View):
     AgentView #who { height: 1; padding: 0 1; background: $boost; text-wrap: nowrap; }
     AgentView TabbedContent { height: 1fr; }
     AgentView TabPane { padding: 0; }
-    AgentView #say { border: round $panel; height: 3; margin: 0; }
-    AgentView #say:focus { border: round $primary; }
     AgentView .facts { padding: 0 1; }
     """
 
@@ -85,7 +83,7 @@ class AgentView(View):
         with TabbedContent(id="panes"):
             with TabPane(_PANES["talk"], id="talk"):
                 yield Conversation(id="conversation")
-                yield Input(placeholder="Write to it; Enter sends, Esc leaves the line", id="say")
+                yield Say(self.pid, id="say")
             with TabPane(_PANES["context"], id="context"):
                 yield LiveTable(*_CONTEXT, id="messages")
             for name in ("budget", "rights", "family", "history", "manifest"):
@@ -152,25 +150,11 @@ class AgentView(View):
             known = (process.context_messages, process.state, process.context_tokens)
             if forced or known != self._known or self._pane == "context":
                 self._known = known
-                await self._read_context()
+                found = await contexts.read(self.app.link, self.pid, MOST)
+                self._messages, self._tokens = found.messages, found.tokens
             conversation = self.query_one(Conversation)
             await conversation.show(self._messages, idle=self._idle)
             conversation.note(facts.ending(process))
-
-    async def _read_context(self) -> None:
-        """As many of the last messages as fit into one answer."""
-        last = MOST
-        while True:
-            try:
-                read = await self.app.link.call("ctx.read", pid=self.pid, last=last)
-            except EQUOTA:
-                if last == 1:
-                    raise
-                last = max(1, last // 5)
-                continue
-            found = ReadResult.model_validate(read)
-            self._messages, self._tokens = found.messages, found.tokens
-            return
 
     def _who(self, words: str | Text) -> None:
         self.query_one("#who", Words).update(words)
@@ -180,9 +164,8 @@ class AgentView(View):
         if detail is None or name == "talk":
             return
         if name == "context":
-            self.query_one("#messages", LiveTable).show(
-                facts.context_rows(self._messages, self._tokens)
-            )
+            rows = facts.context_rows(self._messages, self._tokens)
+            self.query_one("#messages", LiveTable).show(rows)
             return
         shown: Any
         if name == "budget":
@@ -251,25 +234,6 @@ class AgentView(View):
         # It can be focused when it is shown, and not before.
         self.call_after_refresh(self.focus_body)
 
-    @on(Input.Submitted, "#say")
-    def _said(self, event: Input.Submitted) -> None:
-        event.stop()
-        text = event.value.strip()
-        if not text:
-            return
-        event.input.clear()
-
-        async def do() -> None:
-            try:
-                await self.app.link.call("ipc.send", pid=self.pid, body=text)
-            except LLMOSError as error:
-                # After a time-out it may have arrived all the same; then it must not go twice.
-                if error.code != "ETIMEOUT" and not event.input.value:
-                    event.input.value = text
-                raise
-
-        self.app.act(do)
-
     def action_talk(self) -> None:
         self.query_one("#panes", TabbedContent).active = "talk"
         self.set_focus(self.query_one("#say"))
@@ -306,55 +270,18 @@ class AgentView(View):
         panes.active = names[(names.index(self._pane) + by) % len(names)]
 
     def action_checkpoint(self) -> None:
-        def named(name: str | None) -> None:
-            if name is not None:
-                self.app.act(lambda: self._checkpoint(name))
-
-        question = "A name for the conversation as it is now"
-        self.app.push_screen(Question(question, example="empty: the kernel names it"), named)
-
-    async def _checkpoint(self, name: str) -> str:
-        made = await self.app.link.call("ctx.checkpoint", pid=self.pid, name=name.strip() or None)
-        self._stale.set()
-        return f"checkpoint {made['checkpoint']} has {made['messages']} messages"
+        contexts.checkpoint(self.app, self.pid, self._stale.set)
 
     def action_rewind(self) -> None:
-        checkpoints = self._detail.checkpoints if self._detail else []
-        choices = {f"c {name}": f"checkpoint {name}" for name in reversed(checkpoints)}
-        for message in reversed(self._messages[:-1]):
-            words = clip(" ".join(facts.said_in(message).split()), 60)
-            choices[f"m {message.id}"] = f"{message.id}  {message.role}: {words}"
-        choices["m 0"] = "to an empty context"
-        self.app.push_screen(Choice("Back to", choices), self._rewound)
-
-    def _rewound(self, choice: str | None) -> None:
-        if choice is None:
-            return
-        kind, _, name = choice.partition(" ")
-
-        async def do() -> str:
-            call = self.app.link.call
-            if kind == "c":
-                head = await call("ctx.restore", pid=self.pid, checkpoint=name)
-            else:
-                head = await call("ctx.rewind", pid=self.pid, message=int(name))
+        def rewound() -> None:
             self._known = None
             self._stale.set()
-            return f"the context has {head['messages']} messages now"
 
-        self.app.act(do)
+        checkpoints = self._detail.checkpoints if self._detail else []
+        contexts.rewind(self.app, self.pid, checkpoints, self._messages, rewound)
 
     def action_fork(self) -> None:
-        def asked(text: str | None) -> None:
-            if text is not None:
-                self.app.act(lambda: self._fork(text))
-
-        self.app.push_screen(Question("What only the child is told", example="a message"), asked)
-
-    async def _fork(self, text: str) -> str:
-        child = await self.app.link.call("proc.fork", pid=self.pid, text=text.strip() or None)
-        self.app.open_agent(child["pid"])
-        return f"process {child['pid']} goes on from here"
+        contexts.fork(self.app, self.pid)
 
     def action_limits(self) -> None:
         def lowered(pair: str | None) -> None:

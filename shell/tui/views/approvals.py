@@ -68,7 +68,6 @@ class ApprovalsView(AskingView):
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]
         self._known: dict[str, Approval] = {}
         self._settled = False
-        self._trouble = ""
         self._shown: Approval | None = None
         """What can be seen now: a decision is about this, and nothing else."""
         self._changed_at = -_UNSEEN
@@ -96,17 +95,11 @@ class ApprovalsView(AskingView):
 
     # -- what is there -------------------------------------------------------------------------
 
-    async def _fetch(self) -> None:
-        try:
-            found = await self._all()
-            self._known = {str(approval.id): approval for approval in found}
-            self._trouble = ""
-        except LLMOSError as error:
-            self._trouble = error.message
-            if not isinstance(error, ECONNREFUSED | ETIMEOUT):
-                # The kernel is there, and what was shown is not.
-                self._known = {}
-        self._show()
+    async def _load(self) -> None:
+        self._known = {str(approval.id): approval for approval in await self._all()}
+
+    def _clear(self) -> None:
+        self._known = {}
 
     async def _all(self) -> list[Approval]:
         """Those that wait, oldest first; then the settled ones, newest first."""

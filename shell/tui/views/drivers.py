@@ -81,13 +81,8 @@ class DriversView(View):
     def live(self, change: Change) -> None:
         if not change.vitals and change.pids is not None:
             return
-        drivers, words = self.app.feed.vitals.drivers, self.filter.lower().split()
-        rows = {driver.name: self._row(driver) for driver in drivers}
-        seen = {
-            name: cells
-            for name, cells in rows.items()
-            if all(word in " ".join(map(str, cells)).lower() for word in words)
-        }
+        rows = {driver.name: self._row(driver) for driver in self.app.feed.vitals.drivers}
+        seen = self.filtered(rows)
         self.table.show(seen)
         self.set_class(not seen, "bare")
         nothing = self.query_one("#nothing", Static)

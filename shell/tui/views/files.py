@@ -5,8 +5,6 @@ It knows the ``fs`` calls, and nothing about what the files are for.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final
 
@@ -15,18 +13,16 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
-from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from llmagentos.abi.calls.fs import FileInfo, HistoryResult, ListResult
-from llmagentos.abi.errors import ECONNREFUSED, ETIMEOUT, LLMOSError
-from shell.terminal import clip, size
-from shell.tui import actions
-from shell.tui.asking import AskingView
-from shell.tui.content import MOST_TEXT, difference, lines_of
-from shell.tui.dialogs import Choice
+from llmagentos.abi.errors import LLMOSError
+from shell.terminal import clip, clock, size
+from shell.tui.content import MOST_TEXT, lines_of
+from shell.tui.kept import KeptView
 from shell.tui.reader import Line, Reader
 from shell.tui.table import Cell, Column, FixedTable, LiveTable
+from shell.tui.versions import Versions, compared
 from shell.tui.view import bound
 from shell.tui.words import Words
 
@@ -38,31 +34,17 @@ FILES: Final = (
     Column("owner", "OWNER", 5, 2, right=True),
     Column("time", "TIME", 19, 1),
 )
-VERSIONS: Final = (
-    Column("version", "VER", 5, right=True),
-    Column("time", "TIME", 19),
-    Column("size", "SIZE", 8, right=True),
-    Column("owner", "OWNER", 5, 1, right=True),
-    Column("labels", "LABELS", 10, 2, grow=True),
-    Column("hash", "SHA-256", 12, 3),
-)
 _MOST: Final = 2000
 """Files of a folder."""
-_REST: Final = 0.15
 _WITHIN: Final = 10.0
 
 
-class FilesView(AskingView):
+class FilesView(KeptView):
     NAME = "files"
     BINDINGS: ClassVar[list[BindingType]] = bound("files")
     DEFAULT_CSS = """
     FilesView #path { height: 1; padding: 0 1; color: $text-muted; }
-    FilesView #halves { layout: horizontal; height: 1fr; }
-    FilesView.-narrow #halves { layout: vertical; }
     FilesView .bare #folder { max-height: 1; }
-    FilesView #left { width: 1fr; height: 1fr; }
-    FilesView #right { width: 1fr; height: 1fr; }
-    FilesView.-narrow #left, FilesView.-narrow #right { width: 100%; }
     FilesView.-narrow.versions #left { display: none; }
     FilesView #versions { max-height: 8; margin-bottom: 1; display: none; }
     FilesView.versions #versions { display: block; }
@@ -70,16 +52,11 @@ class FilesView(AskingView):
 
     def __init__(self) -> None:
         super().__init__()
-        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
-        self._pid: int | None = None
         self._path = "/"
         self._came_from = ""
         self._files: dict[str, FileInfo] = {}
         self._folders: list[str] = []
         self._more = False
-        self._trouble = ""
-        self._versions: list[FileInfo] = []
-        self._rest: Timer | None = None
 
     def body(self) -> ComposeResult:
         yield Words(id="path")
@@ -88,9 +65,7 @@ class FilesView(AskingView):
                 yield FixedTable(*FILES, id="folder")
                 yield Words(id="nothing", classes="empty")
             with Vertical(id="right", classes="pane"):
-                versions = FixedTable(*VERSIONS, id="versions")
-                versions.styles.height = "auto"
-                yield versions
+                yield Versions(id="versions")
                 yield Reader("enter shows a file here, h its versions", id="content")
 
     @property
@@ -98,45 +73,28 @@ class FilesView(AskingView):
         return self.query_one("#folder", LiveTable)
 
     @property
-    def pid(self) -> int:
-        """Whose files they are: for ``/self``, and for what may be seen."""
-        return self._pid if self._pid is not None else self.app.link.rights.pid
-
-    def target(self) -> int | None:
-        return self.pid
+    def versions(self) -> Versions:
+        return self.query_one("#versions", Versions)
 
     def focus_body(self) -> None:
-        self.query_one("#versions" if self._versions else "#folder", LiveTable).focus()
+        (self.versions if self.versions.all else self.table).focus()
 
     # -- the folder ----------------------------------------------------------------------------
 
-    async def _fetch(self) -> None:
-        try:
-            await self._list()
-            self._trouble = ""
-        except LLMOSError as error:
-            self._trouble = error.message
-            if not isinstance(error, ECONNREFUSED | ETIMEOUT):
-                # The kernel is there, and what was shown is not.
-                self._files, self._folders = {}, []
-        except Exception as error:
-            self.app.fault(error)
-        self._show()
-
-    async def _list(self) -> None:
+    async def _load(self) -> None:
         files: dict[str, FileInfo] = {}
         folders: list[str] = []
         after, more = "", True
         while more and len(files) + len(folders) < _MOST:
-            told = await self._call("fs.list", path=self._path, after=after)
+            told = await self.app.link.call("fs.list", pid=self.pid, path=self._path, after=after)
             page = ListResult.model_validate(told)
             files |= {file.path.rpartition("/")[2]: file for file in page.files}
             folders += page.folders
             after, more = page.last, page.more
         self._files, self._folders, self._more = files, folders, more
 
-    async def _call(self, name: str, **args: Any) -> Any:
-        return await self.app.link.call(name, pid=self.pid, **args)
+    def _clear(self) -> None:
+        self._files, self._folders = {}, []
 
     def _show(self) -> None:
         rows: dict[str, tuple[Cell, ...]] = {
@@ -144,12 +102,7 @@ class FilesView(AskingView):
             for name in self._folders
         }
         rows |= {name: _file_cells(name, file) for name, file in self._files.items()}
-        words = self.filter.lower().split()
-        seen = {
-            key: cells
-            for key, cells in rows.items()
-            if all(word in " ".join(map(str, cells)).lower() for word in words)
-        }
+        seen = self.filtered(rows)
         self.table.show(seen)
         if self._came_from in seen:
             self.table.go_to(self._came_from)
@@ -165,8 +118,8 @@ class FilesView(AskingView):
         process = self.app.board.find(self.pid)
         who = f"pid {self.pid} {clip(process.name, 20)}" if process else f"pid {self.pid}"
         parts = [clip(self._path, 300), who]
-        if self._versions:
-            parts[0] = f"{clip(self._versions[0].path, 300)}: {len(self._versions)} versions"
+        if versions := self.versions.all:
+            parts[0] = f"{clip(versions[0].path, 300)}: {len(versions)} versions"
         if self._more:
             parts.append(f"and more than these {_MOST}")
         if self._trouble and there:
@@ -230,7 +183,7 @@ class FilesView(AskingView):
 
     def action_history(self) -> None:
         file = self._file()
-        if self._versions:
+        if self.versions.all:
             self._close_versions()
         elif file is None:
             self.notify("the versions of which file? Put the cursor on it", severity="warning")
@@ -247,95 +200,60 @@ class FilesView(AskingView):
             self.app.act(do)
 
     def _open_versions(self, versions: list[FileInfo]) -> None:
-        self._versions = versions
         self.set_class(bool(versions), "versions")
-        self.query_one("#versions", LiveTable).show(
-            {str(version.version): _version_cells(version) for version in versions}
-        )
+        self.versions.open(versions)
         self.call_after_refresh(self.focus_body)
         self._show_place(there=True)
 
     def _close_versions(self) -> None:
-        if self._versions:
+        if self.versions.all:
             self._open_versions([])
             self.query_one("#content", Reader).show([])
 
     @on(LiveTable.RowHighlighted, "#versions")
     def _moved(self, event: LiveTable.RowHighlighted) -> None:
         event.stop()
-        if self._rest is not None:
-            self._rest.stop()
-        self._rest = self.set_timer(_REST, self._rested)
+        self._when_rested(self._rested)
 
     @on(LiveTable.RowSelected, "#versions")
     def _chosen(self, event: LiveTable.RowSelected) -> None:
         event.stop()
         self.query_one("#content", Reader).focus()
 
-    def _version(self) -> int | None:
-        """The place of the version under the cursor."""
-        key = self.query_one("#versions", LiveTable).key
-        return next((n for n, row in enumerate(self._versions) if str(row.version) == key), None)
-
     def _rested(self) -> None:
-        place = self._version()
-        if place is not None:
-            new = self._versions[place]
-            old = self._versions[place + 1] if place + 1 < len(self._versions) else None
-            self._read(lambda: self._compared(new, old))
-
-    async def _compared(self, new: FileInfo, old: FileInfo | None) -> list[Line]:
-        """What is new in it, and all that is in it."""
-        after = await self._content(new)
-        whole: list[Line] = [(f"version {new.version}", "head"), *lines_of(after, new.size)]
-        if new.deleted:
-            whole = [(f"with version {new.version} it was deleted", "head")]
-        if old is None:
-            return whole
-        before = await self._content(old)
-        # In a thread: with many lines it takes a while.
-        changed = await asyncio.to_thread(
-            difference, before, after, f"version {old.version}", f"version {new.version}"
-        )
-        return [*changed, ("", ""), *whole]
+        new, old = self.versions.chosen, self.versions.before
+        if new is not None:
+            self._read(lambda: compared(new, old, self._content))
 
     # -- actions -------------------------------------------------------------------------------
 
     def key_escape(self) -> None:
         closed = self.query_one("#line", Input).has_class("hidden")
-        if closed and not self.filter and self._versions:
+        if closed and not self.filter and self.versions.all:
             self._close_versions()
         else:
             super().key_escape()
             self.focus_body()
 
     def action_up(self) -> None:
-        if self._versions:
+        if self.versions.all:
             self._close_versions()
         elif self._path != "/":
             around, _, name = self._path.rpartition("/")
             self._go(around or "/", f"{name}/")
 
     def action_owner(self) -> None:
-        rows = sorted(self.app.board.rows.values(), key=lambda row: row.pid)
-        people = {str(row.pid): f"{row.pid:>5}  {clip(row.name, 40)}" for row in rows}
+        def chosen(pid: int) -> None:
+            self._pid = pid
+            self._go("/")
 
-        def chosen(pid: str | None) -> None:
-            if pid is not None:
-                self._pid = int(pid)
-                self._go("/")
-
-        if people:
-            self.app.push_screen(Choice("Whose files?", people, str(self.pid)), chosen)
-        else:
-            self.notify("no process is known yet", severity="warning")
+        self._ask_whose("Whose files?", chosen)
 
     def action_restore(self) -> None:
-        place = self._version()
-        if not self._versions or place is None:
+        version = self.versions.chosen
+        if version is None:
             self.notify("restore which version? h shows those of the file", severity="warning")
             return
-        version = self._versions[place]
         self._sure(
             "restore",
             f"Bring version {version.version} of {version.path} back?",
@@ -344,18 +262,12 @@ class FilesView(AskingView):
         )
 
     def action_delete(self) -> None:
-        file = self._versions[0] if self._versions else self._file()
+        file = self.versions.all[0] if self.versions.all else self._file()
         if file is not None:
             question = f"Delete {file.path}? Its versions stay"
             self._sure("delete", question, {"path": file.path}, "it is deleted")
 
     def _sure(self, name: str, question: str, args: dict[str, Any], said: str) -> None:
-        """Do it after a yes."""
-        found = actions.named(self.NAME, name)
-        why = self.app.refusal(found, self.target()) if found else ""
-        if why:
-            self.notify(why, severity="warning", markup=False)
-            return
         pid = self.pid
 
         async def do() -> str:
@@ -364,28 +276,12 @@ class FilesView(AskingView):
             self._ask(anew=True)
             return said.format(version=told["version"])
 
-        def answered(answer: str | None) -> None:
-            if answer == "yes":
-                self.app.act(do)
-
-        self.app.push_screen(Choice(clip(question, 300), {"no": "No", "yes": "Yes"}), answered)
+        self._ask_first(name, question, do)
 
 
 def _file_cells(name: str, file: FileInfo) -> tuple[Cell, ...]:
     labels = ",".join(file.labels)
     return (
         clip(name, 255), size(file.size), str(file.version), labels, str(file.owner),
-        _clock(file.time),
+        clock(file.time),
     )  # fmt: skip
-
-
-def _version_cells(file: FileInfo) -> tuple[Cell, ...]:
-    amount = "deleted" if file.deleted else size(file.size)
-    labels = ",".join(file.labels)
-    return (
-        str(file.version), _clock(file.time), amount, str(file.owner), labels, file.hash[:12],
-    )  # fmt: skip
-
-
-def _clock(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))

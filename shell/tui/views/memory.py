@@ -14,16 +14,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
-from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from llmagentos.abi.calls.mem import OWN, Hit, ListResult, MemoryRow, RowBrief, SearchResult
-from llmagentos.abi.errors import ECONNREFUSED, ETIMEOUT, LLMOSError
-from shell.terminal import clip, duration, size
-from shell.tui import actions
-from shell.tui.asking import AskingView
+from llmagentos.abi.errors import LLMOSError
+from shell.terminal import clip, clock, duration, size
 from shell.tui.content import MOST_TEXT
-from shell.tui.dialogs import Choice, Question
+from shell.tui.dialogs import Question
+from shell.tui.kept import KeptView
 from shell.tui.reader import Reader
 from shell.tui.table import Cell, Column, LiveTable
 from shell.tui.view import bound
@@ -47,36 +45,27 @@ _MOST: Final = 2000
 """Rows that are loaded."""
 _PAGE: Final = 1000
 _HITS: Final = 100
-_REST: Final = 0.15
-"""Seconds that the cursor rests on a row before it is read."""
 
 
-class MemoryView(AskingView):
+class MemoryView(KeptView):
     NAME = "memory"
     BINDINGS: ClassVar[list[BindingType]] = bound("memory")
     DEFAULT_CSS = """
     MemoryView #place { height: 1; padding: 0 1; color: $text-muted; }
-    MemoryView #halves { layout: horizontal; height: 1fr; }
-    MemoryView.-narrow #halves { layout: vertical; }
     MemoryView .bare #rows { max-height: 1; }
-    MemoryView #left { width: 3fr; height: 1fr; }
-    MemoryView #right { width: 2fr; height: 1fr; }
-    MemoryView.-narrow #left, MemoryView.-narrow #right { width: 100%; }
+    MemoryView #left { width: 3fr; }
+    MemoryView #right { width: 2fr; }
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
-        self._pid: int | None = None
         self._space = OWN
         self._words = ""
         self._rows: list[RowBrief] = []
         self._hits: list[Hit] = []
         self._by = "words"
         self._more = False
-        self._trouble = ""
         self._wanted: tuple[str, float] | None = None
-        self._rest: Timer | None = None
 
     def body(self) -> ComposeResult:
         yield Words(id="place")
@@ -91,33 +80,18 @@ class MemoryView(AskingView):
     def table(self) -> LiveTable:
         return self.query_one("#rows", LiveTable)
 
-    @property
-    def pid(self) -> int:
-        """Whose memory it is."""
-        return self._pid if self._pid is not None else self.app.link.rights.pid
-
-    def target(self) -> int | None:
-        return self.pid
-
     # -- what is there -------------------------------------------------------------------------
 
-    async def _fetch(self) -> None:
-        try:
-            if self._words:
-                found = await self._call("mem.search", query=self._words, limit=_HITS)
-                result = SearchResult.model_validate(found)
-                self._hits, self._by = result.hits, result.by
-            else:
-                await self._list()
-            self._trouble = ""
-        except LLMOSError as error:
-            self._trouble = error.message
-            if not isinstance(error, ECONNREFUSED | ETIMEOUT):
-                # The kernel is there, and what was shown is not.
-                self._rows, self._hits = [], []
-        except Exception as error:
-            self.app.fault(error)
-        self._show()
+    async def _load(self) -> None:
+        if self._words:
+            found = await self._call("mem.search", query=self._words, limit=_HITS)
+            result = SearchResult.model_validate(found)
+            self._hits, self._by = result.hits, result.by
+        else:
+            await self._list()
+
+    def _clear(self) -> None:
+        self._rows, self._hits = [], []
 
     async def _list(self) -> None:
         rows: list[RowBrief] = []
@@ -139,12 +113,7 @@ class MemoryView(AskingView):
             rows = {hit.row.key: _hit_cells(hit) for hit in self._hits}
         else:
             rows = {row.key: _list_cells(row, now) for row in self._rows}
-        words = self.filter.lower().split()
-        seen = {
-            key: cells
-            for key, cells in rows.items()
-            if all(word in f"{key} {' '.join(map(str, cells))}".lower() for word in words)
-        }
+        seen = self.filtered(rows)
         self.table.show(seen, HITS if self._words else LIST)
         self.query_one("#left").set_class(not seen, "bare")
         nothing = self.query_one("#nothing", Static)
@@ -196,12 +165,11 @@ class MemoryView(AskingView):
         if wanted == self._wanted:
             return
         self._wanted = wanted
-        if self._rest is not None:
-            self._rest.stop()
         if wanted is None:
+            self._stay()
             self._tell("", "")
         else:
-            self._rest = self.set_timer(_REST, self._rested)
+            self._when_rested(self._rested)
 
     def _rested(self) -> None:
         if self._wanted is not None:
@@ -244,22 +212,15 @@ class MemoryView(AskingView):
             self._go(self._pid, self._space, words.strip())
 
     def action_space(self) -> None:
-        rows = sorted(self.app.board.rows.values(), key=lambda row: row.pid)
-        people = {str(row.pid): f"{row.pid:>5}  {clip(row.name, 40)}" for row in rows}
-
         def named(space: str | None, pid: int) -> None:
             if space is not None:
                 self._go(pid, space.strip() or OWN)
 
-        def chosen(pid: str | None) -> None:
-            if pid is not None:
-                question = Question(f"Which space of pid {pid}?", OWN, example=OWN)
-                self.app.push_screen(question, lambda space: named(space, int(pid)))
+        def chosen(pid: int) -> None:
+            question = Question(f"Which space of pid {pid}?", OWN, example=OWN)
+            self.app.push_screen(question, lambda space: named(space, pid))
 
-        if people:
-            self.app.push_screen(Choice("Whose memory?", people, str(self.pid)), chosen)
-        else:
-            self.notify("no process is known yet", severity="warning")
+        self._ask_whose("Whose memory?", chosen)
 
     def _go(self, pid: int | None, space: str, words: str = "") -> None:
         """To another memory, or to other words in it."""
@@ -269,26 +230,17 @@ class MemoryView(AskingView):
         self._ask(anew=True)
 
     def action_forget(self) -> None:
-        key, found = self.table.key, actions.named(self.NAME, "forget")
-        if key is None or found is None:
+        key, pid, space = self.table.key, self.pid, self._space
+        if key is None:
             return
-        if why := self.app.refusal(found, self.target()):
-            self.notify(why, severity="warning", markup=False)
-            return
-        # Whose it is must not change while the question is open.
-        pid, space = self.pid, self._space
 
         async def do() -> str:
             done = await self.app.link.call("mem.delete", pid=pid, space=space, key=key)
             self._ask(anew=True)
             return f"{clip(key, 60)} is forgotten" if done["deleted"] else "it was gone already"
 
-        def answered(answer: str | None) -> None:
-            if answer == "yes":
-                self.app.act(do)
-
-        choices = {"no": "No, keep it", "yes": "Yes, forget it"}
-        self.app.push_screen(Choice(f"Forget {clip(key, 200)}?", choices), answered)
+        question = f"Forget {clip(key, 200)}?"
+        self._ask_first("forget", question, do, no="No, keep it", yes="Yes, forget it")
 
 
 def _list_cells(row: RowBrief, now: float) -> tuple[Cell, ...]:
@@ -313,16 +265,12 @@ def _whole(row: MemoryRow, now: float) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
     head = [
         f"{row.key} in {row.space}, written by pid {row.owner}",
-        f"created {_clock(row.created)}, updated {_clock(row.updated)}",
+        f"created {clock(row.created)}, updated {clock(row.updated)}",
     ]
     if row.expires:
-        head.append(f"expires {_clock(row.expires)}, in {duration(row.expires - now)}")
+        head.append(f"expires {clock(row.expires)}, in {duration(row.expires - now)}")
     if row.labels:
         head.append(f"labels  {', '.join(row.labels)}")
     if len(text) > MOST_TEXT:
         text = text[:MOST_TEXT] + "\n… there is more: llmos mem get shows all of it"
     return "\n".join([*head, "", text])
-
-
-def _clock(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))

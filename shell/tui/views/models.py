@@ -110,13 +110,8 @@ class ModelsView(View):
         return models
 
     def _show(self) -> None:
-        models, words = self._models(), self.filter.lower().split()
-        rows = {name: self._row(model) for name, model in models.items()}
-        seen = {
-            name: cells
-            for name, cells in rows.items()
-            if all(word in " ".join(map(str, cells)).lower() for word in words)
-        }
+        rows = {name: self._row(model) for name, model in self._models().items()}
+        seen = self.filtered(rows)
         self.table.show(seen)
         self.set_class(not seen, "bare")
         nothing = self.query_one("#nothing", Static)
