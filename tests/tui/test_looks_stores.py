@@ -31,8 +31,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
         strftime=time.strftime,
         localtime=time.gmtime,
     )
-    for name in ("views.memory", "views.files", "tail"):
-        monkeypatch.setattr(f"shell.tui.{name}.time", still)
+    for name in ("terminal", "tui.views.memory", "tui.tail"):
+        monkeypatch.setattr(f"shell.{name}.time", still)
 
 
 async def read(pilot: Pilot[int], beginning: str) -> None:
