@@ -33,10 +33,10 @@ import torch
 from tabulate import tabulate
 
 from drivers.edge.engine import EdgeEngine
+from drivers.edge.llama import Activations
 from drivers.edge.loader import LoadedModel, load_model
 from drivers.edge.memory import keep_freed
 from drivers.edge.prompt import prompt_tokens
-from drivers.edge.runner import Runner
 from drivers.edge.runners import make_runner
 from drivers.models import Store, ensure
 from llmagentos.abi.driver import Start
@@ -72,9 +72,8 @@ def _tail(number: int, own: int) -> str:
     return " ".join(WORDS[(number * 5 + n * (number % 7 + 1)) % len(WORDS)] for n in range(own))
 
 
-def ours(loaded: LoadedModel, runner: Runner, batch: list[Start]) -> tuple[float, float]:
+def ours(engine: EdgeEngine, batch: list[Start]) -> tuple[float, float]:
     """Prefill and decode, tokens a second."""
-    engine = EdgeEngine(loaded, len(batch), runner=runner)
     read = made = 0
     for order in batch:
         engine.start(order)
@@ -129,6 +128,11 @@ def openvino(engine: OpenVINOEngine, batch: list[Start]) -> tuple[float, float]:
     return read / (middle - begun), made / (time.perf_counter() - middle)
 
 
+def edge_engine(loaded: LoadedModel, activations: Activations) -> EdgeEngine:
+    runner = make_runner(loaded, max(BATCHES), activations=activations)
+    return EdgeEngine(loaded, max(BATCHES), runner=runner)
+
+
 def openvino_engine(activations: str) -> OpenVINOEngine:
     from drivers.openvino.conversion import converted
     from drivers.openvino.engine import OpenVINOEngine
@@ -147,11 +151,9 @@ def engines() -> dict[str, Callable[[list[Start]], tuple[float, float]]]:
     found: dict[str, Callable[[list[Start]], tuple[float, float]]] = {}
     for dtype in ("float32", "bfloat16"):
         loaded = load_model(MODEL, folder, dtype, "cpu")  # type: ignore[arg-type]
-        runner = make_runner(loaded, max(BATCHES))
         found[f"transformers {dtype}"] = partial(theirs, loaded)
-        found[f"edge {dtype}"] = partial(ours, loaded, runner)
-    runner = make_runner(loaded, max(BATCHES), activations="int8")
-    found["edge bfloat16, activations int8"] = partial(ours, loaded, runner)
+        found[f"edge {dtype}"] = partial(ours, edge_engine(loaded, "float"))
+    found["edge bfloat16, activations int8"] = partial(ours, edge_engine(loaded, "int8"))
     if importlib.util.find_spec("openvino_genai"):
         for activations in ("float32", "int8"):
             engine = openvino_engine(activations)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from typing import Final
 
 import torch
@@ -58,8 +59,8 @@ class EdgeEngine:
         self._costs = Costs()
         on_cpu = str(loaded.model.device) == "cpu"
         most = torch.get_num_threads() if on_cpu else 1
-        self._decoding_threads = Threads(most, torch.set_num_threads)
-        self._reading_threads = Threads(most, torch.set_num_threads)
+        self._threads = defaultdict[object, Threads](lambda: Threads(most, torch.set_num_threads))
+        """For steps that are about alike: what pays for one row does not tell what pays for 64."""
         self._waiting: dict[int, Sequence] = {}
         """In the order of their coming: their prompts are to be read, or they were held."""
         self._decoding: dict[int, Sequence] = {}
@@ -167,7 +168,7 @@ class EdgeEngine:
     def _compute(self, decoding: list[Sequence], reading: Reading) -> list[StepReport]:
         """One forward, timed: KV that was written or read back before is nobody's computing."""
         read = sum(count for _, count in reading)
-        threads = self._reading_threads if read else self._decoding_threads
+        threads = self._threads[read > 0, len(decoding).bit_length()]
         started = time.perf_counter()
         threads.begin((len(decoding), read))
         logits = self._forward(decoding, reading)

@@ -44,11 +44,11 @@ class Pool:
         self._firsts = torch.arange(self._parts, device=device) * blocks
 
     def rows(self, blocks: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Where the blocks of some sequences, as many of each, are, in one row: [2, sequences,
-        heads, blocks], the keys and then the values."""
+        """Where the blocks of some sequences, as many of each, are, in one row: [2, heads,
+        sequences, blocks], the keys and then the values."""
         numbers = torch.tensor(blocks, dtype=torch.long, device=self.device)
         heads = self.shape.heads
-        rows = self._firsts.view(2, 1, heads, 1) + numbers[None, :, None, :]
+        rows = self._firsts.view(2, heads, 1, 1) + numbers
         return rows.flatten()
 
     def slots(self, blocks: Sequence[int], places: Sequence[int]) -> torch.Tensor:
@@ -65,10 +65,10 @@ class Pool:
     def read(
         self, layer: int, rows: torch.Tensor, sequences: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values of the ``rows`` of so many sequences: [sequences, heads, tokens, size]
+        """Keys and values of the ``rows`` of so many sequences: [heads × sequences, tokens, size]
         each, a copy."""
         heads, size = self.shape.heads, self.shape.size
-        both = self._layers[layer].index_select(0, rows).view(2, sequences, heads, -1, size)
+        both = self._layers[layer].index_select(0, rows).view(2, heads * sequences, -1, size)
         return both[0], both[1]
 
     def clear(self, blocks: Sequence[int]) -> None:

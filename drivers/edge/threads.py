@@ -3,8 +3,8 @@
 Threads that compute together wait for each other at every product, a thousand times a token. On a
 quiet machine two are faster than one. Beside a busy program each wait may last as long as that
 program's turn on the core, and one thread alone is several times as fast as two. So now and then a
-step is made with other numbers of threads, half or twice as many, and what was faster is kept. It
-knows nothing about what a step computes.
+step is made with other numbers of threads, half or twice as many, and what was faster is kept.
+Between steps the number is what it was. It knows nothing about what a step computes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _WORSE: Final = 1.5
 
 
 class Threads:
-    """``most``: no more than these; ``use``: sets the number for what is computed from now on."""
+    """``most``: no more than these, and as many as there are outside of steps; ``use``: sets the
+    number for what is computed from now on."""
 
     def __init__(self, most: int, use: Callable[[int], None]) -> None:
         self._most = most
@@ -54,6 +55,7 @@ class Threads:
         """It is over, and took so long."""
         if self._most == 1:
             return
+        self._use(self._most)
         if self._tried is not None and self._usual is not None:
             better = seconds < _BETTER * self._usual[1]
             if better and self._promising is None:

@@ -22,8 +22,8 @@ class Machine:
     def run(self, steps: int, work: int = 16) -> None:
         for _ in range(steps):
             self.threads.begin(work)
-            self.threads.end(self.seconds[self.used])
             self.steps.append(self.used)
+            self.threads.end(self.seconds[self.used])
 
 
 QUIET = {1: 8.0, 2: 4.4, 4: 2.5, 8: 2.0}
@@ -45,6 +45,7 @@ def test_does_one_compute_on_a_busy_one_and_all_when_it_is_quiet_again() -> None
     assert machine.threads.count == 1
     machine.run(1000)
     assert machine.threads.count == 1
+    assert machine.used == 8, "who comes after a step has no more than that"
     machine.seconds = QUIET
     machine.run(1200)
     assert machine.threads.count == 8
