@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade "pip>=24" "setuptools>=75"
 	$(BIN)/pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[edge,openvino,embedding,web,cloud,mcp,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[edge,openvino,embedding,web,anthropic,mcp,dev]'
 	touch $@
 
 model: $(READY)  ## the models, once for all systems of this user

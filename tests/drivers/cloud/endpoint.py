@@ -1,15 +1,16 @@
 """An OpenAI-compatible endpoint that behaves, or doesn't, as it is told to.
 
 It runs in a thread of the test, or as a program of its own for measuring:
-``python tests/drivers/cloud/endpoint.py --delay 0.05`` says its address and serves until it is
-ended. It records what it was asked, and who went away before the end.
+``python tests/drivers/cloud/endpoint.py '{"delay": 0.05}'`` says its address and serves until it
+is ended. It records what it was asked, and who went away before the end.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
+import logging
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -25,13 +26,15 @@ PROMPT_TOKENS = 7
 @dataclass
 class Behaviour:
     """What happens to a request. ``status``: refused with this; ``times``: so many times, and then
-    all is well. ``breaks``: how the answer ends instead."""
+    all is well; ``well``: each such one is answered all the same. ``breaks``: how the answer ends
+    instead."""
 
     words: list[str] = field(default_factory=lambda: ["Hello", ", ", "world", "!"])
     delay: float = 0.0
     between: float = 0.0
     status: int = 200
     times: int | None = None
+    well: int = 0
     message: str = "no"
     code: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -96,7 +99,8 @@ class MockEndpoint:
     async def _answer(self, request: web.Request, plan: Behaviour) -> web.StreamResponse:
         if plan.delay:
             await asyncio.sleep(plan.delay)
-        if plan.times is None or plan.times > 0:
+        well = plan.well and len(self.requests) % plan.well == 0
+        if not well and (plan.times is None or plan.times > 0):
             if plan.times is not None:
                 plan.times -= 1
             if plan.status != 200:
@@ -217,16 +221,12 @@ def until(true: Callable[[], object], seconds: float = 10.0) -> None:
         time.sleep(0.005)
 
 
-async def _main(delay: float, words: int) -> None:
-    behaviour = Behaviour(words=[f"word{number} " for number in range(words)], delay=delay)
+async def _main(behaviour: Behaviour) -> None:
+    logging.disable()  # it would write a traceback for each answer that it breaks off
     async with serving(MockEndpoint(behaviour)) as url:
         print(url, flush=True)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--delay", type=float, default=0.0)
-    parser.add_argument("--words", type=int, default=8)
-    options = parser.parse_args()
-    asyncio.run(_main(options.delay, options.words))
+    asyncio.run(_main(Behaviour(**json.loads(sys.argv[1]))))
