@@ -30,7 +30,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 import openai
@@ -46,7 +46,7 @@ from llmagentos.home import Home
 SICK = 8
 PAUSE = 0.1
 """Seconds from the end of a sick client's call to its next one."""
-WINDOW = 1.5
+WINDOW = 0.8
 """Seconds, about, that the healthy program's calls take when it is alone."""
 TIMES = ("--patience", "1", "--first-token", "0.5", "--between-tokens", "0.5")
 KINDS: dict[str, dict[str, Any]] = {
@@ -182,27 +182,41 @@ def measure(delay: float, well: int, rounds: int, kinds: list[str]) -> list[dict
                     for _ in range(rounds):
                         with sick_driver(home, url):
                             alone = run()
-                            raw, _ = beside(raw_hammer, url, run)
+                            raw, raw_ends = beside(raw_hammer, url, run)
                             ours, ends = beside(hammer, folder, run)
-                            taken.append((alone, raw, ours, ends))
+                            taken.append(Round(alone, raw, ours, raw_ends, ends))
                     rows.append({"endpoint": kind, **_row(taken)})
             client.close()
     return rows
 
 
-def _row(taken: list[tuple[Taken, Taken, Taken, dict[str, int]]]) -> dict[str, Any]:
-    median = statistics.median
+class Round(NamedTuple):
+    """The healthy program's calls, and what came of the others'."""
+
+    alone: Taken
+    raw: Taken
+    ours: Taken
+    raw_ends: dict[str, int]
+    ends: dict[str, int]
+
+
+def _row(rounds: list[Round]) -> dict[str, Any]:
+    def median(of: Callable[[Round], float]) -> float:
+        return round(statistics.median(map(of, rounds)), 2)
+
     ends: Counter[str] = Counter()
-    for *_, one in taken:
-        ends.update(one)
+    for one in rounds:
+        ends.update(one.ends)
     return {
-        "alone_ms": round(median(1000 / alone.rate for alone, *_ in taken), 2),
-        "beside_raw_ms": round(median(1000 / raw.rate for _, raw, *_ in taken), 2),
-        "beside_ms": round(median(1000 / ours.rate for _, _, ours, _ in taken), 2),
-        "raw_ratio": round(median(alone.rate / raw.rate for alone, raw, *_ in taken), 3),
-        "ratio": round(median(alone.rate / ours.rate for alone, _, ours, _ in taken), 3),
-        "p50_ratio": round(median(ours.p50 / alone.p50 for alone, _, ours, _ in taken), 3),
-        "sick_calls": ", ".join(f"{number} {end}" for end, number in ends.most_common()),
+        "alone_ms": median(lambda one: 1000 / one.alone.rate),
+        "beside_ms": median(lambda one: 1000 / one.ours.rate),
+        "ratio": median(lambda one: one.alone.rate / one.ours.rate),
+        "p50_ratio": median(lambda one: one.ours.p50 / one.alone.p50),
+        "raw_ratio": median(lambda one: one.alone.rate / one.raw.rate),
+        "raw_p50_ratio": median(lambda one: one.raw.p50 / one.alone.p50),
+        "sick_per_second": median(lambda one: sum(one.ends.values()) / one.ours.seconds),
+        "raw_per_second": median(lambda one: sum(one.raw_ends.values()) / one.raw.seconds),
+        "ends": ", ".join(f"{number} {end}" for end, number in ends.most_common()),
     }
 
 

@@ -135,6 +135,7 @@ class MockEndpoint:
             "huge line": [(b"data: ", 1), (b"x" * 100_000, 100)],
             "endless events": [(b"data: x\n" * 100_000, 200)],
             "error event": [(line({"error": {"message": "out of memory"}}), 1)],
+            "error at once": [(line({"error": {"message": "out of memory"}}), 1)],
             "endless words": [(self.word("more "), 1_000_000)],
         }
 
@@ -164,6 +165,7 @@ class MockEndpoint:
         elif plan.breaks == "close":
             request.transport.abort()
         whole = {
+            "compressed": web.Response(body=b"x", headers={"content-encoding": "gzip"}),
             "close": web.Response(),
             "html": web.Response(text="<html>Welcome!</html>", content_type="text/html"),
             "huge body": web.Response(body=b"x" * 10_000_000),
@@ -173,7 +175,7 @@ class MockEndpoint:
             return whole[plan.breaks]
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
-        if plan.breaks != "hang after headers":
+        if plan.breaks not in ("hang after headers", "error at once"):
             await response.write(self.word("Hel"))
         if plan.breaks.startswith("hang"):
             await self._hang()

@@ -41,6 +41,7 @@ class MessagesEndpoint(MockEndpoint):
             "bytes": [(b"event: content_block_delta\ndata: \xff\xfe\x00\n\n", 1)],
             "nonsense": [(event("content_block_delta", index="x", delta=5), 1)],
             "error event": [(event(**said), 1)],
+            "error at once": [(event(**said), 1)],
         }
 
     async def chunks(self, plan: Behaviour) -> AsyncIterator[bytes]:
