@@ -60,6 +60,7 @@ bench: setup     ## what a call costs, a process the scheduler, and a token the 
 	$(BIN)/python benchmarks/through.py
 	$(BIN)/python benchmarks/agents.py
 	$(BIN)/python benchmarks/cloud.py
+	$(BIN)/python benchmarks/neighbour.py
 	$(BIN)/python benchmarks/tui.py
 
 plots: setup     ## measures engines and agents, and draws docs/performance

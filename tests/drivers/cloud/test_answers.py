@@ -226,3 +226,12 @@ def test_are_ways_of_sampling_said_in_its_words(mock: MockEndpoint, drive: Any) 
     assert asked["random_seed"] == 3
     assert asked["response_format"]["json_schema"]["schema"] == {"type": "object"}
     assert "frequency_penalty" not in asked
+
+
+def test_is_nothing_said_to_a_model_that_samples_in_its_own_way(
+    mock: MockEndpoint, drive: Any
+) -> None:
+    asked = order(1, "hi", temperature=0.7, top_k=5, stop=["x"])
+    assert drive(own_sampling=True).answer(asked)[-1].finish == "stop"
+    assert {"temperature", "top_k"}.isdisjoint(mock.requests[0])
+    assert mock.requests[0]["stop"] == ["x"]
