@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade "pip>=24" "setuptools>=75"
 	$(BIN)/pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[edge,openvino,embedding,web,cloud,mcp,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[edge,openvino,embedding,web,anthropic,mcp,dev]'
 	touch $@
 
 model: $(READY)  ## the models, once for all systems of this user
@@ -60,6 +60,7 @@ bench: setup     ## what a call costs, a process the scheduler, and a token the 
 	$(BIN)/python benchmarks/through.py
 	$(BIN)/python benchmarks/agents.py
 	$(BIN)/python benchmarks/cloud.py
+	$(BIN)/python benchmarks/neighbour.py
 	$(BIN)/python benchmarks/tui.py
 
 plots: setup     ## measures engines and agents, and draws docs/performance

@@ -35,6 +35,7 @@ from llmagentos.home import Home
 
 ROOT = Path(__file__).resolve().parents[1]
 DELAYS = {"endpoint at once": 0.0, "endpoint after 50 ms": 0.05}
+WORDS = [f"word{number} " for number in range(8)]
 MANY = 64
 MODEL = "cloud"
 SAID = [{"role": "user", "content": "hi"}]
@@ -45,10 +46,10 @@ def generate(number: int) -> dict[str, Any]:
 
 
 @contextmanager
-def endpoint(delay: float) -> Iterator[str]:
+def endpoint(**behaviour: Any) -> Iterator[str]:
     """Its address."""
     mock = subprocess.Popen(
-        [sys.executable, "tests/drivers/cloud/endpoint.py", "--delay", str(delay)],
+        [sys.executable, "tests/drivers/cloud/endpoint.py", json.dumps(behaviour)],
         cwd=ROOT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert mock.stdout is not None
@@ -136,7 +137,7 @@ def through(home: Path, calls: int, clients: int) -> Taken:
 def measure(calls: int, rounds: int) -> list[dict[str, Any]]:
     rows = []
     for title, delay in DELAYS.items():
-        with endpoint(delay) as url, tempfile.TemporaryDirectory() as folder:
+        with endpoint(words=WORDS, delay=delay) as url, tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
             with system(home, url):
                 for clients in (1, MANY):

@@ -96,9 +96,9 @@ class Client:
         self.socket.close()
 
 
-def one_by_one(client: Client, name: str, body: Body, calls: int) -> Taken:
-    """One call after the other."""
-    for number in range(min(100, calls)):
+def one_by_one(client: Client, name: str, body: Body, calls: int, warm: int = 100) -> Taken:
+    """One call after the other, once up to ``warm`` of them were made."""
+    for number in range(min(warm, calls)):
         client.send(name, body(number))
         client.socket.recv_multipart()
     times = []

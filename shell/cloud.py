@@ -26,7 +26,10 @@ class CloudFields(Model):
     """The fields of a driver that only one of kind ``cloud`` has. ``models``: a list, or a map from
     our names to theirs. ``key``: an environment variable's name, or ``keyring:service/user``."""
 
-    endpoint: str | None = Field(None, description="base URL of an OpenAI-compatible API")
+    endpoint: str | None = Field(None, description="base URL of an API, such as https://…/v1")
+    api: Literal["openai", "anthropic"] | None = Field(
+        None, description="which API it has; default: openai, as most do"
+    )
     models: list[ModelName] | dict[ModelName, ModelName] | None = Field(None, min_length=1)
     key: str | None = None
     zone: str | None = Field(None, description="where it computes; default: cloud")
@@ -64,6 +67,8 @@ class CloudFields(Model):
         for name in ("endpoint", "models"):
             if getattr(self, name) is None:
                 raise ValueError(f"a cloud driver needs {name}")
+        if self.api == "anthropic" and self.continues not in (None, "none", "prefill"):
+            raise ValueError(f"continues: {self.continues} is not in the API of anthropic")
         if self.zone == "device" and urlsplit(self.endpoint or "").hostname not in _HERE:
             raise ValueError("its endpoint is not on this device, so its zone is another")
 
@@ -89,6 +94,7 @@ class CloudFields(Model):
         for length in self._lengths():
             words += ["--context-length", length]
         rest = {
+            "--api": self.api,
             "--zone": self.zone,
             "--continues": self.continues,
             "--requests-per-minute": self.requests_per_minute,

@@ -27,7 +27,7 @@ from shell.service import Program, secret_variables
 
 _LARGEST: Final = 256 * 1024
 _TAKEN: Final = "name_taken"
-_OWN: Final = {"name", "endpoint", "zone", "key", "key-env", "key-keyring", "connect"}
+_OWN: Final = {"name", "endpoint", "api", "zone", "key", "key-env", "key-keyring", "connect"}
 """Options that would go round what is checked here."""
 EMBEDDING_MODEL: Final = "all-minilm-l6-v2"
 """Of a driver that embeds, unless it says another."""

@@ -1,5 +1,5 @@
-"""The cloud driver: models behind an OpenAI-compatible endpoint, here or far away.
+"""The cloud driver: models behind an endpoint with OpenAI's API or Anthropic's, here or far away.
 
-One process serves one endpoint. The ``openai`` library speaks HTTP; what is declared of the
+One process serves one endpoint. The library of its API speaks HTTP; what is declared of the
 endpoint (``endpoint``) decides what may be asked of it.
 """

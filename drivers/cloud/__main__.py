@@ -1,6 +1,6 @@
 """``python -m drivers.cloud --endpoint https://…/v1 --model gpt-small=gpt-4o-mini --key-env KEY``.
 
-Registers at once; the ``openai`` library is imported and the endpoint asked for its models while
+Registers at once; the library of its API is imported and the endpoint asked for its models while
 the driver already beats. It knows nothing about how either is done.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from drivers.cloud.api import EXTRAS, api_of
 from drivers.cloud.declared import add_options, cards_of, endpoint_of, rates_of
 from drivers.cloud.key import find_key
 from drivers.cloud.loop import Loop
@@ -24,7 +25,7 @@ from llmagentos.abi.errors import ENOSYS, LLMOSError
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = common_options(
-        "drivers.cloud", "Serve the models of an OpenAI-compatible endpoint.",
+        "drivers.cloud", "Serve the models of an endpoint with OpenAI's API, or Anthropic's.",
         name="cloud", slots=64, model=False,
     )  # fmt: skip
     parser.set_defaults(zone="cloud")
@@ -40,21 +41,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"bad option: {first_problem(error)}")
     rates = rates_of(options)
     # Nothing of the environment is told to the endpoint but the key that was named.
-    for name in [name for name in os.environ if name.startswith("OPENAI_")]:
+    for name in [name for name in os.environ if name.startswith(("OPENAI_", "ANTHROPIC_"))]:
         del os.environ[name]
     loop = Loop()
 
     def load(announce: Announce) -> Engine:
         try:
+            api_of(endpoint.api)
             from drivers.cloud.loader import load_engine
         except ImportError as error:
             raise ENOSYS(
                 f"the cloud driver needs the package {error.name!r}",
-                hint='install the cloud extra: pip install "llmagentos[cloud]"',
+                hint=f'install it: pip install "llmagentos[{EXTRAS[endpoint.api]}]"',
             ) from None
         # They would write a line for each request.
-        logging.getLogger("httpx2").setLevel(logging.WARNING)
-        logging.getLogger("openai").setLevel(logging.WARNING)
+        for library in ("httpx2", "openai", "anthropic"):
+            logging.getLogger(library).setLevel(logging.WARNING)
         return load_engine(
             endpoint, key, cards, options.slots, rates, loop, announce,
             lengths_known=bool(options.context_length),

@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from openai import AsyncOpenAI, AsyncStream
-
 from drivers.cloud.answer import Answer, End
+from drivers.cloud.api import Client, api_of
 from drivers.cloud.endpoint import Endpoint
 from drivers.cloud.faults import fault_of
 from drivers.cloud.key import Key
@@ -41,11 +40,12 @@ class Call:
     """``hand`` takes the parts, in the loop's thread; the last one has an ``end``."""
 
     def __init__(
-        self, client: AsyncOpenAI, endpoint: Endpoint, key: Key, body: dict[str, Any],
+        self, client: Client, endpoint: Endpoint, key: Key, body: dict[str, Any],
         answer: Answer, hand: Hand,
     ) -> None:  # fmt: skip
         self._client = client
         self._endpoint = endpoint
+        self._api = api_of(endpoint.api)
         self._key = key
         self._body = body
         self._answer = answer
@@ -74,21 +74,21 @@ class Call:
             async with stream:
                 await self._listen(stream)
         except Exception as error:
-            fault = fault_of(error, self._key)
+            fault = fault_of(error, self._key, self._api)
             unused = fault.unused and not patience.sent and self._first
             end = End("error", prompt_tokens=0 if unused else None, error=fault.error)
             self._put("", end, patience.refused_for)
 
-    async def _ask(self) -> AsyncStream[object]:
+    async def _ask(self) -> Any:
         return await self._client.post(
-            "/chat/completions",
+            self._api.chat,
             cast_to=object,
             body=self._body,
             stream=True,
-            stream_cls=AsyncStream[object],
+            stream_cls=self._api.stream,
         )
 
-    async def _listen(self, stream: AsyncStream[object]) -> None:
+    async def _listen(self, stream: Any) -> None:
         answer, now = self._answer, asyncio.get_running_loop().time
         ended = False
         try:

@@ -1,4 +1,4 @@
-"""The client: the ``openai`` library, set up for one endpoint.
+"""The client: the library of an endpoint's API, set up for it.
 
 It knows nothing about what is asked through it.
 """
@@ -10,8 +10,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
-from openai import AsyncOpenAI
 
+from drivers.cloud.api import Api, Client, api_of
 from drivers.cloud.endpoint import Endpoint
 from drivers.cloud.key import Key
 from drivers.cloud.transport import Heard, Transport
@@ -22,7 +22,7 @@ _IDLE: Final = 30.0
 """Seconds that a connection is kept for the next call."""
 
 
-def make_client(endpoint: Endpoint, key: Key, slots: int, heard: Heard) -> AsyncOpenAI:
+def make_client(endpoint: Endpoint, key: Key, slots: int, heard: Heard) -> Client:
     limits = httpx2.Limits(
         # A call may begin while the end of another one, of no interest any more, is still coming.
         max_connections=2 * slots + 2,
@@ -30,7 +30,7 @@ def make_client(endpoint: Endpoint, key: Key, slots: int, heard: Heard) -> Async
         keepalive_expiry=_IDLE,
     )
     inner = httpx2.AsyncHTTPTransport(limits=limits, proxy=_proxy(endpoint.url))
-    return AsyncOpenAI(
+    return api_of(endpoint.api).connect(
         api_key="the transport has it",
         base_url=endpoint.url,
         max_retries=_RETRIES,
@@ -43,9 +43,9 @@ def make_client(endpoint: Endpoint, key: Key, slots: int, heard: Heard) -> Async
     )
 
 
-async def list_models(client: AsyncOpenAI) -> dict[str, dict[str, Any]]:
+async def list_models(client: Client, api: Api) -> dict[str, dict[str, Any]]:
     """What the endpoint says of its models, by their names there."""
-    told = await client.get("/models", cast_to=object)
+    told = await client.get(api.models, cast_to=object)
     rows = told.get("data") if isinstance(told, dict) else None
     return {row["id"]: row for row in rows or () if isinstance(row, dict) and "id" in row}
 

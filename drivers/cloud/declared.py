@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final, get_args
 
+from drivers.cloud.api import ApiName
 from drivers.cloud.endpoint import EXTRAS, Continues, Endpoint, checked_url
 from drivers.options import positive
 from llmagentos.abi.cards import ModelCard, Price, Rate
@@ -22,6 +23,12 @@ CONTEXT: Final = 128_000
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--endpoint", required=True, metavar="URL", help="its base URL, such as https://…/v1")
+    add(
+        "--api",
+        choices=get_args(ApiName),
+        default="openai",
+        help="which API it has: openai, as most do (default), or anthropic",
+    )
     add(
         "--model",
         action="append",
@@ -67,6 +74,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FIELD[=THEIRS]",
         help=f"it knows this way of sampling: {', '.join(EXTRAS)}; may be repeated",
     )
+    add(
+        "--own-sampling",
+        action="store_true",
+        help="its models choose their tokens in their own way, whatever is said of that",
+    )
     add("--grammar", action="store_true", help="it keeps to a json_schema")
     add("--no-tools", action="store_true", help="it can't be told of tools")
     add("--requests-per-minute", type=positive, metavar="N", help="the most that it lets through")
@@ -86,7 +98,11 @@ def endpoint_of(options: argparse.Namespace) -> Endpoint:
     unknown = [name for name in knows if name not in EXTRAS]
     if unknown:
         raise EINVAL(f"--knows {unknown[0]}: there is no such way", hint=", ".join(EXTRAS))
+    if options.api == "anthropic":
+        _check_foreign(options)
     return Endpoint(
+        api=options.api,
+        own_sampling=options.own_sampling,
         url=checked_url(options.endpoint),
         upstream=dict(_pair(text) for text in options.model),
         continues=options.continues,
@@ -100,6 +116,18 @@ def endpoint_of(options: argparse.Namespace) -> Endpoint:
         first_token=options.first_token,
         between=options.between_tokens,
     )
+
+
+def _check_foreign(options: argparse.Namespace) -> None:
+    """Options for what is always the same in this API, or not in it."""
+    foreign = {
+        "--continues": options.continues not in ("none", "prefill"),
+        "--limit-field": options.limit_field != "max_tokens",
+        "--seed-field": options.seed_field not in ("seed", "none"),
+        "--knows": bool(options.knows),
+    }
+    for name in [name for name, given in foreign.items() if given]:
+        raise EINVAL(f"the API of anthropic has no such {name}", hint="leave it out")
 
 
 def cards_of(options: argparse.Namespace, models: Sequence[str]) -> list[ModelCard]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from drivers.cloud.api import ApiName
 from llmagentos.abi.driver import Feature
 from llmagentos.abi.errors import EINVAL
 
@@ -21,12 +22,16 @@ EXTRAS: Final = ("top_k", "min_p", "repetition_penalty")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``upstream``: what each model is called there. ``continues``: how it is told to go on with a
-    text. ``knows``: which ``EXTRAS``, and by which names. ``seed``: the field for it, if any.
-    Times in seconds: ``patience`` is how long it may refuse before that is an error."""
+    """``api``: the dialect that it speaks. ``upstream``: what each model is called there.
+    ``own_sampling``: what is said of how tokens are chosen is left out. ``continues``: how it is
+    told to go on with a text. ``knows``: which ``EXTRAS``, and by which names. ``seed``: the field
+    for it, if any. Times in seconds: ``patience`` is how long it may refuse before that is an
+    error."""
 
     url: str
     upstream: Mapping[str, str]
+    api: ApiName = "openai"
+    own_sampling: bool = False
     continues: Continues = "none"
     limit_field: str = "max_tokens"
     seed: str | None = "seed"

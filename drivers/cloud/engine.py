@@ -12,16 +12,13 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from openai import AsyncOpenAI
-
 from drivers.cloud import limits
-from drivers.cloud.answer import Answer, End
+from drivers.cloud.answer import End
+from drivers.cloud.api import Client, api_of
 from drivers.cloud.call import Call, Part
 from drivers.cloud.endpoint import Endpoint
 from drivers.cloud.key import Key
 from drivers.cloud.loop import Loop
-from drivers.cloud.names import Names
-from drivers.cloud.request import body_of
 from drivers.engine import EngineStats, Wake
 from drivers.faults import record
 from llmagentos.abi.cards import ModelCard, Rate
@@ -72,20 +69,21 @@ class CloudEngine:
         rates: Sequence[Rate] = (),
     ) -> None:
         self._endpoint = endpoint
+        self._api = api_of(endpoint.api)
         self._key = key
         self._cards = list(cards)
         self._slots = slots
         self._loop = loop
         self._declared = list(rates)
         self._rates = list(rates)
-        self._client: AsyncOpenAI
+        self._client: Client
         self._live: dict[int, _Live] = {}
         # Written in the loop's thread and emptied in the host's; each operation on it is atomic.
         self._arrived: deque[tuple[_Live, Part]] = deque()
         self._closed_until = 0.0
         self._wake: Wake | None = None
 
-    def connect(self, client: AsyncOpenAI) -> None:
+    def connect(self, client: Client) -> None:
         """Its client tells us of headers, so it can't be there before us."""
         self._client = client
 
@@ -117,13 +115,11 @@ class CloudEngine:
             self._check(order)
             if live.index >= order.sampling.max_tokens:
                 return live.report(end=End("length", 0, 0))
-            body = body_of(order, self._endpoint)
+            body = self._api.body(order, self._endpoint)
         except LLMOSError as error:
             # Nothing was used, which one that is raised would not say.
             return live.report(end=End("error", prompt_tokens=0, error=error))
-        answer = Answer(
-            order.sampling.max_tokens - live.index, Names(tool.name for tool in order.tools)
-        )
+        answer = self._api.answer(order, order.sampling.max_tokens - live.index)
         live.call = Call(
             self._client, self._endpoint, self._key, body, answer,
             lambda part: self._arrive(live, part),

@@ -10,8 +10,8 @@ import re
 from typing import Any, Final, NamedTuple
 
 import httpx2
-import openai
 
+from drivers.cloud.api import Api
 from drivers.cloud.key import Key
 from drivers.cloud.limits import retry_after
 from drivers.faults import typed
@@ -30,7 +30,8 @@ _WORDS: Final = 500
 """Characters of what a provider said."""
 
 _CONTEXT: Final = re.compile(
-    r"context[ _](length|size|window)|exceed_context|prompt is too long|too many (input )?tokens",
+    r"context[ _](length|size|window|limit)|exceed_context|prompt is too long"
+    r"|too many (input )?tokens",
     re.IGNORECASE,
 )
 _BEFORE: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -49,13 +50,16 @@ def sent(error: BaseException) -> bool:
     return not isinstance(error, _BEFORE)
 
 
-def fault_of(error: BaseException, key: Key) -> Fault:
+def fault_of(error: BaseException, key: Key, api: Api) -> Fault:
     """What was raised while an answer was asked for or listened to."""
-    if isinstance(error, openai.APIStatusError):
+    while isinstance(error, api.failed) and error.__cause__ is not None:
+        error = error.__cause__  # the library's words for it say less
+    # A status that is none of these came with an answer that ended in an error.
+    if isinstance(error, api.refused) and _status(error) >= 300:
         return Fault(_refused(error, key), unused=True)
-    if isinstance(error, openai.APIConnectionError):
+    if isinstance(error, httpx2.TransportError):
         return _unheard(error, key)
-    if isinstance(error, openai.APIError):
+    if isinstance(error, api.failed):
         # It has begun to answer, and then says this in place of a token.
         said = _said(error, key)
         kind = ECONTEXT if _CONTEXT.search(said) else EDRIVER
@@ -66,7 +70,7 @@ def fault_of(error: BaseException, key: Key) -> Fault:
         return Fault(
             EDRIVER(
                 "the endpoint sent what is no chat completion",
-                hint="is the address that of an OpenAI-compatible API, with its /v1?",
+                hint="is the address that of the API that its driver was told of, with its /v1?",
                 detail={"reason": type(error).__name__},
             ),
             unused=False,
@@ -77,8 +81,13 @@ def fault_of(error: BaseException, key: Key) -> Fault:
 _AGAIN: Final = "try again; if it stays so, ask who runs it"
 
 
-def _refused(error: openai.APIStatusError, key: Key) -> LLMOSError:
-    status, said = error.status_code, _said(error, key)
+def _status(error: Any) -> int:
+    status: int = error.status_code
+    return status
+
+
+def _refused(error: Any, key: Key) -> LLMOSError:
+    status, said = _status(error), _said(error, key)
     detail: dict[str, Any] = {"status": status}
     text = f"the endpoint refused with status {status}: {said}"
     match status:
@@ -98,7 +107,7 @@ def _refused(error: openai.APIStatusError, key: Key) -> LLMOSError:
         case 413:
             return ECONTEXT(text, hint="shorten the context", detail=detail)
         case _ if 400 <= status < 500:
-            if _CONTEXT.search(f"{error.code} {error.type} {said}"):
+            if _CONTEXT.search(f"{getattr(error, 'code', None)} {error.type} {said}"):
                 return ECONTEXT(text, hint="lower max_tokens or shorten the context", detail=detail)
             return EINVAL(text, hint="the endpoint can't do what was asked for", detail=detail)
         case _ if 300 <= status < 400:
@@ -110,29 +119,29 @@ def _refused(error: openai.APIStatusError, key: Key) -> LLMOSError:
     return EDRIVER(text, hint=_AGAIN, detail=detail)
 
 
-def _unheard(error: openai.APIConnectionError, key: Key) -> Fault:
-    cause = error.__cause__
-    late = isinstance(error, openai.APITimeoutError)
-    if late and isinstance(cause, httpx2.ConnectTimeout):
+def _unheard(error: httpx2.TransportError, key: Key) -> Fault:
+    if isinstance(error, httpx2.ConnectTimeout):
         told: LLMOSError = ETIMEOUT("the endpoint can't be reached in time", hint=_REACH)
-    elif late:
+    elif isinstance(error, httpx2.TimeoutException):
         told = ETIMEOUT("the endpoint did not answer in time", hint=_AGAIN)
-    elif isinstance(cause, httpx2.ConnectError):
+    elif isinstance(error, httpx2.ConnectError):
         told = EDRIVER("the endpoint can't be reached", hint=_REACH)
     else:
         told = EDRIVER("the endpoint broke the connection", hint=_AGAIN)
-    if cause is not None and str(cause):
-        told.detail["reason"] = key.redact(str(cause))[:_WORDS]
-    return Fault(told, unused=cause is not None and not sent(cause))
+    if str(error):
+        told.detail["reason"] = key.redact(str(error))[:_WORDS]
+    return Fault(told, unused=not sent(error))
 
 
 _REACH: Final = "is it running, and are its address and the network right?"
 
 
-def _said(error: openai.APIError, key: Key) -> str:
+def _said(error: Any, key: Key) -> str:
     """Its own words, on one line."""
-    body = error.body
+    body = getattr(error, "body", None)
+    if isinstance(body, dict):
+        body = body.get("error", body)
     words = body.get("message", body) if isinstance(body, dict) else body
-    text = " ".join(str(words if words else error.message).split())
+    text = " ".join(str(words if words else getattr(error, "message", error)).split())
     text = key.redact(text)
     return text if len(text) <= _WORDS else f"{text[: _WORDS - 1]}…"

@@ -1,7 +1,7 @@
 """What an endpoint's headers say of its limits: how much it lets through, and when again.
 
-``x-ratelimit-…`` as OpenAI sends them and most others do too, and ``Retry-After``. It knows
-nothing about HTTP beside headers' names.
+``x-ratelimit-…`` as OpenAI sends them and most others do too, ``anthropic-ratelimit-…``, and
+``Retry-After``. It knows nothing about HTTP beside headers' names.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import re
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final, Literal
 
 from llmagentos.abi.cards import Rate
@@ -58,11 +59,15 @@ def rates(headers: Mapping[str, str]) -> list[Rate]:
 
 
 def _rate(headers: Mapping[str, str], what: Literal["requests", "tokens"]) -> Rate | None:
-    limit = _number(headers.get(f"x-ratelimit-limit-{what}"))
+    def said(of: str) -> str | None:
+        theirs = f"x-ratelimit-{of}-{what}", f"anthropic-ratelimit-{what}-{of}"
+        return headers.get(theirs[0], headers.get(theirs[1]))
+
+    limit = _number(said("limit"))
     if not limit:
         return None
-    left = _number(headers.get(f"x-ratelimit-remaining-{what}"))
-    reset = duration(headers.get(f"x-ratelimit-reset-{what}", "")) or 0.0
+    left = _number(said("remaining"))
+    reset = duration(said("reset") or "") or _until(said("reset"))
     # They don't say for how long the limit is, only when it is whole again. Some fill it evenly,
     # and some all at once: the shorter of the two guesses does no harm, since the next answer tells
     # what is left.
@@ -73,6 +78,15 @@ def _rate(headers: Mapping[str, str], what: Literal["requests", "tokens"]) -> Ra
     return Rate(
         what=what, limit=limit, period=period, left=None if left is None else min(left, limit)
     )
+
+
+def _until(time_of_day: str | None) -> float:
+    """Seconds until then, by ISO 8601; 0, if it is past or no such time."""
+    try:
+        then = datetime.fromisoformat(time_of_day or "")
+    except ValueError:
+        return 0.0
+    return min(max(0.0, then.timestamp() - time.time()), _LONGEST)
 
 
 def _number(text: str | None) -> int | None:

@@ -11,8 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import openai
-
+from drivers.cloud.api import Client, api_of
 from drivers.cloud.client import list_models, make_client
 from drivers.cloud.endpoint import Endpoint
 from drivers.cloud.engine import CloudEngine
@@ -30,7 +29,7 @@ log = logging.getLogger("driver")
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 _LIST_PATIENCE: Final = 10.0
-_LENGTHS: Final = ("max_model_len", "context_length", "context_window")
+_LENGTHS: Final = ("max_model_len", "context_length", "context_window", "max_input_tokens")
 """What different endpoints call it."""
 _NO_LIST: Final = (403, 404, 405, 501)
 
@@ -42,7 +41,7 @@ def load_engine(
     """Returns when the endpoint answers; raises ``EAUTH`` if it refuses the key."""
     engine = CloudEngine(endpoint, key, cards, slots, loop, rates=rates)
 
-    async def connect() -> openai.AsyncOpenAI:
+    async def connect() -> Client:
         return make_client(endpoint, key, slots, engine.heard)
 
     client = loop.result(connect())
@@ -52,7 +51,7 @@ def load_engine(
     pause = _FIRST_PAUSE
     while True:
         try:
-            told = loop.result(_ask(client, key))
+            told = loop.result(_ask(client, endpoint, key))
         except (EAUTH, ECANCELED):
             raise
         except LLMOSError as error:
@@ -66,13 +65,14 @@ def load_engine(
     return engine
 
 
-async def _ask(client: openai.AsyncOpenAI, key: Key) -> dict[str, dict[str, Any]]:
+async def _ask(client: Client, endpoint: Endpoint, key: Key) -> dict[str, dict[str, Any]]:
     PATIENCE.set(Patience(0.0))
+    api = api_of(endpoint.api)
     try:
         async with asyncio.timeout(_LIST_PATIENCE):
-            return await list_models(client)
+            return await list_models(client, api)
     except Exception as error:
-        fault = fault_of(error, key).error
+        fault = fault_of(error, key, api).error
         if fault.detail.get("status") in _NO_LIST:
             return {}  # it answers, though it shows us no list
         raise fault from None

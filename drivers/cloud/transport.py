@@ -14,8 +14,8 @@ from contextvars import ContextVar
 from typing import Final
 
 import httpx2
-import openai
 
+from drivers.cloud.api import api_of
 from drivers.cloud.endpoint import Endpoint
 from drivers.cloud.faults import sent
 from drivers.cloud.key import Key
@@ -62,6 +62,8 @@ class Transport(httpx2.AsyncBaseTransport):
         self._endpoint = endpoint
         self._key = key
         self._heard = heard
+        # The one kind of error that the library passes on and repeats nothing for.
+        self._failed = api_of(endpoint.api).failed
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         # The library doesn't know the key, so it can't tell it.
@@ -76,19 +78,17 @@ class Transport(httpx2.AsyncBaseTransport):
             # What may have reached it may be paid for: it is not sent again.
             if not patience.sent and patience.lasts():
                 raise
-            late = isinstance(error, httpx2.TimeoutException)
-            kind = openai.APITimeoutError if late else openai.APIConnectionError
-            raise kind(request=request) from error
+            raise self._failed("no answer") from error
         self._heard(response.headers)
         if response.status_code >= 300:
             asked = retry_after(response.headers)
             if not patience.lasts(asked):
                 response.headers["x-should-retry"] = "false"
-                if response.status_code in (429, 503):
+                if response.status_code in (429, 503, 529):
                     patience.refused_for = asked
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()  # it may unpack to any size
-            raise EDRIVER(
+            raise self._failed("compressed") from EDRIVER(
                 "the endpoint compresses its answers, though it was told not to",
                 hint="turn that off there, or in the proxy before it",
             )
@@ -125,7 +125,7 @@ class _Bounded(httpx2.AsyncByteStream):
             if event > EVENT_LIMIT or whole > ANSWER_LIMIT:
                 raise EDRIVER(
                     "the endpoint's answer is too long to be one",
-                    hint="is the address that of an OpenAI-compatible API?",
+                    hint="is the address that of the API that its driver was told of?",
                     detail={"bytes": whole},
                 )
             yield chunk

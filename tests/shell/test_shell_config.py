@@ -170,6 +170,7 @@ def test_is_an_endpoint_a_driver_with_its_prices(home: Home) -> None:
             options: {grammar: true, first-token: 20}
           - {name: here, kind: cloud, endpoint: "http://127.0.0.1:8080/v1", models: [tiny],
              key: keyring:llama/me, zone: device, continues: prefill, slots: 4}
+          - {name: other, kind: cloud, endpoint: "https://x/v1", api: anthropic, models: [m]}
         """,
     )
     assert _words(home)["openai"] == (
@@ -182,12 +183,21 @@ def test_is_an_endpoint_a_driver_with_its_prices(home: Home) -> None:
         "drivers.cloud --name here --slots 4 --endpoint http://127.0.0.1:8080/v1 --model tiny "
         "--key-keyring llama/me --zone device --continues prefill"
     )
+    assert _words(home)["other"] == (
+        "drivers.cloud --name other --endpoint https://x/v1 --model m --api anthropic"
+    )
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
         ("endpoint: 'http://x/v1'", "a cloud driver needs models"),
+        ("endpoint: 'http://x/v1', models: [m], api: gemini", "'openai' or 'anthropic'"),
+        (
+            "endpoint: 'http://x/v1', models: [m], api: anthropic, continues: vllm",
+            "continues: vllm is not in the API of anthropic",
+        ),
+        ("endpoint: 'http://x/v1', models: [m], options: {api: anthropic}", "field of its own"),
         ("models: [m]", "a cloud driver needs endpoint"),
         ("models: [m], endpoint: x", "give its base URL"),
         ("models: [m], endpoint: 'http://x', key: sk-1-secret", "name an environment variable"),

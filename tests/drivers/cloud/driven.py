@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from drivers.cloud.api import ApiName
 from drivers.cloud.client import make_client
 from drivers.cloud.endpoint import Endpoint
 from drivers.cloud.engine import CloudEngine
@@ -46,7 +47,7 @@ class Driven:
 
 
 @contextmanager
-def driving(url: str) -> Iterator[Callable[..., Driven]]:
+def driving(url: str, api: ApiName = "openai") -> Iterator[Callable[..., Driven]]:
     """Makes engines for this address: ``make(key=…, rates=…, patience=…)``."""
     loops: list[Loop] = []
 
@@ -55,7 +56,7 @@ def driving(url: str) -> Iterator[Callable[..., Driven]]:
     ) -> Driven:
         loop = Loop()
         loops.append(loop)
-        endpoint = Endpoint(url=url, upstream={"tiny": MODEL}, **declared)
+        endpoint = Endpoint(url=url, upstream={"tiny": MODEL}, api=api, **declared)
         card = ModelCard(name="tiny", context_length=4096)
         engine = CloudEngine(endpoint, key, [card], slots, loop, rates=rates)
 

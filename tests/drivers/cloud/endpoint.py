@@ -1,15 +1,16 @@
 """An OpenAI-compatible endpoint that behaves, or doesn't, as it is told to.
 
 It runs in a thread of the test, or as a program of its own for measuring:
-``python tests/drivers/cloud/endpoint.py --delay 0.05`` says its address and serves until it is
-ended. It records what it was asked, and who went away before the end.
+``python tests/drivers/cloud/endpoint.py '{"delay": 0.05}'`` says its address and serves until it
+is ended. It records what it was asked, and who went away before the end.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
+import logging
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -25,13 +26,15 @@ PROMPT_TOKENS = 7
 @dataclass
 class Behaviour:
     """What happens to a request. ``status``: refused with this; ``times``: so many times, and then
-    all is well. ``breaks``: how the answer ends instead."""
+    all is well; ``well``: each such one is answered all the same. ``breaks``: how the answer ends
+    instead."""
 
     words: list[str] = field(default_factory=lambda: ["Hello", ", ", "world", "!"])
     delay: float = 0.0
     between: float = 0.0
     status: int = 200
     times: int | None = None
+    well: int = 0
     message: str = "no"
     code: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -43,10 +46,14 @@ class Behaviour:
 
 
 class MockEndpoint:
-    """``url``: its base URL. Change ``behaviour`` at any time."""
+    """``url``: its base URL. Change ``behaviour`` at any time. Other APIs are subclasses."""
+
+    chat_path = "/v1/chat/completions"
 
     def __init__(self, behaviour: Behaviour | None = None) -> None:
         self.behaviour = behaviour or Behaviour()
+        self.plans: list[Behaviour] = []
+        """Of the next requests, before ``behaviour`` is that of all."""
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.headers: list[dict[str, str]] = []
@@ -82,7 +89,7 @@ class MockEndpoint:
         return web.json_response({"object": "list", "data": [{"id": MODEL, "max_model_len": 4096}]})
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        plan = self.behaviour
+        plan = self.plans.pop(0) if self.plans else self.behaviour
         self.keys.append(request.headers.get("authorization"))
         self.headers.append(dict(request.headers))
         self.requests.append(await request.json())
@@ -96,23 +103,43 @@ class MockEndpoint:
     async def _answer(self, request: web.Request, plan: Behaviour) -> web.StreamResponse:
         if plan.delay:
             await asyncio.sleep(plan.delay)
-        if plan.times is None or plan.times > 0:
+        well = plan.well and len(self.requests) % plan.well == 0
+        if not well and (plan.times is None or plan.times > 0):
             if plan.times is not None:
                 plan.times -= 1
             if plan.status != 200:
                 said = plan.message.replace("{key}", request.headers.get("authorization", ""))
-                error = {"error": {"message": said, "code": plan.code, "type": "error"}}
+                error = self.error(said, plan.code)
                 return web.json_response(error, status=plan.status, headers=plan.headers)
             if plan.breaks:
                 return await self._break(request, plan)
         response = web.StreamResponse(headers={"content-type": "text/event-stream", **plan.headers})
         await response.prepare(request)
-        async for chunk in self._chunks(request, plan):
+        async for chunk in self.chunks(plan):
             await response.write(chunk)
         await response.write_eof()
         return response
 
-    async def _chunks(self, request: web.Request, plan: Behaviour) -> AsyncIterator[bytes]:
+    def error(self, said: str, code: str | None) -> dict[str, Any]:
+        return {"error": {"message": said, "code": code, "type": "error"}}
+
+    def word(self, text: str) -> bytes:
+        return event({"content": text})
+
+    def broken(self) -> dict[str, list[tuple[bytes, int]]]:
+        """What is sent after the first word, and how often."""
+        return {
+            "garbage": [(b"data: {this is no JSON\n\n", 1)],
+            "bytes": [(b"data: \xff\xfe\x00\n\n", 1)],
+            "nonsense": [(line({"choices": 5}), 1)],
+            "huge line": [(b"data: ", 1), (b"x" * 100_000, 100)],
+            "endless events": [(b"data: x\n" * 100_000, 200)],
+            "error event": [(line({"error": {"message": "out of memory"}}), 1)],
+            "error at once": [(line({"error": {"message": "out of memory"}}), 1)],
+            "endless words": [(self.word("more "), 1_000_000)],
+        }
+
+    async def chunks(self, plan: Behaviour) -> AsyncIterator[bytes]:
         yield event({"role": "assistant", "content": ""})
         for word in plan.words:
             if plan.between:
@@ -138,6 +165,7 @@ class MockEndpoint:
         elif plan.breaks == "close":
             request.transport.abort()
         whole = {
+            "compressed": web.Response(body=b"x", headers={"content-encoding": "gzip"}),
             "close": web.Response(),
             "html": web.Response(text="<html>Welcome!</html>", content_type="text/html"),
             "huge body": web.Response(body=b"x" * 10_000_000),
@@ -147,13 +175,13 @@ class MockEndpoint:
             return whole[plan.breaks]
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
-        if plan.breaks != "hang after headers":
-            await response.write(event({"content": "Hel"}))
+        if plan.breaks not in ("hang after headers", "error at once"):
+            await response.write(self.word("Hel"))
         if plan.breaks.startswith("hang"):
             await self._hang()
         if plan.breaks == "drop":
             request.transport.abort()
-        for chunk, times in BROKEN.get(plan.breaks, []):
+        for chunk, times in self.broken().get(plan.breaks, []):
             for _ in range(times):
                 await response.write(chunk)
                 await asyncio.sleep(0)
@@ -173,18 +201,6 @@ def event(delta: dict[str, Any], finish: str | None = None) -> bytes:
     return line({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
 
-BROKEN = {
-    "garbage": [(b"data: {this is no JSON\n\n", 1)],
-    "bytes": [(b"data: \xff\xfe\x00\n\n", 1)],
-    "nonsense": [(line({"choices": 5}), 1)],
-    "huge line": [(b"data: ", 1), (b"x" * 100_000, 100)],
-    "endless events": [(b"data: x\n" * 100_000, 200)],
-    "error event": [(line({"error": {"message": "out of memory"}}), 1)],
-    "endless words": [(event({"content": "more "}), 1_000_000)],
-}
-"""What is sent after the first word, and how often."""
-
-
 class serving:  # noqa: N801 - used like a function
     """Serves it in the running loop; its base URL."""
 
@@ -195,7 +211,7 @@ class serving:  # noqa: N801 - used like a function
     async def __aenter__(self) -> str:
         app = web.Application(client_max_size=64 * 1024**2)
         app.router.add_get("/v1/models", self._endpoint.models)
-        app.router.add_post("/v1/chat/completions", self._endpoint.chat)
+        app.router.add_post(self._endpoint.chat_path, self._endpoint.chat)
         # So that a handler is cancelled when its client goes away.
         self._runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
@@ -217,16 +233,12 @@ def until(true: Callable[[], object], seconds: float = 10.0) -> None:
         time.sleep(0.005)
 
 
-async def _main(delay: float, words: int) -> None:
-    behaviour = Behaviour(words=[f"word{number} " for number in range(words)], delay=delay)
+async def _main(behaviour: Behaviour) -> None:
+    logging.disable()  # it would write a traceback for each answer that it breaks off
     async with serving(MockEndpoint(behaviour)) as url:
         print(url, flush=True)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--delay", type=float, default=0.0)
-    parser.add_argument("--words", type=int, default=8)
-    options = parser.parse_args()
-    asyncio.run(_main(options.delay, options.words))
+    asyncio.run(_main(Behaviour(**json.loads(sys.argv[1]))))

@@ -9,6 +9,7 @@ import pytest
 
 from drivers.cloud.answer import Answer
 from drivers.cloud.names import Names
+from llmagentos.abi.manifest import Sampling
 from llmagentos.abi.talk import ChatMessage, ToolCall, ToolSpec
 from tests.drivers.cloud.endpoint import MODEL, MockEndpoint, until
 from tests.drivers.orders import order
@@ -203,3 +204,34 @@ def test_is_a_count_that_goes_on_not_taken_for_the_last() -> None:
     answer.hear(chunk(made=3))
     assert answer.whole
     assert answer.end().completion_tokens == 3
+
+
+def test_are_ways_of_sampling_said_in_its_words(mock: MockEndpoint, drive: Any) -> None:
+    sampling = Sampling.model_validate({
+        "max_tokens": 5, "temperature": 0.5, "top_p": 0.9, "top_k": 5, "repetition_penalty": 1.1,
+        "presence_penalty": 1.0, "seed": 2**40 + 3, "stop": ["x"],
+        "grammar": {"json_schema": {"type": "object"}},
+    })  # fmt: skip
+    driven = drive(
+        knows={"top_k": "top_k", "repetition_penalty": "repeat_penalty"}, grammar=True,
+        limit_field="max_completion_tokens", seed="random_seed",
+    )  # fmt: skip
+    driven.answer(order(1, "hi").model_copy(update={"sampling": sampling}))
+    (asked,) = mock.requests
+    assert asked["max_completion_tokens"] == 5
+    assert {name: asked[name] for name in ("temperature", "top_p", "top_k", "stop")} == {
+        "temperature": 0.5, "top_p": 0.9, "top_k": 5, "stop": ["x"],
+    }  # fmt: skip
+    assert asked["repeat_penalty"] == 1.1
+    assert asked["random_seed"] == 3
+    assert asked["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert "frequency_penalty" not in asked
+
+
+def test_is_nothing_said_to_a_model_that_samples_in_its_own_way(
+    mock: MockEndpoint, drive: Any
+) -> None:
+    asked = order(1, "hi", temperature=0.7, top_k=5, stop=["x"])
+    assert drive(own_sampling=True).answer(asked)[-1].finish == "stop"
+    assert {"temperature", "top_k"}.isdisjoint(mock.requests[0])
+    assert mock.requests[0]["stop"] == ["x"]

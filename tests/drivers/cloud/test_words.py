@@ -145,6 +145,12 @@ def test_do_options_become_an_endpoint_and_cards() -> None:
     assert (first.context_length, first.price) == (1000, Price(prompt=1.5, completion=3))
     assert (second.context_length, second.price) == (2000, None)
     assert rates_of(options) == [Rate(what="tokens", limit=90000)]
+    assert (endpoint.api, endpoint.own_sampling) == ("openai", False)
+    options.api = "anthropic"
+    with pytest.raises(EINVAL, match="no such --continues"):
+        endpoint_of(options)
+    options.continues, options.knows = "prefill", []
+    assert endpoint_of(options).api == "anthropic"
     options.price_completion = []
     with pytest.raises(EINVAL, match="one price of two"):
         cards_of(options, ["a", "b"])
