@@ -25,6 +25,7 @@ def _place(name: str) -> int:
 
 def pytest_collection_finish() -> None:
     """The tests themselves, and what they import, stay until the end: not to be searched for
-    garbage again and again."""
+    garbage again and again. And the collector comes as rarely as it does to the kernel."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
