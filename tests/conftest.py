@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 from typing import Final
 
 import pytest
@@ -12,6 +14,14 @@ _LONGEST: Final = (
     "tests/system/", "tests/packaging/", "tests/readme/", "tests/drivers/test_openvino",
 )  # fmt: skip
 """Where tests take minutes. They come first, so that no worker is left with one of them alone."""
+
+
+def pytest_configure() -> None:
+    """A shell's job in the background ignores Ctrl-C, and so would all that the tests start. And
+    another test has the other processor: a model's threads would spin for it in vain."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    gc.set_threshold(20_000, 20, 50)  # as in the kernel
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -76,17 +76,16 @@ def rounds(machines: Machines, count: int) -> list[str]:
     machines.start_kernel()
     for name in ("a", "b"):
         pair.start(name)
-    pair.ready()
     wrong = []
     with machines.user() as user:
         for number in range(count):
             text = prompt(number)
+            pair.ready()
             right = pair.undisturbed(user, text)
             got = pair.disturbed(user, text)
             if got != right:
                 wrong.append(f"{text} {right[1]!r} became {got[1]!r}")
             print(f"round {number + 1} of {count}, {len(wrong)} differ", flush=True)
-            pair.ready()
     return wrong
 
 

@@ -17,9 +17,9 @@ LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" fo
 
 @pytest.fixture(autouse=True)
 def _fast() -> Iterator[None]:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     yield
-    assert time.perf_counter() - begun < 2
+    assert time.thread_time() - begun < 2
 
 
 @pytest.fixture

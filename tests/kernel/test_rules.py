@@ -106,9 +106,9 @@ def test_do_line_ends_case_and_unicode_not_surprise(glob: str, text: str, matche
 )
 def test_is_a_hostile_glob_as_fast_as_any(glob: str) -> None:
     text = "a" * 1_000_000
-    compiled, begin = Glob(glob), time.perf_counter()
+    compiled, begin = Glob(glob), time.thread_time()
     compiled.matches(text)
-    assert time.perf_counter() - begin < 0.1
+    assert time.thread_time() - begin < 0.1
     assert compiled.cost == 1
 
 

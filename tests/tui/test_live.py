@@ -30,8 +30,9 @@ from tests.tui.stage import settled, staged, text_of
 from tests.tui.terminal import PATIENCE, Terminal
 
 SIZES = [(80, 24), (200, 60)]
-STORY = " ".join(f"word{number}" for number in range(900))
-"""Said back it lasts longer than any test: nobody ends before he is held or killed."""
+STORY = " ".join(f"word{number}" for number in range(300))
+"""Said back it lasts longer than any test: nobody ends before he is held or killed. By long pauses,
+not by many words: the screen draws all that was said anew with each."""
 MANIFEST = """apiVersion: llmagentos/v1
 kind: Agent
 metadata: {name: a-teller, description: Says it back}
@@ -52,7 +53,7 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
     try:
         machines.start_kernel()
         (home.manifests / "a-teller.yaml").write_text(MANIFEST, encoding="utf-8")
-        machines.start_driver("--delay", "0.1")
+        machines.start_driver("--delay", "0.3")
         machines.start_host()
         yield machines
     finally:
