@@ -1,6 +1,6 @@
 """How much memory the edge engine takes when 64 agents want ten times the KV that it may have.
 
-    python benchmarks/memory.py [--model NAME | --folder DIR] [--kv-bytes N] [--agents N] [--dtype D]
+    python benchmarks/memory.py [--model NAME] [--folder DIR] [--kv-bytes N] [--agents N]
 
 It starts the engine as the driver does, lets all agents come at once, each for itself, with prompts
 and answers of many lengths, and prints as JSON: ``begun``, bytes in memory after the warm-up;
@@ -35,7 +35,7 @@ from llmagentos.abi.driver import Start
 from llmagentos.abi.manifest import Sampling
 from llmagentos.abi.talk import ChatMessage
 
-WORDS = "the quick brown fox jumps over the lazy dog and runs".split()
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "runs"]
 
 
 def orders(model: str, agents: int, words: int, answer: int) -> list[Start]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
 from typing import Any, Final
 
 PROGRAMS: Final = 128
@@ -23,11 +24,12 @@ _LARGEST: Final = 32 * 2**20
 """Bytes, the most that glibc takes for this: what is larger is always given back."""
 _KEPT: Final = 128 * 2**20
 """Bytes that may lie free at the end of the heap."""
+_STATM: Final = Path("/proc/self/statm")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _OVER: Final = 0.05
 """Of what may be taken, how far the process may be over it in the middle of a step."""
 _PAUSE: Final = 8
-"""Steps from one time that memory is given back to the next, since the steps after it are slower."""
+"""Steps from one time that memory is given back to the next: the steps after it are slower."""
 
 
 def keep_freed() -> bool:
@@ -51,8 +53,7 @@ def give_back() -> None:
 def resident() -> int | None:
     """Bytes of this process that are in memory; None, if the system doesn't say."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * _PAGE
+        return int(_STATM.read_text(encoding="ascii").split()[1]) * _PAGE
     except OSError:
         return None
 

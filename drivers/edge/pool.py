@@ -3,8 +3,8 @@
 All of it is one piece of memory. For each layer there is one tensor in it, [2 × heads × blocks,
 BLOCK × size]: row ``part·blocks + block`` has what one part (a head's keys, or after those of all
 heads a head's values) has in a block. So a sequence's blocks can be picked in any order with one
-index, keys and values at once, and come out as pieces of memory that a product reads as they are. It knows nothing about which sequence has
-which blocks.
+index, keys and values at once, and come out as pieces of memory that a product reads as they are.
+It knows nothing about which sequence has which blocks.
 """
 
 from __future__ import annotations

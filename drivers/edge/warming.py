@@ -1,8 +1,8 @@
 """Warming up: what any later step will take, a step takes before the first sequence comes.
 
 So the memory that the process then has is all that it needs beside keys and values, as in the
-profile run of vLLM. One layer stands for all, as each frees what the next one takes. The blocks that
-are read were never written: they cost nothing. It knows nothing about sequences.
+profile run of vLLM. One layer stands for all, as each frees what the next one takes. The blocks
+that are read were never written: they cost nothing. It knows nothing about sequences.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ def warm(llama: Llama, pool: Pool, slots: int, chunk: int, context: int) -> None
     pool.copy_in([0], torch.zeros_like(pool.copy_out([0])))
 
 
-def _step(
-    llama: Llama, pool: Pool, decoding: list[Span], reading: list[Span], wanted: int
-) -> None:
+def _step(llama: Llama, pool: Pool, decoding: list[Span], reading: list[Span], wanted: int) -> None:
     spans = [*decoding, *reading]
     positions = [at for span in spans for at in range(span.start, span.start + span.count)]
     rows = torch.tensor(positions, device=pool.device)
