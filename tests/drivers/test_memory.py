@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from drivers.edge.memory import keep_freed
+from drivers.edge.memory import Ceiling, keep_freed
 
 FAULTS = """
 import resource, torch
@@ -83,3 +83,26 @@ def test_is_no_more_memory_taken_than_the_kv_may_have(wide_folder: Path) -> None
     assert found["kv"] > 60 << 20, "the KV was never full"
     assert found["most"] <= found["begun"] + 1.05 * (64 << 20)
     assert found["allowed"] == pytest.approx(found["begun"] + 1.05 * (64 << 20), abs=1 << 20)
+
+
+def test_is_what_is_free_given_back_only_over_the_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, given = [1000 << 20], []
+    monkeypatch.setattr("drivers.edge.memory.resident", lambda: now[0])
+    monkeypatch.setattr("drivers.edge.memory.give_back", lambda: given.append(now[0] >> 20))
+    ceiling = Ceiling(100 << 20)
+    assert ceiling.most == 1105 << 20
+    for resident, used in [(1050, 50), (1052, 50), (1053, 50), (1102, 100)]:
+        now[0] = resident << 20
+        ceiling.hold(used << 20)
+    assert given == [1053], "soon after one time there is no other"
+    for _ in range(8):
+        now[0] = 1104 << 20
+        ceiling.hold(100 << 20)
+    assert given == [1053, 1104]
+
+
+def test_does_a_ceiling_of_nobody_knows_what_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivers.edge.memory._STATM", Path("/nowhere"))
+    ceiling = Ceiling(1)
+    ceiling.hold(0)
+    assert ceiling.most is None
