@@ -6,16 +6,20 @@ beats. torch and transformers are imported only then. It knows nothing about how
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
+from drivers.edge.memory import PROGRAMS, keep_freed
 from drivers.engine import Announce, Engine
 from drivers.models.cards import ensure_announced, guessed
 from drivers.options import common_options, positive, run_driver
 from llmagentos.abi.errors import ENOSYS
 from llmagentos.home import Home
+
+log = logging.getLogger("driver")
 
 ENVIRONMENT: Final = {
     # Threads spin while they wait for each other, but not for longer than from one product to the
@@ -24,6 +28,10 @@ ENVIRONMENT: Final = {
     "GOMP_SPINCOUNT": "20000",
     # Weights lie in few large pages.
     "THP_MEM_ALLOC_ENABLE": "1",
+    # Programs for shapes, of half a megabyte each, of which there are ever new ones. The most that
+    # one step needs at every layer; torch's own list of them only holds on to what oneDNN gave up.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": str(PROGRAMS),
+    "LRU_CACHE_CAPACITY": "1",
 }
 """What torch reads when it is loaded."""
 
@@ -50,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="int8 is faster, and parts earlier from what the exact model says (%(default)s)",
     )  # fmt: skip
     options = parser.parse_args(argv)
+    keep_freed()
 
     def load(announce: Announce) -> Engine:
         folder = ensure_announced(options.model, announce)
@@ -57,25 +66,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             import torch
 
-            from drivers.edge.engine import EdgeEngine
-            from drivers.edge.loader import load_model
-            from drivers.edge.memory import keep_freed
-            from drivers.edge.runners import make_runner
+            from drivers.edge.starting import Room, start
         except ImportError as error:
             raise ENOSYS(
                 f"the edge driver needs the package {error.name!r}",
                 hint='install the edge extra: pip install "llmagentos[edge]"',
             ) from None
-        keep_freed()
         if options.threads:
             torch.set_num_threads(options.threads)
-        loaded = load_model(options.model, folder, options.dtype, options.device)
         archive = Home.default().root / "kv" / options.name
-        runner = make_runner(
-            loaded, options.slots, options.kv_bytes, archive, options.swap_bytes,
+        engine, most = start(
+            options.model, folder, options.slots, announce,
+            Room(options.kv_bytes, archive, options.swap_bytes),
+            dtype=options.dtype, device=options.device,
             int8=not options.no_int8, activations=options.activations,
         )  # fmt: skip
-        return EdgeEngine(loaded, options.slots, runner=runner)
+        if most is not None:
+            log.info("no more memory than %d MiB from now on", most >> 20)
+        return engine
 
     return run_driver(
         options,

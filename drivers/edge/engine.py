@@ -68,6 +68,12 @@ class EdgeEngine:
         self._snapshots: dict[int, None] = {}
         """Bursts whose KV is to be written: one a step, so that nobody is held up by many."""
 
+    def warm_up(self) -> int | None:
+        """Take the memory that any step will need: once, before the first order. The most bytes
+        that the process will have in memory from now on; None, if nobody knows."""
+        self._grammars.prepare()
+        return self._runner.warm_up(self._slots, self._chunk, self._card.context_length)
+
     @property
     def models(self) -> list[ModelCard]:
         return [self._card]

@@ -67,6 +67,10 @@ class Grammars:
         """Made when it is first needed, as it takes about half a second."""
         return from_tokenizer(self._hf, n_vocab=self._vocabulary, eos_token=self._eos)
 
+    def prepare(self) -> None:
+        """Make now what is else made when it is first needed."""
+        _ = self._tokenizer
+
     def matcher_for(self, order: Start) -> Matcher | None:
         """At the beginning of its answer; None: that may be anything. Raises ``EINVAL``."""
         grammar = order.sampling.grammar

@@ -8,6 +8,7 @@ nothing about sequences, nor about how a token is chosen.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Final, Literal
@@ -60,7 +61,8 @@ class Llama:
     ) -> None:
         config, base = model.config, model.model
         self._fingerprint = _fingerprint(model, f"{int8} {BLOCK} {_FORMAT} {activations}")
-        self._embedding = base.embed_tokens.weight.detach()
+        # A copy, since the model's own may be a part of a file that is mapped as a whole.
+        self._embedding = base.embed_tokens.weight.detach().clone()
         made = _Whole(model) if activations == "int8" else _Float(int8=int8)
         self._hidden = made.dtype or self._embedding.dtype
         self._layers = [_Layer(layer, made) for layer in base.layers]
@@ -86,6 +88,12 @@ class Llama:
     def fingerprint(self) -> str:
         """The same for two models only if they compute the same keys and values."""
         return self._fingerprint
+
+    def shallow(self) -> Llama:
+        """The same with its first layer only: a step takes as much memory for one as for all."""
+        one = copy.copy(self)
+        one._layers = self._layers[:1]
+        return one
 
     @torch.inference_mode()
     def forward(

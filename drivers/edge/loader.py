@@ -61,6 +61,12 @@ def load_model(name: str, folder: Path, dtype: Dtype = "auto", device: str = "au
     return prepare(name, model.eval().to(device), tokenizer)
 
 
+def emptied(loaded: LoadedModel) -> None:
+    """Its weights are given back: a ``Llama`` has its own."""
+    for weight in loaded.model.parameters():
+        weight.data = weight.data.new_empty(0)
+
+
 def prepare(name: str, model: Any, tokenizer: Any) -> LoadedModel:
     """A model and its tokenizer as the engine takes them; refuses what it can't serve."""
     config = model.config.get_text_config()

@@ -19,12 +19,14 @@ from drivers.edge.archive import Archive
 from drivers.edge.attention import Span, Step
 from drivers.edge.blocks import BLOCK, Blocks
 from drivers.edge.llama import Llama
+from drivers.edge.memory import Ceiling
 from drivers.edge.pool import Pool
 from drivers.edge.recall import Found, Recall
 from drivers.edge.residents import Owner, Resident, Residents
 from drivers.edge.runner import Logits, Plan, Reading, in_rows
 from drivers.edge.sequence import Sequence as Burst
 from drivers.edge.table import Table
+from drivers.edge.warming import warm
 from drivers.edge.worth import Worth
 from llmagentos.abi.errors import ENOSPC, LLMOSError
 
@@ -45,6 +47,13 @@ class PagedRunner:
         """Those that are not in: they have no blocks of their own, but may be residents."""
         self._active: dict[int, Table] = {}
         self._pids: dict[int, int] = {}
+        self._ceiling: Ceiling | None = None
+
+    def warm_up(self, slots: int, chunk: int, context: int) -> int | None:
+        warm(self._llama, self._pool, slots, chunk, min(context, self.most))
+        if self._pool.device.type == "cpu":
+            self._ceiling = Ceiling(self._blocks.count * self._pool.block_bytes)
+        return self._ceiling and self._ceiling.most
 
     @property
     def kv_bytes(self) -> int:
@@ -195,6 +204,8 @@ class PagedRunner:
     def spent(self, made: int, read: int, seconds: float) -> None:
         if read:
             self._worth.computed(made + read, seconds)
+        if self._ceiling is not None:
+            self._ceiling.hold(self._pool.resident(self._blocks.touched))
 
     def _grown(self, table: Table, count: int) -> Span:
         """With blocks for so many more tokens."""

@@ -29,6 +29,9 @@ class PlainRunner:
         """Those whose prompts are being read, and those that are held."""
         self.most = context_length
 
+    def warm_up(self, slots: int, chunk: int, context: int) -> int | None:
+        return None  # transformers' caches grow as they like
+
     @property
     def kv_bytes(self) -> int:
         return self._batch.kv_bytes + sum(prefix_bytes(one.prefix) for one in self._apart.values())

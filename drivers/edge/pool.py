@@ -1,21 +1,28 @@
 """The pool: keys and values of all sequences, in blocks.
 
-For each layer there is one tensor, [2 × heads × blocks, BLOCK × size]: row ``part·blocks + block``
-has what one part (a head's keys, or after those of all heads a head's values) has in a block. So a
-sequence's blocks can be picked in any order with one index, keys and values at once, and come out
-as pieces of memory that a product reads as they are. It knows nothing about which sequence has
-which blocks.
+All of it is one piece of memory. For each layer there is one tensor in it, [2 × heads × blocks,
+BLOCK × size]: row ``part·blocks + block`` has what one part (a head's keys, or after those of all
+heads a head's values) has in a block. So a sequence's blocks can be picked in any order with one
+index, keys and values at once, and come out as pieces of memory that a product reads as they are.
+It knows nothing about which sequence has which blocks.
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
+import mmap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-import numpy
 import torch
 
 from drivers.edge.blocks import BLOCK
+
+_HUGE: Final = 4 * 2**20
+"""Bytes of a layer from which on its memory is in huge pages: one write fills two megabytes."""
+_PIECE: Final = 4 * 2**20
+"""Bytes that are copied out or in at once: all that a long sequence has would be twice its room."""
 
 
 class Shape(NamedTuple):
@@ -39,9 +46,21 @@ class Pool:
         self.device = device
         self.block_bytes = shape.block_bytes(dtype)
         self._parts = 2 * shape.heads
-        size = (self._parts * blocks, BLOCK * shape.size)
-        self._layers = [_zeros(size, dtype, device) for _ in range(shape.layers)]
+        size = (shape.layers, self._parts * blocks, BLOCK * shape.size)
+        self._layers = _zeros(size, dtype, device).unbind()
         self._firsts = torch.arange(self._parts, device=device) * blocks
+
+    def resident(self, touched: int) -> int:
+        """The most bytes of memory that are used once so many blocks have been written."""
+        if self.device.type != "cpu":
+            return 0
+        layer = self.block_bytes * self.blocks // self.shape.layers
+        return self.block_bytes * (self.blocks if layer >= _HUGE else touched)
+
+    def pieces(self, count: int) -> list[slice]:
+        """So many blocks, in pieces that may be copied at once."""
+        size = max(1, _PIECE // self.block_bytes)
+        return [slice(at, at + size) for at in range(0, count, size)]
 
     def rows(self, blocks: Sequence[Sequence[int]]) -> torch.Tensor:
         """Where the blocks of some sequences, as many of each, are, in one row: [2, heads,
@@ -90,10 +109,16 @@ class Pool:
             layer.index_copy_(0, rows, part.flatten(0, 1))
 
 
-def _zeros(size: tuple[int, int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def _zeros(size: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Zeros, since what was never written is read along with weight 0, and must be a number. On a
-    CPU they come from the operating system, page by page, as they are written."""
+    CPU they come from the operating system, page by page, as they are written: not from the heap,
+    whose memory may have been used before."""
     if device.type != "cpu":
         return torch.zeros(size, dtype=dtype, device=device)
-    memory = numpy.zeros(size[0] * size[1] * dtype.itemsize, dtype=numpy.uint8)
-    return torch.from_numpy(memory).view(dtype).view(size)
+    layers, *layer = size
+    bytes_of_layer = math.prod(layer) * dtype.itemsize
+    memory = mmap.mmap(-1, layers * bytes_of_layer, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if bytes_of_layer >= _HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=dtype).view(size)

@@ -86,8 +86,15 @@ class Recall:
 
     def _read(self, names: list[bytes]) -> list[int]:
         begun = time.perf_counter()
-        content = self._archive.read(names)
-        fresh = [self._blocks.take() for _ in names]
-        self._pool.copy_in(fresh, content)
+        fresh: list[int] = []
+        try:
+            for piece in self._pool.pieces(len(names)):
+                content = self._archive.read(names[piece])
+                taken = [self._blocks.take() for _ in names[piece]]
+                fresh += taken
+                self._pool.copy_in(taken, content)
+        except EIO:
+            self.leave(fresh)
+            raise
         self._worth.transferred(len(names), time.perf_counter() - begun)
         return fresh

@@ -167,10 +167,12 @@ class Residents:
         self._archive.claim(resident.owner, resident.names, firm=resident.is_burst)
         if fresh:
             begun = time.perf_counter()
-            names, blocks = zip(*fresh, strict=True)
-            self._archive.put(names, self._pool.copy_out(blocks))
+            for piece in self._pool.pieces(len(fresh)):
+                names, blocks = zip(*fresh[piece], strict=True)
+                self._archive.put(names, self._pool.copy_out(blocks))
+                # At once, or it might be given up for the next piece.
+                self._archive.claim(resident.owner, names, firm=resident.is_burst)
             self._worth.transferred(len(fresh), time.perf_counter() - begun)
-            self._archive.claim(resident.owner, names, firm=resident.is_burst)
 
     def _leave(self, resident: Resident) -> None:
         for block in reversed(resident.blocks):

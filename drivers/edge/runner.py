@@ -37,6 +37,12 @@ class Logits(NamedTuple):
 
 
 class Runner(Protocol):
+    def warm_up(self, slots: int, chunk: int, context: int) -> int | None:
+        """Before the first sequence: take the memory that the largest step needs, in which
+        ``slots`` sequences decode or end their prompts, and ``chunk`` tokens are read at the end of
+        ``context``. The most bytes that the process will have in memory from now on; None, if
+        nobody knows."""
+
     @property
     def kv_bytes(self) -> int:
         """That sequences and processes have taken."""

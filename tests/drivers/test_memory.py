@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from drivers.edge.memory import keep_freed
+from drivers.edge.memory import Ceiling, keep_freed
 
 FAULTS = """
 import resource, torch
@@ -45,3 +49,60 @@ def test_is_memory_that_was_freed_used_again() -> None:
 def test_does_another_c_library_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drivers.edge.memory.ctypes.CDLL", lambda name: SimpleNamespace())
     assert not keep_freed()
+
+
+@pytest.fixture(scope="module")
+def wide_folder(tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama with much KV for its size, as it lies in the store: 64 KiB a token."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tiny_tokenizer), hidden_size=128, intermediate_size=128,
+        num_hidden_layers=8, num_attention_heads=16, num_key_value_heads=16, head_dim=64,
+        max_position_embeddings=512, bos_token_id=None,
+        eos_token_id=tiny_tokenizer.eos_token_id, pad_token_id=tiny_tokenizer.eos_token_id,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("wide")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        LlamaForCausalLM(config).save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
+def test_is_no_more_memory_taken_than_the_kv_may_have(wide_folder: Path) -> None:
+    # 64 agents that want 10 times as much: steps of ever new shapes, and KV on the disk.
+    program = [
+        sys.executable, "benchmarks/memory.py", "--model", "wide", "--folder", str(wide_folder),
+        "--dtype", "float32", "--kv-bytes", str(64 << 20), "--words", "60", "--answer", "24",
+        "--rounds", "1",
+    ]  # fmt: skip
+    found = json.loads(subprocess.run(program, capture_output=True, check=True, timeout=240).stdout)
+    assert found["finish"] == {"length": 64}
+    assert found["kv"] > 60 << 20, "the KV was never full"
+    assert found["most"] <= found["begun"] + 1.05 * (64 << 20)
+    assert found["allowed"] == pytest.approx(found["begun"] + 1.05 * (64 << 20), abs=1 << 20)
+
+
+def test_is_what_is_free_given_back_only_over_the_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, given = [1000 << 20], []
+    monkeypatch.setattr("drivers.edge.memory.resident", lambda: now[0])
+    monkeypatch.setattr("drivers.edge.memory.give_back", lambda: given.append(now[0] >> 20))
+    ceiling = Ceiling(100 << 20)
+    assert ceiling.most == 1105 << 20
+    for resident, used in [(1050, 50), (1052, 50), (1053, 50), (1102, 100)]:
+        now[0] = resident << 20
+        ceiling.hold(used << 20)
+    assert given == [1053], "soon after one time there is no other"
+    for _ in range(8):
+        now[0] = 1104 << 20
+        ceiling.hold(100 << 20)
+    assert given == [1053, 1104]
+
+
+def test_does_a_ceiling_of_nobody_knows_what_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivers.edge.memory._STATM", Path("/nowhere"))
+    ceiling = Ceiling(1)
+    ceiling.hold(0)
+    assert ceiling.most is None

@@ -142,6 +142,29 @@ def test_is_kv_that_can_not_be_read_back_computed_again(
         assert got.tokens[burst] == reference(tiny_model, text, 30)
 
 
+def test_is_all_computed_again_if_a_later_piece_can_not_be_read_back(
+    tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drivers.edge.pool._PIECE", 1)
+    runner = paged(tiny_model, tmp_path, blocks=8)
+    engine, got = EdgeEngine(tiny_model, slots=2, runner=runner), Collected()
+    engine.start(order(1, "a " * 20, max_tokens=30))
+    got.add(engine.step())
+    engine.preempt(1)
+    engine.start(order(2, "b " * 20, max_tokens=30))
+    got.add(engine.step())
+    archive = runner._archive
+    files = list(archive._files)
+    assert len(files) > 1, "each block is a piece"
+    files[-1].path.write_bytes(b"garbage")
+    engine.resume(1)
+    got.run(engine)
+    for burst, text in ((1, "a " * 20), (2, "b " * 20)):
+        assert got.tokens[burst] == reference(tiny_model, text, 30)
+    engine.drop(2)
+    assert runner.kv_bytes == 0, "what was read back of it before is left"
+
+
 def test_does_one_that_is_in_go_on_though_one_before_it_must_wait(
     tiny_model: Any, tmp_path: Path
 ) -> None:
