@@ -37,7 +37,7 @@ run: setup       ## four agents at once on a real model
 	$(BIN)/python -m shell.demo
 
 test: setup      ## all checks, as CI runs them
-	$(MAKE) --jobs 2 --output-sync=target lint types contracts docs
+	$(MAKE) --jobs 2 lint types contracts docs
 	$(MAKE) unit
 
 lint: $(READY)

@@ -14,7 +14,7 @@ import pytest
 from tests.sim.run import STEPS, play
 from tests.sim.world import World
 
-SEEDS = int(os.environ.get("SIM_SEEDS", "250"))
+SEEDS = int(os.environ.get("SIM_SEEDS", "160"))
 FIRST = int(os.environ.get("SIM_FIRST", "0"))
 TURNS = int(os.environ.get("SIM_STEPS", str(STEPS)))
 
