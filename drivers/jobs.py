@@ -22,7 +22,7 @@ from drivers.tool import Job, Tool
 from llmagentos.abi.cards import ToolCard
 from llmagentos.abi.driver import EmbedOrder, JobRef, JobResult, ToolOrder
 from llmagentos.abi.errors import EBUSY, ECANCELED, EDRIVER, ENOENT, EPROTO, LLMOSError
-from llmagentos.abi.wire import Message, decode, encode
+from llmagentos.abi.wire import MAX_DRIVER_VALUES, Message, decode, encode
 
 log = logging.getLogger("driver")
 
@@ -200,7 +200,8 @@ def _sendable(result: JobResult) -> JobResult:
     """Refuses what the kernel's decoder would refuse (too large, too deep): it would be dropped
     there, and the job would never end."""
     try:
-        decode(encode(Message("result", body=result.model_dump(exclude_none=True))))
+        frames = encode(Message("result", body=result.model_dump(exclude_none=True)))
+        decode(frames, MAX_DRIVER_VALUES)
     except EPROTO as error:
         raise _unsendable(error.message) from None
     return result
