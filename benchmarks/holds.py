@@ -33,6 +33,7 @@ from benchmarks.load import Client
 from llmagentos import connect
 from llmagentos.abi import wire
 from llmagentos.home import Home
+from llmagentos.testing.tools import Functions
 
 _ROOM = wire.MAX_BODY - 8192
 """Bytes that a body has for what is in one argument of it."""
@@ -54,6 +55,7 @@ class Case:
     body: Callable[[], dict[str, Any] | bytes]
     bound: bool = False
     buffers: Callable[[], list[bytes]] = list
+    before: Callable[[Client], None] = lambda client: None
 
 
 def _chain(depth: int) -> Any:
@@ -89,6 +91,27 @@ def _deep_schema() -> dict[str, Any]:
     for _ in range(10):
         inner = {"anyOf": [inner]}
     return inner
+
+
+def _times(count: int, name: str, body: Callable[[int], dict[str, Any]]) -> Callable[[Client], None]:
+    def said(client: Client) -> None:
+        for number in range(count):
+            client.send(name, body(number))
+            reply = client.receive()
+            if not reply["ok"]:
+                raise RuntimeError(str(reply["error"]))
+
+    return said
+
+
+def _waiting(count: int) -> Callable[[Client], None]:
+    """So many calls that wait for a publication."""
+
+    def said(client: Client) -> None:
+        for _ in range(count):
+            client.send("ipc.subscribe", {"topic": "waited"})
+
+    return said
 
 
 def _manifest(**spec: Any) -> dict[str, Any]:
@@ -184,6 +207,47 @@ def cases() -> Iterator[Case]:
     yield Case("fs.read, 1 byte of 64 MB", "fs.read", lambda: {"path": "big", "offset": 30_000_000, "length": 1})
     yield Case("sys.events", "sys.events", lambda: {"limit": 1000})
     yield Case("sys.audit", "sys.audit", lambda: {"limit": 1000})
+    small, text = [1] * 30_000, _text(200_000)
+    yield Case("mem.search, 100 rows of 1 MB", "mem.search", lambda: {"query": "lorem", "limit": 100, "space": "large"},
+               before=_times(100, "mem.put", lambda n: {"space": "large", "key": f"k{n}", "value": _text(1_000_000)}))
+    yield Case("mem.search, 4 rows of 1 MB", "mem.search", lambda: {"query": "lorem", "limit": 4, "space": "large"})
+    yield Case("mem.search, 100 rows of numbers", "mem.search", lambda: {"query": "k", "limit": 100, "space": "numbers"},
+               before=_times(100, "mem.put", lambda n: {"space": "numbers", "key": f"k {n}", "value": small}))
+    yield Case("mem.search, 8 rows of numbers", "mem.search", lambda: {"query": "k", "limit": 8, "space": "numbers"})
+    yield Case("mem.search, 3000 rows", "mem.search", lambda: {"query": "k", "limit": 100, "space": "rows"},
+               before=_times(3000, "mem.put", lambda n: {"space": "rows", "key": f"k {n}", "value": "v"}))
+    yield Case("mem.list, 1000 rows", "mem.list", lambda: {"limit": 1000, "space": "rows"})
+    yield Case("ipc.recv, 100 of numbers", "ipc.recv", lambda: {"limit": 100}, True,
+               before=lambda client: _times(20, "ipc.send", lambda n: {"pid": client.call("proc.info")["process"]["pid"], "body": small})(client))
+    yield Case("ipc.subscribe, 1000 of numbers", "ipc.subscribe", lambda: {"topic": "n", "since": 0, "limit": 1000},
+               before=_times(100, "ipc.publish", lambda n: {"topic": "n", "body": small}))
+    yield Case("ipc.publish to 1000 who wait", "ipc.publish", lambda: {"topic": "waited", "body": text}, True,
+               before=lambda client: None)
+    yield Case("fs.list, 1000 files", "fs.list", lambda: {"limit": 1000},
+               before=_times(1000, "fs.write", lambda n: {"path": f"many/{n}/x", "text": ""}))
+    yield Case("fs.list, 1000 folders", "fs.list", lambda: {"limit": 1000, "path": "many"})
+    yield Case("fs.list, recursive", "fs.list", lambda: {"limit": 1000, "recursive": True})
+    yield Case("fs.history, 1000 versions", "fs.history", lambda: {"path": "versions", "limit": 1000},
+               before=_times(1000, "fs.write", lambda n: {"path": "versions", "text": "v"}))
+    yield Case("ctx.append after 80,000 messages", "ctx.append", lambda: {"messages": _messages(1)}, True,
+               before=_times(20, "ctx.append", lambda n: {"messages": _messages(4000)}))
+    yield Case("ctx.read, 80,000 messages", "ctx.read", dict, True)
+    yield Case("ctx.read, the last 20,000", "ctx.read", lambda: {"last": 20_000}, True)
+    yield Case("ctx.checkpoint, 80,000 messages", "ctx.checkpoint", dict, True)
+    yield Case("ctx generate with 80,000 messages", "llm.generate", dict, True)
+    yield Case("ctx.compact, 80,000 messages", "ctx.compact", lambda: {"keep": 1, "summary": "s"}, True)
+    yield Case("ctx.compact, undone", "ctx.rewind", lambda: {"message": 0}, True)
+    yield Case("proc.spawn, 300 agents, then a list", "proc.list", lambda: {"limit": 2000, "history": 10_000},
+               before=_times(300, "proc.spawn", lambda n: _manifest(prompt="a")))
+    yield Case("proc.kill of 300", "proc.kill", lambda: {"pid": 2, "tree": True}, bound=True)
+    yield Case("sys.metrics", "sys.metrics", dict)
+    yield Case("sys.events, all", "sys.events", lambda: {"since": 0, "limit": 1000})
+    yield Case("tool.list", "tool.list", dict, True)
+    for name, value in _VALUES.items():
+        yield Case(f"asked: tool.call, {name}", "tool.call", lambda value=value: {"name": "nil", "arguments": {"key": "k", "value": value()}}, True)
+        yield Case(f"driver: tool.call, {name}", "tool.call", lambda value=value: {"name": "echo", "arguments": {"value": value()}})
+    yield Case("driver: tool.call, a text", "tool.call", lambda: {"name": "echo", "arguments": {"value": _text()}})
+    yield Case("driver: tool.call, too much comes back", "tool.call", lambda: {"name": "much", "arguments": {}})
     yield Case("an unknown call, a long name", "x" * 3000, dict)
     yield Case("4 MB text for sys.ping", "sys.ping", lambda: {"x": _text()})
     yield Case("a body of one bin", "mem.put", lambda: {"key": "k", "value": b"x" * _ROOM})
@@ -196,7 +260,7 @@ def _ping(address: str, worst: Synchronized[float], stop: Any) -> None:
         client.send("sys.ping", {})
         client.socket.recv_multipart()
         worst.value = max(worst.value, time.perf_counter() - start)
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 @contextmanager
@@ -235,7 +299,7 @@ def _cpu(pid: int) -> float:
 
 
 def _rules() -> dict[str, Any]:
-    return {"allow": ["*"], "deny": _HEAVY}
+    return {"allow": ["*"], "deny": _HEAVY, "ask": ["tool:nil"]}
 
 
 def measure(home: Home, only: str) -> Iterator[dict[str, Any]]:
@@ -243,6 +307,8 @@ def measure(home: Home, only: str) -> Iterator[dict[str, Any]]:
         with connect(home=str(home.root), user=True):
             key = home.user_key_file.read_text().strip()
         user = Client(home.syscalls, key)
+        tools = Functions(home, {"echo": lambda value: value, "much": lambda: [1] * 500_000})
+        tools.start()
         for number, case in enumerate(cases()):
             if only not in case.name:
                 continue
@@ -251,6 +317,7 @@ def measure(home: Home, only: str) -> Iterator[dict[str, Any]]:
                 name = "bound" if "ctx" in case.call else f"bound{number}"
                 user.send("proc.adopt", {"name": name, "capabilities": _rules()})
                 client = Client(home.syscalls, user.receive()["result"]["session"])
+            case.before(client)
             body = case.body()
             frames = wire.encode(wire.Message("call", 1000 + number, case.call, client.session, {}))
             frames[1] = body if isinstance(body, bytes) else wire.pack(body)
@@ -260,7 +327,7 @@ def measure(home: Home, only: str) -> Iterator[dict[str, Any]]:
             start = time.perf_counter()
             client.socket.send_multipart(frames)
             says = "no reply"
-            if client.socket.poll(20_000):
+            if client.socket.poll(3000):
                 reply = wire.decode(client.socket.recv_multipart())
                 says = "ok" if reply.body["ok"] else reply.body["error"]["code"]+" "+reply.body["error"]["message"][:60]
             took = time.perf_counter() - start

@@ -279,17 +279,28 @@ def _tool(spec: Syscall) -> Check:
         capability, also = _written(args.name, args.arguments)
         if (builtin := BUILTIN.get(args.name)) is not None:
             # What it is about may be spelled in many ways, and a no is about all of them.
+            _check_light(caller, also)
             for meant in builtin.meant(args.arguments):
-                also += _written(args.name, meant)[1]
+                if not _same(meant, args.arguments):
+                    also += _written(args.name, meant)[1]
             also = tuple(dict.fromkeys(also))
-        if heavy(caller.rights, also):
-            raise EPERM(
-                f"the arguments are too long to be checked against the rules of {caller.name}",
-                hint="shorten them, or use fewer globs with wildcards",
-            )
+        _check_light(caller, also)
         return _judge(caller, capability, also)
 
     return check
+
+
+def _check_light(process: Process, texts: tuple[str, ...]) -> None:
+    if heavy(process.rights, texts):
+        raise EPERM(
+            f"the arguments are too long to be checked against the rules of {process.name}",
+            hint="shorten them, or use fewer globs with wildcards",
+        )
+
+
+def _same(meant: dict[str, Any], said: dict[str, Any]) -> bool:
+    """Whether to write both down would give the same twice. 1 is no 1.0 here, nor a True."""
+    return meant.keys() == said.keys() and all(meant[name] is said[name] for name in said)
 
 
 def _written(tool: str, arguments: dict[str, Any]) -> tuple[str, tuple[str, ...]]:

@@ -235,10 +235,14 @@ class ToolOrder(Model):
 
 
 class EmbedOrder(Model):
+    """``background``: nobody waits for it, and it takes no slot: it gives way, between two texts, to
+    every job that somebody waits for."""
+
     job: int = Field(ge=1)
     pid: Pid
     model: ModelName
     texts: list[Text]
+    background: bool = False
 
 
 class JobRef(Model):
