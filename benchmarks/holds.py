@@ -341,7 +341,9 @@ def measure(home: Home, only: str) -> Iterator[dict[str, Any]]:
                 "says": says,
             }
             if says == "no reply":
-                user.call("llm.cancel")
+                user.send("llm.cancel", {})
+                while user.socket.poll(300):
+                    user.socket.recv_multipart()
             if client is not user:
                 client.close()
 

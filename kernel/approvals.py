@@ -97,7 +97,7 @@ class Approvals:
         decided = self._decided(call, asked, args)
         if decided is None or decided.status != "approved":
             return False
-        self.use(decided, call)
+        self.use(decided, call, asked)
         return True
 
     def park(self, kernel: Machine, call: Call, asked: tuple[str, ...], args: Any) -> Deferred:
@@ -197,9 +197,9 @@ class Approvals:
 
     # -- what becomes of a question ----------------------------------------------------------
 
-    def use(self, question: Question, call: Call) -> None:
-        """The call is let through."""
-        call.approved = True
+    def use(self, question: Question, call: Call, asked: tuple[str, ...]) -> None:
+        """The call is let through. ``asked``: what for."""
+        call.approved, call.granted = True, asked
         self.close(question, "used")
 
     def turn_down(self, question: Question, call: Call) -> None:

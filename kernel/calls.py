@@ -47,6 +47,8 @@ class Call:
     """It is on the lists of calls in flight."""
     approved: bool = False
     """Somebody has said yes to it."""
+    granted: tuple[str, ...] = ()
+    """The capabilities that the yes was about."""
     done: bool = False
     void: bool = False
     """Its caller is gone, by no fault of its process, and will make it again."""

@@ -70,7 +70,9 @@ class Dispatch:
         except Exception as found:
             self.refuse(call, self._error(call.process, spec.name, found))
         else:
-            self._admit(call, question, args)
+            # Whoever was asked for the outer one was asked for this as well.
+            call.approved = bool(question) and set(question) <= set(outer.granted)
+            self._admit(call, () if call.approved else question, args)
         return call
 
     def _admit(self, call: Call, question: rights.Asked, args: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from kernel.builtin import BUILTIN
@@ -18,7 +19,7 @@ from kernel.reach import below, beyond, check_below, not_yours, related
 from kernel.rules import Verdict, bare, expanded, heavy, written
 from llmagentos.abi.calls.fs import mount_of
 from llmagentos.abi.calls.mem import OWN
-from llmagentos.abi.errors import EPERM
+from llmagentos.abi.errors import EPERM, LLMOSError
 from llmagentos.abi.process import INIT
 from llmagentos.abi.syscalls import TABLE, Syscall
 
@@ -285,9 +286,21 @@ def _tool(spec: Syscall) -> Check:
                     also += _written(args.name, meant)[1]
             also = tuple(dict.fromkeys(also))
         _check_light(caller, also)
-        return _judge(caller, capability, also)
+        asked = _judge(caller, capability, also)
+        if asked and builtin is not None:
+            with suppress(LLMOSError):  # what it is refused for, it hears when it is made
+                asked += behind(kernel, caller, args)
+        return asked
 
     return check
+
+
+def behind(kernel: Machine, caller: Process, args: Any) -> Asked:
+    """What the syscall behind a call of a built-in tool has to be asked for by itself: whoever is
+    asked for the one is asked for both together. Raises ``EPERM``, and ``EINVAL`` for arguments
+    that it can't take."""
+    builtin = BUILTIN[args.name]
+    return check(kernel, caller, builtin.call, builtin.arguments(args.arguments))
 
 
 def _check_light(process: Process, texts: tuple[str, ...]) -> None:
