@@ -42,7 +42,7 @@ _TIDIED_AT_ONCE: Final = 64
 _RANKED: Final = 100
 """Rows that are looked at for each way in which they are found: as many as a search may want."""
 
-_PARTS: Final = 4 * MAX_VALUES
+_PARTS: Final = 2 * MAX_VALUES
 """Values in the rows that one search gives, about: everybody waits while they are written."""
 
 _PAUSE: Final = 0.05

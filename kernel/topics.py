@@ -23,7 +23,7 @@ from llmagentos.abi.wire import MAX_BODY
 if TYPE_CHECKING:
     from kernel.machine import Machine
 
-ENOUGH: Final = MAX_BODY // 4
+ENOUGH: Final = MAX_BODY // 16
 """Bytes of JSON in one reply, the last message not counted. Packed for the wire it can be more than
 twice as long, and what was taken out of a mailbox must fit into its reply."""
 
