@@ -69,3 +69,11 @@ class Buffered:
 
     result: Model
     buffers: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A result of many calls, and the body of the reply to each of them, written once."""
+
+    result: Model
+    body: bytes

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from kernel import envelope, rights
-from kernel.calls import Buffered, Call, Deferred, Sink
+from kernel.calls import Buffered, Call, Deferred, Sink, Written
 from kernel.config import StoreFailed
 from kernel.connections import SHARED
 from kernel.process import Process
@@ -177,16 +177,18 @@ class Dispatch:
 
     # -- replies -----------------------------------------------------------------------------
 
-    def complete(self, call: Call, result: Model | Buffered) -> None:
+    def complete(self, call: Call, result: Model | Buffered | Written) -> None:
         """The call succeeded."""
         if call.sink is not None:
             if self._close(call):
-                call.sink(result)
+                call.sink(result.result if isinstance(result, Written) else result)
             return
         buffers: tuple[bytes, ...] = ()
         try:
             if isinstance(result, Buffered):
                 body, buffers = envelope.ok(result.result), result.buffers
+            elif isinstance(result, Written):
+                body = result.body
             else:
                 body = envelope.ok(result)
         except Exception as found:
