@@ -1,9 +1,10 @@
 """The jobs of one driver: calls of its tools, and texts that its engine makes vectors of.
 
 Each job runs in a thread of its own, at most ``slots`` of them at once; the others wait here, in
-order. What is done in the background takes no slot, and gives way to all of them. All else happens in the host's thread: a thread hands its result over and wakes the host.
-A job that fails, fails alone, and each that is not aborted gets exactly one result. It knows
-nothing about sockets, or what a tool does.
+order. What is done in the background takes no slot, and gives way to all of them. All else happens
+in the host's thread: a thread hands its result over and wakes the host. A job that fails, fails
+alone, and each that is not aborted gets exactly one result. It knows nothing about sockets, or what
+a tool does.
 """
 
 from __future__ import annotations

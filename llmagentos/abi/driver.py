@@ -235,7 +235,7 @@ class ToolOrder(Model):
 
 
 class EmbedOrder(Model):
-    """``background``: nobody waits for it, and it takes no slot: it gives way, between two texts, to
+    """``background``: nobody waits for it, and it takes no slot: between two texts it gives way to
     every job that somebody waits for."""
 
     job: int = Field(ge=1)

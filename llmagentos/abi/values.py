@@ -1,7 +1,7 @@
 """Values: how many there are in a packed body, counted before any of them is made.
 
-Each map, list, text, number, key … is one. A byte is enough for one, and to make and look at it takes
-a microsecond: so a body says more about how long somebody works on it by its values than by its
+Each map, list, text, number, key … is one. A byte is enough for one, and to make it and look at it
+takes a microsecond: so how long somebody works on a body follows from its values more than from its
 bytes. It knows nothing about what they mean, nor whether the body is whole.
 """
 
@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-
 MAX_VALUES: Final = 64 * 1024
-"""In a call's body, and in one value of it: each map, list, text, number … and each key of a map. The
-kernel works on one message at a time, and everybody waits for it as long as that takes."""
+"""In a call's body, and in one value of it: each map, list, text, number … and each key of a map.
+The kernel works on one message at a time, and everybody waits as long as that takes."""
 
 
 def _widths() -> list[int]:
@@ -40,8 +39,8 @@ _RUN: Final = 9 * 64
 
 
 def exceed(body: bytes, most: int) -> bool:
-    """Whether there are more than ``most`` values in the body. Takes no longer than those take: it
-    is enough that a list says how long it is. Of a body that ends too early what is there counts."""
+    """Whether there are more than ``most`` values in the body. It takes no longer than so many
+    take, since a list says how long it is. Of a body that ends too early what is there counts."""
     end = len(body)
     if end <= most:
         return False

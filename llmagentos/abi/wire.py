@@ -15,9 +15,8 @@ from typing import Any, Final
 
 import msgpack
 
+from llmagentos.abi import values
 from llmagentos.abi.errors import EPROTO
-from llmagentos.abi.values import MAX_VALUES as MAX_VALUES
-from llmagentos.abi.values import exceed
 
 VERSION: Final = 1
 
@@ -29,6 +28,8 @@ MAX_PROMPT: Final = MAX_BODY - 64 * 1024
 REPLAYS_KEPT: Final = 1024
 """The kernel remembers its replies to so many writing calls of a session. A client that leaves
 more than that unanswered could, after a crash, have one take effect twice."""
+
+MAX_VALUES: Final = values.MAX_VALUES
 
 MAX_DRIVER_VALUES: Final = 512 * 1024
 """In what a driver or a host says: as many floats as fit into a body."""
@@ -114,8 +115,8 @@ def pack(value: Any) -> bytes:
     return packed
 
 
-def decode(frames: Sequence[bytes], values: int = MAX_BODY) -> Message:
-    """The message in these frames. ``values``: the most that its body may have. Raises
+def decode(frames: Sequence[bytes], most: int = MAX_BODY) -> Message:
+    """The message in these frames. ``most``: values that its body may have. Raises
     ``MalformedError`` for anything out of order."""
     if len(frames) < 2:
         raise MalformedError(f"a message needs a header and a body, this one has {len(frames)}")
@@ -136,9 +137,9 @@ def decode(frames: Sequence[bytes], values: int = MAX_BODY) -> Message:
         raise MalformedError("the header's t, n and s must be strings", id=number)
     if not kind:
         raise MalformedError("the header has no t", id=number)
-    if len(frames[1]) <= MAX_BODY and exceed(frames[1], values):
+    if len(frames[1]) <= MAX_BODY and values.exceed(frames[1], most):
         raise MalformedError(
-            f"a body of more than {values:,} values; that is the most", id=number, hint=FEWER
+            f"a body of more than {most:,} values; that is the most", id=number, hint=FEWER
         )
     body = _unpack(frames[1], MAX_BODY, "body", number)
     _check_inside(body, number)

@@ -277,10 +277,15 @@ def test_is_what_json_can_not_say_no_content(content: Any, says: str) -> None:
         JobResult(job=1, content=content)
 
 
+_NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+_JSON = st.recursive(
+    st.none() | st.booleans() | _NUMBERS | _TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
 @settings(deadline=None)
-@given(_VALUES.filter(lambda value: "9007199254740993" not in str(value)))
+@given(_JSON)
 def test_is_all_that_json_can_say_a_content(value: Any) -> None:
-    try:
-        assert JobResult(job=1, content=value).content == value
-    except ValidationError as error:
-        assert "larger than 2^53" in str(error) or "not finite" in str(error)
+    assert JobResult(job=1, content=value).content == value
