@@ -167,18 +167,18 @@ def _texts() -> Iterator[Case]:
 def _contexts() -> Iterator[Case]:
     calls = [{"id": f"{n}", "name": "a", "arguments": "{}"} for n in range(128)]
     called = [{"role": "assistant", "content": "", "tool_calls": calls}] * (MOST // 900)
-    who = "context"
+    who, long = "context", "long context"
     yield Case("ctx.append, 4096 messages", "ctx.append",
                lambda: {"messages": _messages(4096, 900)}, who)  # fmt: skip
     yield Case("ctx.append, calls of tools", "ctx.append", lambda: {"messages": called}, who)
     yield Case("ctx.append, odd ones", "ctx.append", lambda: {"messages": [{"x": 1}] * 4096}, who)
-    yield Case("ctx.append, 80,000 before", "ctx.append", lambda: {"messages": _messages(1)}, who,
-               _times(20, "ctx.append", lambda n: {"messages": _messages(4000)}))  # fmt: skip
-    yield Case("ctx.read, all", "ctx.read", dict, who)
-    yield Case("ctx.read, 20,000", "ctx.read", lambda: {"last": 20_000}, who)
-    yield Case("ctx.checkpoint", "ctx.checkpoint", dict, who)
-    yield Case("llm.generate, 80,000", "llm.generate", lambda: {"model": "none"}, who)
-    yield Case("ctx.compact", "ctx.compact", lambda: {"keep": 1, "summary": "s"}, who)
+    yield Case("ctx.append, 16,000 before", "ctx.append", lambda: {"messages": _messages(1)}, long,
+               _times(4, "ctx.append", lambda n: {"messages": _messages(4000)}))  # fmt: skip
+    yield Case("ctx.read, all", "ctx.read", dict, long)
+    yield Case("ctx.read, 10,000", "ctx.read", lambda: {"last": 10_000}, long)
+    yield Case("ctx.checkpoint", "ctx.checkpoint", dict, long)
+    yield Case("llm.generate, 16,000", "llm.generate", lambda: {"model": "none"}, long)
+    yield Case("ctx.compact", "ctx.compact", lambda: {"keep": 1, "summary": "s"}, long)
 
 
 def _manifests() -> Iterator[Case]:

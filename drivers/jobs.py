@@ -83,7 +83,8 @@ class Jobs:
                 raise EBUSY("the driver is still loading", hint="wait until it is ready")
             if not isinstance(engine, Embedder):
                 raise ENOENT("this driver has no model that embeds", hint="ask another driver")
-            vectors, tokens = [], 0
+            vectors: list[list[float]] = []
+            tokens = 0
             for texts in self._portions(order, job):
                 made, count = engine.embed(order.model, texts)
                 if len(made) != len(texts):

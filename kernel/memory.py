@@ -275,7 +275,8 @@ class Memory:
         size = sum(match.bytes for match in matches)
         if size > MAX_BODY:
             raise _too_much(matches, f"{size:,} bytes; the most is {MAX_BODY:,}")
-        words, found, parts = _words(query), [], 0
+        words, parts = _words(query), 0
+        found: list[Found] = []
         for match in matches:
             row = self._store.row(space, match.key, self._kernel.now)
             if row is None:
