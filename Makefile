@@ -14,7 +14,7 @@ export PYTHONUNBUFFERED = 1
 # each worker rewrite all the asserts: a tenth of the time that the tests take.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup model run test lint types contracts unit docs bench plots sim exact failover hosts crash private injections search fuzz wheel clean
+.PHONY: help setup model run test lint types contracts unit docs bench plots sim exact failover hosts crash private injections search holds fuzz wheel clean
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -100,6 +100,9 @@ search: setup    ## 100 questions to 2,000 pages of Python's documentation, by w
 
 injections: $(READY) ## agents that obey every voice: what they try, and what they can do
 	$(BIN)/python -m tests.injections
+
+holds: $(READY)  ## how long one message may hold the kernel, and all who wait for it
+	$(BIN)/python benchmarks/holds.py
 
 fuzz: $(READY)   ## 20,000 messages and 2,000 sequences of nonsense
 	$(BIN)/python -m tests.campaigns.fuzz

@@ -1,9 +1,10 @@
 """The jobs of one driver: calls of its tools, and texts that its engine makes vectors of.
 
 Each job runs in a thread of its own, at most ``slots`` of them at once; the others wait here, in
-order. All else happens in the host's thread: a thread hands its result over and wakes the host.
-A job that fails, fails alone, and each that is not aborted gets exactly one result. It knows
-nothing about sockets, or what a tool does.
+order. What is done in the background takes no slot, and gives way to all of them. All else happens
+in the host's thread: a thread hands its result over and wakes the host. A job that fails, fails
+alone, and each that is not aborted gets exactly one result. It knows nothing about sockets, or what
+a tool does.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -22,9 +23,12 @@ from drivers.tool import Job, Tool
 from llmagentos.abi.cards import ToolCard
 from llmagentos.abi.driver import EmbedOrder, JobRef, JobResult, ToolOrder
 from llmagentos.abi.errors import EBUSY, ECANCELED, EDRIVER, ENOENT, EPROTO, LLMOSError
-from llmagentos.abi.wire import Message, decode, encode
+from llmagentos.abi.wire import MAX_DRIVER_VALUES, Message, decode, encode
 
 log = logging.getLogger("driver")
+
+_GIVES_WAY: Final = 2.0
+"""Seconds that a text waits in the background: then it is done all the same."""
 
 Work = Callable[[Job], JobResult]
 
@@ -41,6 +45,9 @@ class Jobs:
         self._open: dict[int, Job] = {}  # those whose result somebody waits for
         self._waiting: dict[int, tuple[Job, Work]] = {}  # those of them without a thread
         self._threads = 0
+        self._background: set[Job] = set()  # those that have a thread beside the slots
+        self._idle = threading.Event()  # no slot is taken
+        self._idle.set()
         self._aborted: set[Job] = set()  # those whose denials somebody may still want
         self._done: deque[tuple[Job, JobResult]] = deque()  # filled by the threads
         self._outbox: list[JobResult] = []
@@ -56,7 +63,7 @@ class Jobs:
     @property
     def active(self) -> int:
         """Threads at work. One whose job was aborted counts until it notices."""
-        return self._threads
+        return self._threads + len(self._background)
 
     def call(self, order: ToolOrder) -> None:
         tool, names = self._tools.get(order.tool), ", ".join(self._tools) or "none"
@@ -76,12 +83,28 @@ class Jobs:
                 raise EBUSY("the driver is still loading", hint="wait until it is ready")
             if not isinstance(engine, Embedder):
                 raise ENOENT("this driver has no model that embeds", hint="ask another driver")
-            vectors, tokens = engine.embed(order.model, order.texts)
-            if len(vectors) != len(order.texts):
-                raise EDRIVER(f"the engine gave {len(vectors)} vectors for {len(order.texts)}")
+            vectors: list[list[float]] = []
+            tokens = 0
+            for texts in self._portions(order, job):
+                made, count = engine.embed(order.model, texts)
+                if len(made) != len(texts):
+                    raise EDRIVER(f"the engine gave {len(made)} vectors for {len(texts)}")
+                vectors, tokens = vectors + made, tokens + count
             return _filled(job, vectors=vectors, tokens=tokens)
 
-        self._begin(Job(order.job, order.pid), work)
+        self._begin(Job(order.job, order.pid), work, background=order.background)
+
+    def _portions(self, order: EmbedOrder, job: Job) -> Iterator[Sequence[str]]:
+        """What of it is done in one go; in the background a text, when nothing else is at work. In
+        the job's thread."""
+        if not order.background:
+            yield order.texts
+            return
+        for text in order.texts:
+            self._idle.wait(_GIVES_WAY)
+            if job.aborted.is_set():
+                raise ECANCELED("the job was aborted")
+            yield [text]
 
     def abort(self, which: JobRef) -> None:
         """Nothing more is reported of it but what it was denied. Its thread is free when the work
@@ -126,10 +149,14 @@ class Jobs:
         self._waiting.clear()
         self._aborted.clear()
 
-    def _begin(self, job: Job, work: Work) -> None:
+    def _begin(self, job: Job, work: Work, *, background: bool = False) -> None:
         if job.number in self._open:
             return  # said twice
         self._open[job.number] = job
+        if background:
+            self._background.add(job)
+            self._start(job, work)
+            return
         self._waiting[job.number] = (job, work)
         self._fill()
 
@@ -137,9 +164,13 @@ class Jobs:
         while self._waiting and self._threads < self._slots:
             job, work = self._waiting.pop(next(iter(self._waiting)))
             self._threads += 1
-            # A daemon: work that never ends must not keep the driver from ending.
-            name = f"job-{job.number}"
-            threading.Thread(target=self._run, args=(job, work), name=name, daemon=True).start()
+            self._idle.clear()
+            self._start(job, work)
+
+    def _start(self, job: Job, work: Work) -> None:
+        # A daemon: work that never ends must not keep the driver from ending.
+        name = f"job-{job.number}"
+        threading.Thread(target=self._run, args=(job, work), name=name, daemon=True).start()
 
     def _run(self, job: Job, work: Work) -> None:
         """In the job's thread."""
@@ -149,7 +180,12 @@ class Jobs:
     def _collect(self) -> None:
         while self._done:
             job, result = self._done.popleft()
-            self._threads -= 1
+            if job in self._background:
+                self._background.remove(job)
+            else:
+                self._threads -= 1
+                if not self._threads:
+                    self._idle.set()
             # A number may be used again after an abort, so it is not enough to look at that.
             if self._open.get(job.number) is job:
                 del self._open[job.number]
@@ -200,7 +236,8 @@ def _sendable(result: JobResult) -> JobResult:
     """Refuses what the kernel's decoder would refuse (too large, too deep): it would be dropped
     there, and the job would never end."""
     try:
-        decode(encode(Message("result", body=result.model_dump(exclude_none=True))))
+        frames = encode(Message("result", body=result.model_dump(exclude_none=True)))
+        decode(frames, MAX_DRIVER_VALUES)
     except EPROTO as error:
         raise _unsendable(error.message) from None
     return result

@@ -94,10 +94,10 @@ class Approvals:
 
     def allows(self, call: Call, asked: tuple[str, ...], args: Any) -> bool:
         """Whether somebody has said yes to exactly this, and it was not used yet. Uses it."""
-        decided = self._decided(call, asked, args)
+        decided = _decided(self._like(call, asked, args))
         if decided is None or decided.status != "approved":
             return False
-        self.use(decided, call)
+        self.use(decided, call, asked)
         return True
 
     def park(self, kernel: Machine, call: Call, asked: tuple[str, ...], args: Any) -> Deferred:
@@ -109,12 +109,12 @@ class Approvals:
     ) -> Deferred:
         """The same, with a patience of its own. Raises ``EINVAL`` for what nobody could read, and
         ``EBUSY`` for too many questions."""
-        decided = self._decided(call, asked, args)
+        alike = self._like(call, asked, args)
+        decided = _decided(alike)
         if decided is not None:
             self.turn_down(decided, call)
             return DEFERRED
-        alone = (one for one in self._like(call, asked, args) if one.parked is None)
-        question = next(alone, None)
+        question = next((one for one in alike if one.parked is None), None)
         if question is None:
             question = self._new(call, asked, args, patience, reason)
         self._attach(question, call, args)
@@ -134,17 +134,18 @@ class Approvals:
     def _new(
         self, call: Call, asked: tuple[str, ...], args: Any, patience: float, reason: str
     ) -> Question:
-        process = call.process
+        process, text = call.process, canonical(args)
+        _check_length(call, text)
         question = Question(
             id=self._next,
             pid=process.pid,
             name=process.name,
             call=call.spec.name,
             capability=named(asked),
-            arguments=canonical(args),
+            arguments=text,
             buffers=contents(call.buffers),
             labels=process.labels,
-            hash=fingerprint(call, asked, args),
+            hash=fingerprint(call, asked, args, text),
             reason=reason,
             status="pending",
             created=self._kernel.now,
@@ -173,18 +174,7 @@ class Approvals:
         mark = fingerprint(call, asked, args) if known else ""
         return [question for question in known if question.hash == mark]
 
-    def _decided(self, call: Call, asked: tuple[str, ...], args: Any) -> Question | None:
-        """A decision that waits for a call like this."""
-        alike = self._like(call, asked, args)
-        return next((question for question in alike if question.status != "pending"), None)
-
     def _check_room(self, question: Question) -> None:
-        if len(question.arguments.encode()) > MAX_ASKED:
-            raise EINVAL(
-                f"{question.call} needs an approval, and its arguments are too long for anybody "
-                f"to read: more than {MAX_ASKED:,} bytes",
-                hint="shorten them",
-            )
         own = self.of(question.pid)
         taken = question.size + sum(one.size for one in own)
         if len(own) >= _MOST or taken > _MOST_BYTES:
@@ -197,9 +187,9 @@ class Approvals:
 
     # -- what becomes of a question ----------------------------------------------------------
 
-    def use(self, question: Question, call: Call) -> None:
-        """The call is let through."""
-        call.approved = True
+    def use(self, question: Question, call: Call, asked: tuple[str, ...]) -> None:
+        """The call is let through. ``asked``: what for."""
+        call.approved, call.granted = True, asked
         self.close(question, "used")
 
     def turn_down(self, question: Question, call: Call) -> None:
@@ -289,3 +279,17 @@ class Approvals:
 
     def _write(self, question: Question) -> None:
         self._kernel.effects.rows.append(Put("approvals", question.row()))
+
+
+def _decided(alike: list[Question]) -> Question | None:
+    """A decision that waits for a call like these."""
+    return next((question for question in alike if question.status != "pending"), None)
+
+
+def _check_length(call: Call, arguments: str) -> None:
+    if len(arguments) > MAX_ASKED or len(arguments.encode()) > MAX_ASKED:
+        raise EINVAL(
+            f"{call.spec.name} needs an approval, and its arguments are too long for anybody "
+            f"to read: more than {MAX_ASKED:,} bytes",
+            hint="shorten them",
+        )

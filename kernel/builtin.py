@@ -155,7 +155,8 @@ class Builtin:
             read = self.arguments(said)
         except EINVAL:
             return []
-        whole = read.model_dump(mode="json", include=set(self.takes), exclude_none=True)
+        every = {name: getattr(read, name) for name in self.takes}
+        whole = {name: one for name, one in every.items() if one is not None}
         return [{name: one for name, one in whole.items() if name in said}, whole]
 
 

@@ -49,6 +49,8 @@ class Call:
     """It is on the lists of calls in flight."""
     approved: bool = False
     """Somebody has said yes to it."""
+    granted: tuple[str, ...] = ()
+    """The capabilities that the yes was about."""
     done: bool = False
     void: bool = False
     """Its caller is gone, by no fault of its process, and will make it again."""
@@ -74,3 +76,11 @@ class Buffered:
 
     result: Model
     buffers: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A result of many calls, and the body of the reply to each of them, written once."""
+
+    result: Model
+    body: bytes

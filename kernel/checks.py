@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from kernel.builtin import BUILTIN
@@ -18,7 +19,7 @@ from kernel.rights import Asked, check_model, denied, judge, verdict
 from kernel.rules import Verdict, expanded, heavy, written
 from llmagentos.abi.calls.fs import mount_of
 from llmagentos.abi.calls.mem import OWN
-from llmagentos.abi.errors import EPERM
+from llmagentos.abi.errors import EPERM, LLMOSError
 from llmagentos.abi.process import INIT
 from llmagentos.abi.syscalls import TABLE, Syscall
 
@@ -176,17 +177,40 @@ def _tool(spec: Syscall) -> Check:
         capability, also = _written(args.name, args.arguments)
         if (builtin := BUILTIN.get(args.name)) is not None:
             # What it is about may be spelled in many ways, and a no is about all of them.
+            _check_light(caller, also)
             for meant in builtin.meant(args.arguments):
-                also += _written(args.name, meant)[1]
+                if not _same(meant, args.arguments):
+                    also += _written(args.name, meant)[1]
             also = tuple(dict.fromkeys(also))
-        if heavy(caller.rights, also):
-            raise EPERM(
-                f"the arguments are too long to be checked against the rules of {caller.name}",
-                hint="shorten them, or use fewer globs with wildcards",
-            )
-        return judge(caller, capability, also)
+        _check_light(caller, also)
+        asked = judge(caller, capability, also)
+        if asked and builtin is not None:
+            with suppress(LLMOSError):  # what it is refused for, it hears when it is made
+                asked += behind(kernel, caller, args)
+        return asked
 
     return check
+
+
+def behind(kernel: Machine, caller: Process, args: Any) -> Asked:
+    """What the syscall behind a call of a built-in tool has to be asked for by itself: whoever is
+    asked for the one is asked for both together. Raises ``EPERM``, and ``EINVAL`` for arguments
+    that it can't take."""
+    builtin = BUILTIN[args.name]
+    return check(kernel, caller, builtin.call, builtin.arguments(args.arguments))
+
+
+def _check_light(process: Process, texts: tuple[str, ...]) -> None:
+    if heavy(process.rights, texts):
+        raise EPERM(
+            f"the arguments are too long to be checked against the rules of {process.name}",
+            hint="shorten them, or use fewer globs with wildcards",
+        )
+
+
+def _same(meant: dict[str, Any], said: dict[str, Any]) -> bool:
+    """Whether to write both down would give the same twice. 1 is no 1.0 here, nor a True."""
+    return meant.keys() == said.keys() and all(meant[name] is said[name] for name in said)
 
 
 def _written(tool: str, arguments: dict[str, Any]) -> tuple[str, tuple[str, ...]]:

@@ -20,6 +20,9 @@ from llmagentos.abi.syscalls import TABLE
 if TYPE_CHECKING:
     from kernel.machine import Machine
 
+TOOL: Final = "tool.call"
+"""The one call that another one may be behind."""
+
 _MOST_GLOBS: Final = 4096
 """That processes may bind each other with."""
 
@@ -94,8 +97,11 @@ def check_decider(
         # Which models are meant follows from whose call it is.
         able = all(rights.may(kernel, decider, one) == "allow" for one in asked)
     elif able:
+        args = _args(question)
         try:
-            able = not checks.check(kernel, decider, TABLE[question.call], _args(question))
+            able = not checks.check(kernel, decider, TABLE[question.call], args)
+            if able and question.call == TOOL and len(asked) > 1:
+                able = not checks.behind(kernel, decider, args)
         except LLMOSError:
             able = False
     if not able:
@@ -126,7 +132,7 @@ def approve(
     elif call is not None:
         call.waits = None
         kernel.approvals.leave(question)
-        kernel.approvals.use(question, call)
+        kernel.approvals.use(question, call, asked)
         kernel.settle(asker, f"approval {question.id} was given")
         kernel.calls.proceed(call, args)
 

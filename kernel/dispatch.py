@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from kernel import checks, envelope
-from kernel.calls import Buffered, Call, Deferred, Sink
+from kernel.calls import Buffered, Call, Deferred, Sink, Written
 from kernel.config import StoreFailed
 from kernel.process import Process
 from kernel.rights import Asked
@@ -69,7 +69,9 @@ class Dispatch:
         except Exception as found:
             self.refuse(call, self._error(call.process, spec.name, found))
         else:
-            self._admit(call, question, args)
+            # Whoever was asked for the outer one was asked for this as well.
+            call.approved = bool(question) and set(question) <= set(outer.granted)
+            self._admit(call, () if call.approved else question, args)
         return call
 
     def _admit(self, call: Call, question: Asked, args: Any) -> None:
@@ -172,16 +174,18 @@ class Dispatch:
 
     # -- endings -----------------------------------------------------------------------------
 
-    def complete(self, call: Call, result: Model | Buffered) -> None:
+    def complete(self, call: Call, result: Model | Buffered | Written) -> None:
         """The call succeeded."""
         if call.sink is not None:
             if self._close(call):
-                call.sink(result)
+                call.sink(result.result if isinstance(result, Written) else result)
             return
         buffers: tuple[bytes, ...] = ()
         try:
             if isinstance(result, Buffered):
                 body, buffers = envelope.ok(result.result), result.buffers
+            elif isinstance(result, Written):
+                body = result.body
             else:
                 body = envelope.ok(result)
         except Exception as found:

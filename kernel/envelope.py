@@ -19,6 +19,11 @@ from llmagentos.abi.process import ErrorRecord
 from llmagentos.abi.syscalls import TABLE, Syscall
 from llmagentos.abi.wire import Message
 
+_TAKES: Final = "docs/syscalls.md says what it takes"
+
+_ODD: Final = 64
+"""Arguments that no call has: of more than so many nobody needs to hear each."""
+
 _VALIDATE: Final[dict[str, Callable[[Any], Any]]] = {}
 
 
@@ -43,6 +48,9 @@ def arguments(spec: Syscall, message: Message) -> Any:
             f"{spec.name} takes {_buffers(spec.buffers)}, and this has {len(message.buffers)}",
             hint="docs/syscalls.md says which calls take raw buffers beside the message",
         )
+    if len(message.body) > len(spec.args.model_fields) + _ODD:
+        odd = next(name for name in message.body if name not in spec.args.model_fields)
+        raise errors.EINVAL(f"{spec.name} takes no {odd[:64]!r}", hint=_TAKES)
     validate = _VALIDATE.get(spec.name)
     if validate is None:
         # The model's own validator, without the convenience around it, which costs as much as the
@@ -62,7 +70,7 @@ def unfit(name: str, error: ValidationError) -> errors.EINVAL:
     where = ".".join(map(str, first["loc"])) or "arguments"
     return errors.EINVAL(
         f"{name}: {where}: {first['msg'].removeprefix('Value error, ')}",
-        hint="docs/syscalls.md says what it takes",
+        hint=_TAKES,
         detail={"field": where, "problems": len(problems)},
     )
 

@@ -14,27 +14,27 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from kernel.memory_store import Found
+    from kernel.memory_store import Match
 
 _MEANING: Final = 0.8
 
 
 def fused(
-    every: Sequence[Found],
-    some: Sequence[Found],
-    near: Sequence[Found],
+    every: Sequence[Match],
+    some: Sequence[Match],
+    near: Sequence[Match],
     cosines: Mapping[str, float],
     limit: int,
-) -> list[Found]:
+) -> list[Match]:
     """The best rows of one space, their keys deciding between equals. ``every``: those with all the
     words; ``some``: with some of them, best first; ``near``: the nearest ones. ``cosines``: of the
     rows with words, by key. A score is at most 1, and 1 more for a row with all the words."""
-    words = {found.row.key: found.score for found in (*some, *every)}
-    meaning = {**cosines, **{found.row.key: found.score for found in near}}
-    whole = {found.row.key for found in every}
+    words = {found.key: found.score for found in (*some, *every)}
+    meaning = {**cosines, **{found.key: found.score for found in near}}
+    whole = {found.key for found in every}
     most_words = max(words.values(), default=0.0) or 1.0
     most_meaning = max(meaning.values(), default=0.0)
-    found = {one.row.key: one for one in (*near, *some, *every)}
+    found = {one.key: one for one in (*near, *some, *every)}
     scores = {
         key: (key in whole)
         + _share(meaning.get(key, 0.0), most_meaning) * _MEANING

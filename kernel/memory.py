@@ -17,10 +17,13 @@ from kernel import holdings
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.fusion import fused
 from kernel.holdings import Amounts
-from kernel.memory_store import OWN_SPACES, Brief, Found, Head, Row
+from kernel.memory_store import OWN_SPACES, Brief, Found, Head, Match, Row
 from kernel.process import Process
+from kernel.row_text import row_text
+from kernel.snippets import snippet
 from llmagentos.abi.calls.mem import MAX_VALUE, MAX_WORDS
 from llmagentos.abi.errors import EINVAL, EQUOTA
+from llmagentos.abi.wire import MAX_BODY, MAX_VALUES
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -35,6 +38,9 @@ _TIDIED_AT_ONCE: Final = 64
 
 _RANKED: Final = 100
 """Rows that are looked at for each way in which they are found: as many as a search may want."""
+
+_PARTS: Final = 2 * MAX_VALUES
+"""Values in the rows that one search gives, about: everybody waits while they are written."""
 
 _PAUSE: Final = 0.05
 _LEISURE: Final = 0.25
@@ -131,29 +137,49 @@ class Memory:
         self, space: str, query: str, limit: int, *, every: bool = True
     ) -> list[Found] | None:
         """``every``: only rows that have all the words. None: too much was put of late that is not
-        indexed yet. Raises as ``words`` does."""
+        indexed yet. Raises as ``words`` does, and ``EQUOTA`` for more than fits into a reply."""
         words = self.words(query)
         if self._store.index(_INDEXED_AT_ONCE):
             return None
-        return self._store.search(space, words, self._kernel.now, limit, every=every)
+        found = self._store.search(space, words, self._kernel.now, limit, every=every)
+        return self._read(space, query, found)
 
     def nearest(self, space: str, query: str, kind: str, vector: bytes, limit: int) -> list[Found]:
-        """Rows by their meaning: ``vector`` is the query's."""
-        words, now = _words(query), self._kernel.now
-        return self._store.nearest(space, kind, vector, words, now, limit)
+        """Rows by their meaning: ``vector`` is the query's. Raises ``EQUOTA``, as ``search``."""
+        near = self._store.nearest(space, kind, vector, self._kernel.now, limit)
+        return self._read(space, query, near)
 
     def search_both(
         self, space: str, query: str, kind: str, vector: bytes, limit: int
     ) -> list[Found] | None:
         """Rows by words and meaning together. None, and errors: as for ``search``."""
-        every = self.search(space, query, _RANKED)
-        some = self.search(space, query, _RANKED, every=False)
-        if every is None or some is None:
+        words, now, store = self.words(query), self._kernel.now, self._store
+        if store.index(_INDEXED_AT_ONCE):
             return None
-        near = self.nearest(space, query, kind, vector, _RANKED)
-        keys = [found.row.key for found in (*every, *some)]
-        cosines = self._store.cosines(space, kind, vector, keys) if keys else {}
-        return fused(every, some, near, cosines, limit)
+        every = store.search(space, words, now, _RANKED)
+        some = store.search(space, words, now, _RANKED, every=False)
+        near = store.nearest(space, kind, vector, now, _RANKED)
+        keys = [found.key for found in (*every, *some)]
+        cosines = store.cosines(space, kind, vector, keys) if keys else {}
+        return self._read(space, query, fused(every, some, near, cosines, limit))
+
+    def _read(self, space: str, query: str, matches: list[Match]) -> list[Found]:
+        """The rows themselves."""
+        size = sum(match.bytes for match in matches)
+        if size > MAX_BODY:
+            raise _too_much(matches, f"{size:,} bytes; the most is {MAX_BODY:,}")
+        words, parts = _words(query), 0
+        found: list[Found] = []
+        for match in matches:
+            row = self._store.row(space, match.key, self._kernel.now)
+            if row is None:
+                continue
+            parts += sum(map(row.value.count, ",[{"))
+            if parts > _PARTS and found:
+                raise _too_much(matches, f"more than {_PARTS:,} values together")
+            text = snippet(row_text(row.key, row.value), words)
+            found.append(Found(row=row, score=match.score, snippet=text))
+        return found
 
     def when_indexed(self, call: Call, again: Callable[[], None]) -> Deferred:
         """Go on with the call when all is indexed. Until then the kernel does other work, too."""
@@ -206,6 +232,13 @@ class Memory:
 
     def _tidy_soon(self) -> None:
         self._kernel.timers.set_once(_TIDY, self._kernel.now + _LEISURE, self._tidy)
+
+
+def _too_much(matches: list[Match], what: str) -> EQUOTA:
+    return EQUOTA(
+        f"the {len(matches)} rows that were found take {what}",
+        hint="give a smaller limit, or read them one by one",
+    )
 
 
 def _held(rows: int, size: int) -> Amounts:

@@ -48,8 +48,17 @@ class Head(NamedTuple):
     bytes: int
 
 
+class Match(NamedTuple):
+    """One row that a search has found, before it is read: it may be large, and not among the
+    best."""
+
+    key: str
+    bytes: int
+    score: float
+
+
 class Found(NamedTuple):
-    """One row that a search has found."""
+    """One that is shown."""
 
     row: Row
     score: float
@@ -80,13 +89,11 @@ class MemoryStore(Protocol):
 
     def search(
         self, space: str, words: list[str], now: float, limit: int, *, every: bool = True
-    ) -> list[Found]:
+    ) -> list[Match]:
         """The rows that have all these words, or some of them, best first, as far as they are
         indexed."""
 
-    def nearest(
-        self, space: str, kind: str, vector: bytes, words: list[str], now: float, limit: int
-    ) -> list[Found]:
+    def nearest(self, space: str, kind: str, vector: bytes, now: float, limit: int) -> list[Match]:
         """The rows whose vectors of this kind point most like this one, nearest first, with the
         cosines."""
 

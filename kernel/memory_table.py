@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from itertools import accumulate, takewhile
 from typing import Any, Final
 
-from kernel.memory_store import OWN_SPACES, Brief, Found, Head, Row
+from kernel.memory_store import OWN_SPACES, Brief, Head, Match, Row
 from kernel.row_text import row_text
 from kernel.rows import Rows
-from kernel.snippets import snippet
 from kernel.vector_table import VectorTable
 
 # In an own space the owner follows from the name, and the column is empty: what a process owns in
@@ -223,41 +222,31 @@ class MemoryTable(Rows):
 
     def search(
         self, space: str, words: list[str], now: float, limit: int, *, every: bool = True
-    ) -> list[Found]:
+    ) -> list[Match]:
         quoted = (" AND " if every else " OR ").join(f'"{word}"' for word in words)
         rows = self._all(
-            f"SELECT {_ROW}, -rank AS score, words"
+            "SELECT key, bytes, -rank AS score"
             " FROM memory_words JOIN memory ON memory.id = memory_words.rowid"
             f" WHERE memory_words MATCH ? AND memory.space = ? AND {_CURRENT}"
             " ORDER BY rank LIMIT ?",
             f"room : {_token(space)} AND words : ({quoted})", space, now, limit,
         )  # fmt: skip
-        return [
-            Found(score=row.pop("score"), snippet=snippet(row.pop("words"), words), row=Row(**row))
-            for row in rows
-        ]
+        return [Match(**row) for row in rows]
 
     # -- meaning -----------------------------------------------------------------------------
 
-    def nearest(
-        self, space: str, kind: str, vector: bytes, words: list[str], now: float, limit: int
-    ) -> list[Found]:
+    def nearest(self, space: str, kind: str, vector: bytes, now: float, limit: int) -> list[Match]:
         # Some have expired and are not deleted yet.
         near = self.vectors.nearest(space, kind, vector, limit + _EXPIRED)
-        found: list[Found] = []
+        found: list[Match] = []
         for start in range(0, len(near), limit):
             scores = dict(near[start : start + limit])
             marks = ", ".join("?" * len(scores))
-            rows = self._all(
-                f"SELECT id, {_ROW} FROM memory WHERE id IN ({marks}) AND {_CURRENT}",
-                *scores, now,
-            )  # fmt: skip
-            there = {row.pop("id"): Row(**row) for row in rows}
+            query = f"SELECT id, key, bytes FROM memory WHERE id IN ({marks}) AND {_CURRENT}"
+            there = {row["id"]: row for row in self._all(query, *scores, now)}
             for id, score in scores.items():
                 if id in there and len(found) < limit:
-                    row = there[id]
-                    text = snippet(row_text(row.key, row.value), words)
-                    found.append(Found(row=row, score=score, snippet=text))
+                    found.append(Match(there[id]["key"], there[id]["bytes"], score))
             if len(found) == limit:
                 break
         return found

@@ -114,13 +114,14 @@ def contents(buffers: tuple[bytes, ...]) -> str:
     return json.dumps([(len(one), hashlib.sha256(one).hexdigest()) for one in buffers])
 
 
-def fingerprint(call: Call, asked: tuple[str, ...], args: Any) -> str:
-    """A hash of all that a decision is about."""
+def fingerprint(call: Call, asked: tuple[str, ...], args: Any, text: str = "") -> str:
+    """A hash of all that a decision is about. ``text``: the arguments, if they are written down
+    already."""
     process, name = call.process, call.spec.name
     # What a model reads is its process's context, and that is not among the arguments.
     reads = name == "llm.generate" and (args.messages is None or args.append)
     head = process.head.id if reads and process.head else None
-    whole = [process.pid, name, asked, canonical(args), contents(call.buffers), head]
+    whole = [process.pid, name, asked, text or canonical(args), contents(call.buffers), head]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 

@@ -23,8 +23,8 @@ _MARKS: Final = "(@"
 _KEY: Final = '": '
 """What is in each glob that names an argument."""
 
-_MOST_WORK: Final = 1 << 26
-"""Letters times globs that one call may be checked against: about a tenth of a second."""
+_MOST_WORK: Final = 1 << 25
+"""Letters times globs that one call may be checked against: about a twentieth of a second."""
 
 
 @dataclass(frozen=True, slots=True)

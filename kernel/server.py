@@ -185,7 +185,7 @@ class Server:
                 machine.apply(ClientHere(peer), now)
                 continue
             try:
-                message = wire.decode(frames)
+                message = wire.decode(frames, wire.MAX_VALUES)
             except wire.MalformedError as error:
                 machine.effects.sends.append(Send(peer, _refusal(error.id, error)))
             else:
@@ -202,7 +202,7 @@ class Server:
     def _from_driver(self, peer: bytes, frames: list[bytes], user: str) -> Input:
         key = self._gate.key(user) if self._gate and user else None
         try:
-            return FromDriver(peer, wire.decode(frames), key)
+            return FromDriver(peer, wire.decode(frames, wire.MAX_DRIVER_VALUES), key)
         except wire.MalformedError as error:
             body = ErrorRecord.of(error)
             self._machine.effects.commands.append(Command(peer, "refuse", body))

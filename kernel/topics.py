@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from kernel import lifecycle
-from kernel.calls import DEFERRED, Call, Deferred
+from kernel import envelope, lifecycle
+from kernel.calls import DEFERRED, Call, Deferred, Written
 from kernel.ordered import Ordered
 from kernel.process import Process
 from llmagentos.abi.calls.ipc import Publication, SubscribeResult
@@ -23,7 +23,7 @@ from llmagentos.abi.wire import MAX_BODY
 if TYPE_CHECKING:
     from kernel.machine import Machine
 
-ENOUGH: Final = MAX_BODY // 4
+ENOUGH: Final = MAX_BODY // 8
 """Bytes of JSON in one reply, the last message not counted. Packed for the wire it can be more than
 twice as long, and what was taken out of a mailbox must fit into its reply."""
 
@@ -127,15 +127,21 @@ class Topics:
         if not readers:
             return
         fresh = self._kernel.services.mail.published(name, topic.latest - 1, 1, ENOUGH)
+        answer = _answer(topic, fresh, topic.latest)
+        written = Written(answer, envelope.ok(answer))  # thousands may wait for it
         for call in readers:
-            self._kernel.calls.complete(call, self._read(call.process, name, topic, fresh))
+            self._label(call.process, name, fresh)
+            self._kernel.calls.complete(call, written)
 
     def _read(
         self, process: Process, name: str, topic: Topic, found: list[Publication]
     ) -> SubscribeResult:
+        self._label(process, name, found)
+        return _answer(topic, found, found[-1].seq)
+
+    def _label(self, process: Process, name: str, found: list[Publication]) -> None:
         for one in found:
             lifecycle.label(self._kernel, process, one.labels, f"topic {name}")
-        return _answer(topic, found, found[-1].seq)
 
     def _leave(self, name: str, call: Call) -> None:
         readers = self._readers[name]

@@ -1,9 +1,10 @@
 """Vectors: what rows of memory mean, made of them when the drivers that can have nothing to do.
 
 One batch is under way at a time, oldest rows first, and none is given to a driver while anything
-waits for it. A row goes only to a driver that may see its labels. It is the system's own work, on
-nobody's account; it begins anew for rows that change meanwhile, and for all of them when the model
-does. It knows nothing about how vectors are compared.
+waits for it. It takes no slot: whatever comes meanwhile goes first. A row goes only to a driver
+that may see its labels. It is the system's own work, on nobody's account; it begins anew for rows
+that change meanwhile, and for all of them when the model does. It knows nothing about how vectors
+are compared.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ class Vectors:
 
     def driver_lost(self, driver: Driver) -> None:
         if self._batch is not None and self._batch.driver is driver:
-            self._over(self._batch)
+            self._over()
         self._soon(_LEISURE)
 
     # -- batches -----------------------------------------------------------------------------
@@ -158,7 +159,7 @@ class Vectors:
         batch = self._batch
         if batch is None or batch.number != result.job or batch.driver is not driver:
             return
-        self._over(batch)
+        self._over()
         vectors = result.vectors or []
         kind = kind_of(batch.model, vectors, len(batch.rows))
         if result.error is not None:
@@ -222,9 +223,8 @@ class Vectors:
     def _start(self, driver: Driver, model: str, rows: list[Lacking]) -> None:
         kernel = self._kernel
         self._batch = batch = Batch(kernel.new_burst(), driver, model, rows, kernel.now)
-        driver.jobs.add(batch.number)
         texts = [row.text for row in rows if row.text is not None]
-        order = EmbedOrder(job=batch.number, pid=INIT, model=model, texts=texts)
+        order = EmbedOrder(job=batch.number, pid=INIT, model=model, texts=texts, background=True)
         kernel.command(driver, "embed", order)
         kernel.timers.set(_LATE, kernel.now + _OVERDUE, self._overdue)
 
@@ -232,15 +232,12 @@ class Vectors:
         batch = self._batch
         if batch is not None:
             self._kernel.command(batch.driver, "abort", JobRef(job=batch.number))
-            self._over(batch)
+            self._over()
             self._failed(batch, "ETIMEOUT")
 
-    def _over(self, batch: Batch) -> None:
-        """Out of its slot."""
+    def _over(self) -> None:
         self._batch = None
         self._kernel.timers.cancel(_LATE)
-        batch.driver.jobs.discard(batch.number)
-        self._kernel.scheduler.freed(batch.driver)
 
     def _model(self) -> str | None:
         """With which vectors are made now: the one that those we have are of, as long as a driver

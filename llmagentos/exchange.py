@@ -18,6 +18,7 @@ from llmagentos.abi import errors, wire
 from llmagentos.abi.calls.llm import StreamBody
 from llmagentos.abi.model import Model
 from llmagentos.abi.talk import ToolChoice
+from llmagentos.abi.values import exceed
 
 DEFAULT_PATIENCE: Final = 30.0
 """Seconds that a call in flight waits for a kernel that went away to come back."""
@@ -206,6 +207,12 @@ def _encoded(message: wire.Message) -> list[bytes]:
                 hint="send less of it, or split it",
             )
         most = wire.MAX_BUFFER
+    if exceed(frames[1], wire.MAX_VALUES):
+        raise errors.EQUOTA(
+            f"the arguments of {name} have more than {wire.MAX_VALUES:,} values, the most there "
+            f"may be",
+            hint=wire.FEWER,
+        )
     return frames
 
 

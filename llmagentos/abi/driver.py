@@ -227,10 +227,14 @@ class ToolOrder(Model):
 
 
 class EmbedOrder(Model):
+    """``background``: nobody waits for it, and it takes no slot: between two texts it gives way to
+    every job that somebody waits for."""
+
     job: int = Field(ge=1)
     pid: Pid
     model: ModelName
     texts: list[Text]
+    background: bool = False
 
 
 class JobRef(Model):

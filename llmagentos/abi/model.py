@@ -7,8 +7,9 @@ nothing about which shapes there are.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Annotated, Final
+from itertools import chain
+from math import isfinite
+from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
@@ -17,8 +18,11 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    SkipValidation,
     WithJsonSchema,
 )
+
+from llmagentos.abi.values import MAX_VALUES
 
 
 class Model(BaseModel):
@@ -87,23 +91,46 @@ MAX_NESTING: Final = 24
 inside replies, rows and orders that put levels of their own around it."""
 
 
-def _bounded(value: JsonValue) -> JsonValue:
-    if isinstance(value, str):
+_SCALARS: Final = frozenset({str, bool, type(None)})
+_KINDS: Final = _SCALARS | {int, float, list, dict}
+
+
+def _sound(value: Any) -> Any:
+    """What JSON can say, with bounds. Level by level rather than value by value: many values take
+    an eighth of the time that way, and the sender chooses the depth, not our stack."""
+    if type(value) in _SCALARS:
         return value  # what most values are
-    level: list[JsonValue] = [value]
+    level, count = [value], 0
     for _ in range(MAX_NESTING + 1):
-        if any(isinstance(v, int) and abs(v) > MAX_COUNT for v in level):
-            raise ValueError("a number is larger than 2^53")
-        inside: list[Iterable[JsonValue]] = [
-            v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)
-        ]
-        level = [v for part in inside for v in part]
+        count += len(level)
+        if count > MAX_VALUES:
+            raise ValueError(f"it has more than {MAX_VALUES:,} values")
+        kinds = set(map(type, level))
+        if not kinds <= _KINDS:
+            raise ValueError("input was not a valid JSON value")
+        if int in kinds:
+            whole = [v for v in level if type(v) is int]
+            if max(whole) > MAX_COUNT or min(whole) < -MAX_COUNT:
+                raise ValueError("a number is larger than 2^53")
+        if float in kinds and not all(isfinite(v) for v in level if type(v) is float):
+            raise ValueError("a number is not finite")
+        level = _inside(level)
         if not level:
             return value
     raise ValueError(f"it is nested more than {MAX_NESTING} deep")
 
 
-Json = Annotated[JsonValue, AfterValidator(_bounded)]
+def _inside(level: list[Any]) -> list[Any]:
+    """What is in the lists and maps among these values."""
+    maps = [v for v in level if type(v) is dict]
+    if not set(map(type, chain.from_iterable(maps))) <= {str}:
+        raise ValueError("a map has a key that is not a string")
+    inside = list(chain.from_iterable(v for v in level if type(v) is list))
+    inside += chain.from_iterable(v.values() for v in maps)
+    return inside
+
+
+Json = Annotated[SkipValidation[JsonValue], AfterValidator(_sound)]
 """What JSON can say, and every language can read."""
 
 MAX_TEXT: Final = 1024 * 1024

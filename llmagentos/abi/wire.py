@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgpack
 
+from llmagentos.abi import values
 from llmagentos.abi.errors import EPROTO
 
 VERSION: Final = 1
@@ -28,11 +29,19 @@ REPLAYS_KEPT: Final = 1024
 """The kernel remembers its replies to so many writing calls of a session. A client that leaves
 more than that unanswered could, after a crash, have one take effect twice."""
 
+MAX_VALUES: Final = values.MAX_VALUES
+
+MAX_DRIVER_VALUES: Final = 512 * 1024
+"""In what a driver or a host says: as many floats as fit into a body."""
+
 MAX_BUFFERS: Final = 16
 MAX_BUFFER: Final = 64 * 1024 * 1024
 MAX_DEPTH: Final = 32
 MAX_FRAME: Final = 256 * 1024 * 1024
 """Beyond this libzmq itself drops the connection; up to it the sender gets a typed error."""
+
+FEWER: Final = "write what is many as one text, or send it as a file"
+"""What to do about too many values."""
 
 # One that is kept is three times as fast; a number can't leave it half done.
 _pack_number: Final = msgpack.Packer().pack
@@ -106,8 +115,9 @@ def pack(value: Any) -> bytes:
     return packed
 
 
-def decode(frames: Sequence[bytes]) -> Message:
-    """The message in these frames. Raises ``MalformedError`` for anything out of order."""
+def decode(frames: Sequence[bytes], most: int = MAX_BODY) -> Message:
+    """The message in these frames. ``most``: values that its body may have. Raises
+    ``MalformedError`` for anything out of order."""
     if len(frames) < 2:
         raise MalformedError(f"a message needs a header and a body, this one has {len(frames)}")
     header = _unpack(frames[0], MAX_HEADER, "header", 0)
@@ -127,6 +137,10 @@ def decode(frames: Sequence[bytes]) -> Message:
         raise MalformedError("the header's t, n and s must be strings", id=number)
     if not kind:
         raise MalformedError("the header has no t", id=number)
+    if len(frames[1]) <= MAX_BODY and values.exceed(frames[1], most):
+        raise MalformedError(
+            f"a body of more than {most:,} values; that is the most", id=number, hint=FEWER
+        )
     body = _unpack(frames[1], MAX_BODY, "body", number)
     _check_inside(body, number)
     buffers = tuple(frames[2:])

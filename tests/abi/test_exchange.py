@@ -47,6 +47,15 @@ def test_is_what_can_not_be_sent_refused(args: dict[str, Any], says: str) -> Non
     assert len(exchange) == 0
 
 
+def test_is_what_has_too_many_values_refused() -> None:
+    exchange = Exchange()
+    with pytest.raises(errors.EQUOTA, match="more than 65,536 values") as caught:
+        exchange.open("mem.put", {"key": "k", "value": [0] * 65_536}, "s", lambda _: None)
+    assert "as one text" in caught.value.hint
+    assert len(exchange) == 0
+    assert exchange.open("mem.put", {"key": "k", "value": "x" * 4_000_000}, "s", lambda _: None)
+
+
 @pytest.mark.parametrize(("name", "session"), [("x" * 5000, ""), ("a", "s" * 5000), ("\udcff", "")])
 def test_is_a_header_that_can_not_be_sent_refused(name: str, session: str) -> None:
     with pytest.raises(errors.EINVAL) as caught:

@@ -51,6 +51,12 @@ def test_does_a_result_that_can_not_be_sent_become_an_error(
     assert rig.call("sys.info")
 
 
+def test_are_a_thousand_arguments_that_no_call_has_told_in_one_word(rig: Rig) -> None:
+    odd = {f"odd{number}": 1 for number in range(1000)}
+    with pytest.raises(EINVAL, match=r"sys\.info takes no 'odd0'"):
+        rig.call("sys.info", **odd)
+
+
 def _unbounded(schema: dict[str, Any], path: str = "") -> list[str]:
     """Whole numbers that may be of any size."""
     found = []

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from kernel import memory
 from kernel.effects import Tick
 from kernel.memory import _INDEXED_AT_ONCE
-from llmagentos.abi.errors import EINVAL, ENODRIVER, EPERM
+from llmagentos.abi.errors import EINVAL, ENODRIVER, EPERM, EQUOTA
 from tests.kernel.keeping import do, labels, spawned
 from tests.kernel.meaning import DIRECTIONS, Embedder, ask, card, keys, lacking, put, told
 from tests.kernel.rig import FakeHost, Program, Rig, agent
@@ -181,6 +182,47 @@ def test_is_what_has_expired_not_found(rig: Rig, driver: Embedder, by: str) -> N
 def test_are_there_never_more_than_are_wanted(rig: Rig, driver: Embedder) -> None:
     for by in ("words", "meaning", "both"):
         assert len(keys(found(rig, driver, "a", by=by, limit=2))) == 2
+
+
+@pytest.mark.parametrize("by", ["words", "meaning", "both"])
+def test_are_only_the_rows_read_that_are_given(
+    rig: Rig, driver: Embedder, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    store, read = rig.store.memory, []
+    row = store.row
+
+    def spy(space: str, key: str, now: float) -> Any:
+        read.append(key)
+        return row(space, key, now)
+
+    monkeypatch.setattr(store, "row", spy)
+    assert keys(found(rig, driver, "a", by=by, limit=2)) == read
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize("by", ["words", "meaning", "both"])
+def test_is_more_than_fits_into_a_reply_refused_before_it_is_read(
+    rig: Rig, driver: Embedder, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    for number in range(6):
+        rig.call("mem.put", space="big", key=f"k{number}", value="dog " + "x" * 30_000)
+    driver.catches_up()
+    store = rig.store.memory
+    monkeypatch.setattr(memory, "MAX_BODY", 100_000)
+    assert len(keys(found(rig, driver, "dog", by=by, space="big", limit=3))) == 3
+    monkeypatch.setattr(store, "row", None)
+    with pytest.raises(EQUOTA, match="the 4 rows that were found take") as caught:
+        found(rig, driver, "dog", by=by, space="big", limit=4)
+    assert "smaller limit" in caught.value.hint
+
+
+def test_are_rows_of_too_many_values_not_given_together(rig: Rig) -> None:
+    for number in range(3):
+        rig.call("mem.put", space="wide", key=f"k {number}", value=[1] * 60_000)
+    rig.wait(2)  # it is indexed
+    assert len(rig.call("mem.search", space="wide", query="k", limit=2)["hits"]) == 2
+    with pytest.raises(EQUOTA, match="more than 131,072 values"):
+        rig.call("mem.search", space="wide", query="k", limit=3)
 
 
 def test_is_each_space_searched_by_itself(rig: Rig, driver: Embedder) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from kernel import envelope
 from kernel.config import Config
 from llmagentos.abi.calls.ipc import MAX_MAIL
 from llmagentos.abi.errors import EINVAL, EPERM, EQUOTA
@@ -95,6 +96,22 @@ def test_are_all_who_wait_told(rig: Rig, ann: Program, bob: Program) -> None:
     assert eve.reply(other) is None
     publish(ann, "more")
     assert told(bob.result(waiting[0][1])) == [(2, "news")]
+
+
+def test_is_what_a_thousand_wait_for_written_once(
+    rig: Rig, ann: Program, bob: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = [bob.start("ipc.subscribe", topic=NEWS) for _ in range(1000)]
+    ok, written = envelope.ok, []
+
+    def spy(result: Any) -> bytes:
+        written.append(result)
+        return ok(result)
+
+    monkeypatch.setattr(envelope, "ok", spy)
+    publish(ann, "a")
+    assert len(written) == 2, "what is read, and the reply to the publisher"
+    assert {str(bob.result(number)) for number in waiting} == {str(read(bob, 0))}
 
 
 def test_can_one_wait_for_a_topic_that_is_not_there_yet(ann: Program, bob: Program) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from kernel.vectors import _OVERDUE, _PENALTY, _ROWS, MOST_TEXT
 from tests.kernel.keeping import OnDisk, gauges
-from tests.kernel.meaning import Embedder, ask, card, keys, lacking, put, told
+from tests.kernel.meaning import Embedder, ask, card, keys, lacking, put, told, vector
 from tests.kernel.rig import FakeHost, Program, Rig
 
 
@@ -81,30 +81,30 @@ def test_does_all_other_work_go_first(rig: Rig) -> None:
     assert ann.result(burst)
 
 
-def test_does_a_batch_free_its_slot_for_who_waits(rig: Rig) -> None:
-    driver = Embedder(rig, slots=1)
-    ann = Program(rig, "ann", "*")
-    put(rig, pet="a dog", car="a car")
-    rig.wait(0.3)
-    waiting = ann.start("llm.embed", texts=["mine"])
-    assert len(driver.orders) == 1
-    driver.result(driver.orders[0], vectors=[[1.0, 0.0], [0.0, 1.0]])
-    assert driver.orders[-1].texts == ["mine"]
-    driver.result(driver.orders[-1], vectors=[[1.0]])
-    assert ann.result(waiting)
-
-
-def test_does_a_burst_get_the_slot_that_a_batch_leaves(rig: Rig) -> None:
+@pytest.mark.parametrize("what", ["a query", "texts", "a burst"])
+def test_does_whoever_comes_meanwhile_not_wait_for_a_batch(rig: Rig, what: str) -> None:
     models = [card(), {"name": "m", "context_length": 512}]
     driver = Embedder(rig, models=models, features=["embed", "preempt"], slots=1)
     ann = Program(rig, "ann", "*")
     put(rig, pet="a dog")
+    driver.catches_up()
+    put(rig, car="a car")
     rig.wait(0.3)
-    burst = ann.start("llm.generate", messages=[{"role": "user", "content": "hi"}])
-    assert not driver.started
-    driver.answers()
-    driver.answer()
-    assert ann.result(burst)
+    assert [order.texts for order in driver.open] == [["car: a car"]]
+    assert driver.open[0].background
+    if what == "a query":
+        number = ask(rig, "hound", by="meaning")
+    elif what == "texts":
+        number = ann.start("llm.embed", texts=["hound"])
+    else:
+        number = ann.start("llm.generate", messages=[{"role": "user", "content": "hound"}])
+        driver.answer()
+        assert ann.result(number)
+        return
+    assert [order.texts for order in driver.open] == [["car: a car"], ["hound"]]
+    assert not driver.open[1].background
+    driver.result(driver.open[1], vectors=[vector("hound")])
+    assert told(rig, number) if what == "a query" else ann.result(number)
 
 
 def test_is_nobody_charged(rig: Rig) -> None:

@@ -137,7 +137,7 @@ class Driver(Worker):
 
     def _go_on(self) -> None:
         busy = [run for run in self._runs.values() if not run.held]
-        taken = len(busy) + len(self._jobs)
+        taken = len(busy) + sum(not order.background for order in self._jobs.values())
         must(taken <= self.card["slots"], "{} has {} things in its slots", self.name, taken)
         if busy and not self._stepping:
             self._stepping = True

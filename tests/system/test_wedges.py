@@ -147,6 +147,27 @@ def test_does_a_process_reach_no_other(shared: Machines, healthy: System) -> Non
             other.call("proc.adopt", within=QUICKLY)
 
 
+@pytest.mark.parametrize("name", ["tool.call", "mem.put", "ctx.append", "sys.ping"])
+@pytest.mark.parametrize("value", [[1] * 4_000_000, [[]] * 4_000_000, [{"a": 1}] * 40_000])
+def test_are_a_million_small_things_refused(
+    shared: Machines, raw: Raw, name: str, value: Any
+) -> None:
+    number = raw.say(name, session=shared.home.user_key(), arguments=value)
+    id, error = raw.refusal(QUICKLY)
+    assert (id, error.code) == (number, "EPROTO")
+    assert "more than 65,536 values" in error.message
+    assert error.hint
+
+
+def test_is_what_is_large_and_not_many_still_taken(healthy: System) -> None:
+    texts = [{"role": "user", "content": "x" * 1_000_000}] * 4
+    assert len(healthy.call("ctx.append", messages=texts)["ids"]) == 4
+    assert healthy.call("ctx.rewind", message=0)["messages"] == 0
+    numbers = list(range(60_000))
+    healthy.call("mem.put", key="many", value=numbers)
+    assert healthy.call("mem.get", key="many")["value"] == numbers
+
+
 def test_does_an_answer_wait_for_no_driver_that_can_not_come(healthy: System) -> None:
     with pytest.raises(errors.ECONTEXT):
         healthy.call(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, SkipValidation
 
 from llmagentos.abi.model import Count, Duration, Json, Model, Pid
 
@@ -22,7 +22,7 @@ MAX_MAIL: Final = 256 * 1024
 class Mail(Model):
     id: int
     sender: int
-    body: Json
+    body: SkipValidation[Json]
     labels: list[str] = Field(default_factory=list)
     time: float
 
@@ -82,7 +82,7 @@ class SubscribeArgs(Model):
 class Publication(Model):
     seq: int
     sender: int
-    body: Json
+    body: SkipValidation[Json]
     labels: list[str] = Field(default_factory=list)
     time: float
 

@@ -72,7 +72,7 @@ class SearchArgs(Model):
     driver on this device makes vectors, none may see the caller's labels, or no row has one yet.
     ``both``: rows that have all the words, then those that have some of them or are near in
     meaning, ranked together; where there is no search by meaning it is one by words, and the result
-    says so."""
+    says so. ``EQUOTA`` if the rows do not fit into one reply: give a smaller ``limit``."""
 
     pid: Pid | None = Field(None, description="default: the caller")
     space: Name = _SPACE
