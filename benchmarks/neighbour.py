@@ -177,7 +177,6 @@ def measure(delay: float, well: int, rounds: int, kinds: list[str]) -> list[dict
             for kind in kinds:
                 sick = {"words": WORDS, "delay": delay, "well": well, **KINDS[kind]}
                 with endpoint(**sick) as url:
-                    print(f"{kind} …", file=sys.stderr)
                     taken = []
                     for _ in range(rounds):
                         with sick_driver(home, url):
@@ -186,6 +185,7 @@ def measure(delay: float, well: int, rounds: int, kinds: list[str]) -> list[dict
                             ours, ends = beside(hammer, folder, run)
                             taken.append(Round(alone, raw, ours, raw_ends, ends))
                     rows.append({"endpoint": kind, **_row(taken)})
+                    print(rows[-1], file=sys.stderr, flush=True)
             client.close()
     return rows
 
