@@ -53,7 +53,7 @@ class PagedRunner:
         warm(self._llama, self._pool, slots, chunk, min(context, self.most))
         if self._pool.device.type == "cpu":
             self._ceiling = Ceiling(self._blocks.count * self._pool.block_bytes)
-        return self._ceiling and self._ceiling.most
+        return None if self._ceiling is None else self._ceiling.most
 
     @property
     def kv_bytes(self) -> int:

@@ -73,12 +73,12 @@ def _nobody_means_yes(patch: Patch) -> None:
 
 
 def _yes_for_good(patch: Patch) -> None:
-    def use(self: Any, question: Any, call: Any) -> None:
-        call.approved = True
+    def use(self: Any, question: Any, call: Any, asked: Any) -> None:
+        call.approved, call.granted = True, asked
 
     patch(approvals.Approvals, "use", use)
     for part in (approvals, decisions):
-        patch(part, "fingerprint", lambda call, asked, args: str(call.process.pid))
+        patch(part, "fingerprint", lambda call, *_: str(call.process.pid))
 
 
 def _topic_unlabelled(patch: Patch) -> None:
