@@ -26,7 +26,7 @@ from drivers.edge.smoothing import Smoothing
 _KNOWN: Final = frozenset(
     {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
 )
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """Grows when the same weights come to give other keys and values here."""
 _SAMPLE: Final = 4096
 _STATIC_ROPE: Final = frozenset({"default", "linear", "llama3", "yarn"})
