@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import math
 import mmap
+import sys
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -47,7 +48,8 @@ class Pool:
         self.block_bytes = shape.block_bytes(dtype)
         self._parts = 2 * shape.heads
         size = (shape.layers, self._parts * blocks, BLOCK * shape.size)
-        self._layers = _zeros(size, dtype, device).unbind()
+        self._memory, whole = _zeros(size, dtype, device)
+        self._layers = whole.unbind()
         self._firsts = torch.arange(self._parts, device=device) * blocks
 
     def resident(self, touched: int) -> int:
@@ -56,6 +58,14 @@ class Pool:
             return 0
         layer = self.block_bytes * self.blocks // self.shape.layers
         return self.block_bytes * (self.blocks if layer >= _HUGE else touched)
+
+    def wipe(self) -> None:
+        """As if nothing had ever been written."""
+        if self._memory is not None and sys.platform == "linux":
+            self._memory.madvise(mmap.MADV_DONTNEED)
+            return
+        for layer in self._layers:
+            layer.zero_()
 
     def pieces(self, count: int) -> list[slice]:
         """So many blocks, in pieces that may be copied at once."""
@@ -109,16 +119,18 @@ class Pool:
             layer.index_copy_(0, rows, part.flatten(0, 1))
 
 
-def _zeros(size: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def _zeros(
+    size: tuple[int, int, int], dtype: torch.dtype, device: torch.device
+) -> tuple[mmap.mmap | None, torch.Tensor]:
     """Zeros, since what was never written is read along with weight 0, and must be a number. On a
     CPU they come from the operating system, page by page, as they are written: not from the heap,
     whose memory may have been used before."""
     if device.type != "cpu":
-        return torch.zeros(size, dtype=dtype, device=device)
+        return None, torch.zeros(size, dtype=dtype, device=device)
     layers, *layer = size
     bytes_of_layer = math.prod(layer) * dtype.itemsize
     memory = mmap.mmap(-1, layers * bytes_of_layer, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if bytes_of_layer >= _HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # a kernel without them
             memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=dtype).view(size)
+    return memory, torch.frombuffer(memory, dtype=dtype).view(size)

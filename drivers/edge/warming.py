@@ -23,7 +23,7 @@ _PER_STEP: Final = 4
 
 def warm(llama: Llama, pool: Pool, slots: int, chunk: int, context: int) -> None:
     """The largest steps of ``slots`` sequences and a ``chunk`` of a prompt, at the end of
-    ``context``; and as many programs as are kept. They write into the first block."""
+    ``context``; and as many programs as are kept. The pool is empty afterwards."""
     shallow = llama.shallow()
     blocks = -(-context // BLOCK)
     each = max(1, min(blocks, pool.blocks // slots))
@@ -39,7 +39,7 @@ def warm(llama: Llama, pool: Pool, slots: int, chunk: int, context: int) -> None
     for _ in range(2):
         _step(shallow, pool, decoding, [reading], slots)
         _step(shallow, pool, decoding, [], slots)
-    pool.copy_in([0], torch.zeros_like(pool.copy_out([0])))
+    pool.wipe()
 
 
 def _step(llama: Llama, pool: Pool, decoding: list[Span], reading: list[Span], wanted: int) -> None:
