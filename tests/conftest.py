@@ -8,6 +8,10 @@ import signal
 from typing import Final
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("patient", deadline=None)  # how loaded the machine is proves nothing
+settings.load_profile("patient")
 
 _LONGEST: Final = (
     "tests/tui/test_live.py", "tests/acceptance/", "tests/interference/", "tests/sim/",

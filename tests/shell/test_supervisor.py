@@ -30,7 +30,8 @@ def test_is_one_that_dies_started_again_ever_later_and_then_given_up(
     times = [float(line) for line in _lines(born)]
     assert len(times) == QUICK_DEATHS
     pauses = [after - before for before, after in itertools.pairwise(times)]
-    assert [round(p, 1) if p < 0.3 else round(p * 5) / 5 for p in pauses] == [0.2, 0.4, 0.8, 1.6]
+    # Later it may be, on a busy machine, but never sooner.
+    assert all(p > least for p, least in zip(pauses, (0.19, 0.39, 0.79, 1.59), strict=True))
     assert "edge ended: exit code 4" in supervisor.log
     assert "edge is given up" in supervisor.log
     assert lives(supervisor.pid_of("kernel"))
