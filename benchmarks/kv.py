@@ -51,15 +51,17 @@ def apart(batch: Iterable[Start]) -> list[Start]:
 
 
 def shared(loaded: LoadedModel) -> dict[str, float]:
-    runner = make_runner(loaded, 64)
-    together = ours(loaded, runner, orders(64, LONG, 50))
-    runner = make_runner(loaded, 64)
-    alone = ours(loaded, runner, apart(orders(64, LONG, 50)))
+    together = ours(_engine(loaded), orders(64, LONG, 50))
+    alone = ours(_engine(loaded), apart(orders(64, LONG, 50)))
     return {
         "shared: decode tokens/s": together[1],
         "shared: times the decode without sharing": together[1] / alone[1],
         "shared: times the prefill without sharing": together[0] / alone[0],
     }
+
+
+def _engine(loaded: LoadedModel) -> EdgeEngine:
+    return EdgeEngine(loaded, 64, runner=make_runner(loaded, 64))
 
 
 def _read(engine: EdgeEngine, batch: Iterable[Start]) -> float:
