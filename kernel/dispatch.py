@@ -178,7 +178,7 @@ class Dispatch:
         """The call succeeded."""
         if call.sink is not None:
             if self._close(call):
-                call.sink(result.result if isinstance(result, Written) else result)
+                self._hand_over(call, result.result if isinstance(result, Written) else result)
             return
         buffers: tuple[bytes, ...] = ()
         try:
@@ -202,12 +202,24 @@ class Dispatch:
         """The call failed. ``keep``: a repeat of it gets the same error, not a second try."""
         if self._close(call):
             if call.sink is not None:
-                call.sink(error)
+                self._hand_over(call, error)
                 return
             body = envelope.failed(error)
             if keep:
                 self._kernel.replies.keep(call, body)
             self._kernel.replies.send(call, body)
+
+    def _hand_over(self, call: Call, outcome: Model | Buffered | errors.LLMOSError) -> None:
+        """To the call that this one was made for. A bug there is that one's affair alone: by now it
+        may be anybody's message that we are at."""
+        assert call.sink is not None
+        assert call.outer is not None
+        try:
+            call.sink(outcome)
+        except StoreFailed:
+            raise
+        except Exception as found:
+            self.refuse(call.outer, self._error(call.process, call.outer.spec.name, found))
 
     def expire(self, call: Call, seconds: float, error: Callable[[], errors.LLMOSError]) -> None:
         """Refuse the call with this error if it is still open after so long."""
