@@ -47,8 +47,9 @@ def prepare(socket: zmq.Socket[Any], name: bytes) -> None:
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
     # Nothing is refused because much is queued for a kernel that is there.
     socket.setsockopt(zmq.SNDHWM, 0)
-    # The kernel hears of each connection at once, even from a program that then is silent: what
-    # hangs on a connection that does not come back after a restart ends.
+    # The kernel hears of each connection that is made here, even from a program that then is
+    # silent: what hangs on one that does not come back after a restart ends. One that libzmq makes
+    # by itself, while nobody looks, it does not hear of.
     socket.setsockopt(zmq.PROBE_ROUTER, 1)
 
 
