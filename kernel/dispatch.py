@@ -114,7 +114,7 @@ class Dispatch:
         if isinstance(found, errors.LLMOSError):
             return found
         kind = type(found).__name__
-        journal.event(now, "kernel.bug", pid, call=name[:64], error=f"{kind}: {found}"[:500])
+        journal.event(now, "kernel.bug", pid, call=name[:64], error=f"{kind} at {_place(found)}")
         return errors.EIO(
             f"{name[:64]} failed inside the kernel: {kind}",
             hint="this is a bug; llmos events shows it as kernel.bug",
@@ -295,6 +295,19 @@ def _check_open(caller: Process, most: int) -> None:
             f"it may",
             hint="wait for some of them",
         )
+
+
+def _place(bug: Exception) -> str:
+    """Where in our code it was raised, innermost first. What it says may be somebody's data, which
+    has no place in an event."""
+    trace, places = bug.__traceback__, []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        folder, _, file = code.co_filename.rpartition("/")
+        if folder.endswith(("kernel", "syscalls")):
+            places.append(f"{file}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return " < ".join(places[:-4:-1])
 
 
 def _check_same(message: Message, name: str) -> None:

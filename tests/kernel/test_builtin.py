@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import reduce
 from typing import Any
 
@@ -410,14 +411,16 @@ def test_does_a_bug_in_one_that_waited_hurt_nobody_else(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bug(content: Any) -> None:
-        raise RuntimeError("a bug")
+        raise RuntimeError(f"what about {content}?")
 
     monkeypatch.setattr(chore, "_check_size", bug)
     ask = Asked(rig, "ipc.*")
     number = ask.make(ask.want("ipc.recv"), "ipc.recv")
-    rig.call("ipc.send", pid=ask.pid, body="it is sent all the same")
+    rig.call("ipc.send", pid=ask.pid, body="a secret")
     body = ask.host.reply(number)
     assert body is not None
     assert body["error"]["code"] == EIO.__name__
     (event,) = [event for event in rig.events if event["type"] == "kernel.bug"]
     assert event["pid"] == ask.pid
+    assert re.match(r"RuntimeError at .*chore\.py:\d", event["data"]["error"])
+    assert "secret" not in str(event)
