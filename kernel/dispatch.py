@@ -114,7 +114,7 @@ class Dispatch:
         if isinstance(found, errors.LLMOSError):
             return found
         kind = type(found).__name__
-        journal.event(now, "kernel.bug", pid, call=name[:64], error=f"{kind}: {found}"[:500])
+        journal.event(now, "kernel.bug", pid, call=name[:64], error=f"{kind} at {_place(found)}")
         return errors.EIO(
             f"{name[:64]} failed inside the kernel: {kind}",
             hint="this is a bug; llmos events shows it as kernel.bug",
@@ -178,7 +178,7 @@ class Dispatch:
         """The call succeeded."""
         if call.sink is not None:
             if self._close(call):
-                call.sink(result.result if isinstance(result, Written) else result)
+                self._hand_over(call, result.result if isinstance(result, Written) else result)
             return
         buffers: tuple[bytes, ...] = ()
         try:
@@ -202,12 +202,24 @@ class Dispatch:
         """The call failed. ``keep``: a repeat of it gets the same error, not a second try."""
         if self._close(call):
             if call.sink is not None:
-                call.sink(error)
+                self._hand_over(call, error)
                 return
             body = envelope.failed(error)
             if keep:
                 self._kernel.replies.keep(call, body)
             self._kernel.replies.send(call, body)
+
+    def _hand_over(self, call: Call, outcome: Model | Buffered | errors.LLMOSError) -> None:
+        """To the call that this one was made for. A bug there is that one's affair alone: by now it
+        may be anybody's message that we are at."""
+        assert call.sink is not None
+        assert call.outer is not None
+        try:
+            call.sink(outcome)
+        except StoreFailed:
+            raise
+        except Exception as found:
+            self.refuse(call.outer, self._error(call.process, call.outer.spec.name, found))
 
     def expire(self, call: Call, seconds: float, error: Callable[[], errors.LLMOSError]) -> None:
         """Refuse the call with this error if it is still open after so long."""
@@ -283,6 +295,19 @@ def _check_open(caller: Process, most: int) -> None:
             f"it may",
             hint="wait for some of them",
         )
+
+
+def _place(bug: Exception) -> str:
+    """Where in our code it was raised, innermost first. What it says may be somebody's data, which
+    has no place in an event."""
+    trace, places = bug.__traceback__, []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        folder, _, file = code.co_filename.rpartition("/")
+        if folder.endswith(("kernel", "syscalls")):
+            places.append(f"{file}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return " < ".join(places[:-4:-1])
 
 
 def _check_same(message: Message, name: str) -> None:

@@ -135,23 +135,21 @@ class Memory:
 
     def search(
         self, space: str, query: str, limit: int, *, every: bool = True
-    ) -> list[Found] | None:
+    ) -> list[Match] | None:
         """``every``: only rows that have all the words. None: too much was put of late that is not
-        indexed yet. Raises as ``words`` does, and ``EQUOTA`` for more than fits into a reply."""
+        indexed yet. Raises as ``words`` does."""
         words = self.words(query)
         if self._store.index(_INDEXED_AT_ONCE):
             return None
-        found = self._store.search(space, words, self._kernel.now, limit, every=every)
-        return self._read(space, query, found)
+        return self._store.search(space, words, self._kernel.now, limit, every=every)
 
-    def nearest(self, space: str, query: str, kind: str, vector: bytes, limit: int) -> list[Found]:
-        """Rows by their meaning: ``vector`` is the query's. Raises ``EQUOTA``, as ``search``."""
-        near = self._store.nearest(space, kind, vector, self._kernel.now, limit)
-        return self._read(space, query, near)
+    def nearest(self, space: str, kind: str, vector: bytes, limit: int) -> list[Match]:
+        """Rows by their meaning: ``vector`` is the query's."""
+        return self._store.nearest(space, kind, vector, self._kernel.now, limit)
 
     def search_both(
         self, space: str, query: str, kind: str, vector: bytes, limit: int
-    ) -> list[Found] | None:
+    ) -> list[Match] | None:
         """Rows by words and meaning together. None, and errors: as for ``search``."""
         words, now, store = self.words(query), self._kernel.now, self._store
         if store.index(_INDEXED_AT_ONCE):
@@ -161,10 +159,10 @@ class Memory:
         near = store.nearest(space, kind, vector, now, _RANKED)
         keys = [found.key for found in (*every, *some)]
         cosines = store.cosines(space, kind, vector, keys) if keys else {}
-        return self._read(space, query, fused(every, some, near, cosines, limit))
+        return fused(every, some, near, cosines, limit)
 
-    def _read(self, space: str, query: str, matches: list[Match]) -> list[Found]:
-        """The rows themselves."""
+    def read(self, space: str, query: str, matches: list[Match]) -> list[Found]:
+        """The rows themselves. Raises ``EQUOTA`` for more than fits into a reply."""
         size = sum(match.bytes for match in matches)
         if size > MAX_BODY:
             raise _too_much(matches, f"{size:,} bytes; the most is {MAX_BODY:,}")
@@ -174,7 +172,8 @@ class Memory:
             row = self._store.row(space, match.key, self._kernel.now)
             if row is None:
                 continue
-            parts += sum(map(row.value.count, ",[{"))
+            if row.value[0] != '"':
+                parts += sum(map(row.value.count, ",[{"))
             if parts > _PARTS and found:
                 raise _too_much(matches, f"more than {_PARTS:,} values together")
             text = snippet(row_text(row.key, row.value), words)

@@ -50,10 +50,11 @@ class Head(NamedTuple):
 
 class Match(NamedTuple):
     """One row that a search has found, before it is read: it may be large, and not among the
-    best."""
+    best. ``labels`` is JSON."""
 
     key: str
     bytes: int
+    labels: str
     score: float
 
 

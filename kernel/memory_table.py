@@ -225,7 +225,7 @@ class MemoryTable(Rows):
     ) -> list[Match]:
         quoted = (" AND " if every else " OR ").join(f'"{word}"' for word in words)
         rows = self._all(
-            "SELECT key, bytes, -rank AS score"
+            "SELECT key, bytes, labels, -rank AS score"
             " FROM memory_words JOIN memory ON memory.id = memory_words.rowid"
             f" WHERE memory_words MATCH ? AND memory.space = ? AND {_CURRENT}"
             " ORDER BY rank LIMIT ?",
@@ -242,11 +242,14 @@ class MemoryTable(Rows):
         for start in range(0, len(near), limit):
             scores = dict(near[start : start + limit])
             marks = ", ".join("?" * len(scores))
-            query = f"SELECT id, key, bytes FROM memory WHERE id IN ({marks}) AND {_CURRENT}"
-            there = {row["id"]: row for row in self._all(query, *scores, now)}
+            rows = self._all(
+                f"SELECT id, key, bytes, labels FROM memory WHERE id IN ({marks}) AND {_CURRENT}",
+                *scores, now,
+            )  # fmt: skip
+            there = {row.pop("id"): row for row in rows}
             for id, score in scores.items():
                 if id in there and len(found) < limit:
-                    found.append(Match(there[id]["key"], there[id]["bytes"], score))
+                    found.append(Match(**there[id], score=score))
             if len(found) == limit:
                 break
         return found

@@ -95,11 +95,15 @@ class AsyncConnection:
         stream.number, frames = self._exchange.open(
             name, args, session, stream.inbox.put_nowait, buffers
         )
-        if self._up:
+        if self._surely_up():
             self._send(frames)
         elif self._lost:
             self._give_up()
         return stream
+
+    def _surely_up(self) -> bool:
+        """As in ``Connection``: here the loop may be late."""
+        return self._up and not monitor.pending(self._monitor)
 
     def _send(self, frames: list[bytes]) -> None:
         # A send that never waits: the future is done when it is returned. It fails when the
@@ -111,10 +115,11 @@ class AsyncConnection:
         """Stop a call that nobody waits for any more; False if its reply came before."""
         waiting = number in self._exchange
         frames = self._exchange.abandon(number)
-        if frames and self._withdraw and self._up and os.getpid() == self._owner:
+        if frames and self._withdraw and os.getpid() == self._owner:
             # It may be the end of the program that lets go of a call.
             with suppress(zmq.ZMQError):
-                self._send(frames)
+                if self._surely_up():
+                    self._send(frames)
         return waiting
 
     async def _read(self) -> None:

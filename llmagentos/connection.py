@@ -47,8 +47,9 @@ def prepare(socket: zmq.Socket[Any], name: bytes) -> None:
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
     # Nothing is refused because much is queued for a kernel that is there.
     socket.setsockopt(zmq.SNDHWM, 0)
-    # The kernel hears of each connection at once, even from a program that then is silent: what
-    # hangs on a connection that does not come back after a restart ends.
+    # The kernel hears of each connection that is made here, even from a program that then is
+    # silent: what hangs on one that does not come back after a restart ends. One that libzmq makes
+    # by itself, while nobody looks, it does not hear of.
     socket.setsockopt(zmq.PROBE_ROUTER, 1)
 
 
@@ -113,9 +114,14 @@ class Connection:
         stream.number, frames = self._exchange.open(
             name, args, session, stream.inbox.append, buffers
         )
-        if self.up:
+        if self._surely_up():
             self._send(frames)
         return stream
+
+    def _surely_up(self) -> bool:
+        """libzmq connects again before we look. What went out there would reach the next kernel
+        beside its own repeat, and perhaps not as ours: we have the same name twice by then."""
+        return self.up and not monitor.pending(self._monitor)
 
     def _send(self, frames: list[bytes]) -> None:
         try:
@@ -128,10 +134,11 @@ class Connection:
         """Stop a call that nobody waits for any more; False if its reply came before."""
         waiting = number in self._exchange
         frames = self._exchange.abandon(number)
-        if frames and self.up and os.getpid() == self._owner:
+        if frames and os.getpid() == self._owner:
             # It may be the end of the program that lets go of a call.
             with suppress(zmq.ZMQError):
-                self._send(frames)
+                if self._surely_up():
+                    self._send(frames)
         return waiting
 
     def pump(self, seconds: float) -> None:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
+
+import zmq
+
+_READABLE: Final = int(zmq.POLLIN)
 
 
 class MonitorEvent(NamedTuple):
@@ -22,3 +26,8 @@ def parse(frames: Sequence[bytes]) -> MonitorEvent:
     """The first frame is the event (16 bits) and its value (32 bits), in the machine's order;
     see zmq_socket_monitor(3)."""
     return MonitorEvent(*struct.unpack("=Hi", frames[0][:6]))
+
+
+def pending(monitor: zmq.Socket[Any]) -> bool:
+    """Whether something has become of the socket that nobody has looked at yet."""
+    return bool(int(monitor.get(zmq.EVENTS)) & _READABLE)

@@ -27,7 +27,6 @@ _NUMBERS: Final = {
     "not a valid float range": "not a number",
 }
 
-
 _COMMANDS: Final = {
     "ctx.read": "llmos ctx read",
     "fs.history": "llmos fs history",
@@ -39,7 +38,10 @@ _COMMANDS: Final = {
     "sys.shutdown": "llmos down",
 }
 """What one types for the syscalls that the kernel's hints name."""
-_SYSCALL: Final = re.compile("|".join(map(re.escape, _COMMANDS)))
+_SYSCALL: Final = re.compile(
+    rf"(?<![\w.:/-])(?:{'|'.join(map(re.escape, _COMMANDS))})(?![\w:/-]|\.\w)"
+)
+"""Not as a part of a path, a capability or a longer name."""
 
 
 class Terminated(BaseException):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kernel import lifecycle
 from kernel.calls import Call, Deferred
 from kernel.memory import own_space
-from kernel.memory_store import Found, Row
+from kernel.memory_store import Match, Row
 from kernel.process import Process
 from llmagentos.abi.calls.mem import (
     OWN,
@@ -99,7 +99,7 @@ def _by_meaning(
     """Now that the vector of the query is there."""
     memory, space = kernel.memory, _space(kernel, call, args.pid, args.space)
     if args.by == "meaning":
-        near = memory.nearest(space, args.query, kind, vector, args.limit)
+        near = memory.nearest(space, kind, vector, args.limit)
         return _result(kernel, call, args, near, "meaning", kind=kind)
     found = memory.search_both(space, args.query, kind, vector, args.limit)
     if found is None:
@@ -109,14 +109,16 @@ def _by_meaning(
 
 
 def _result(
-    kernel: Machine, call: Call, args: SearchArgs, found: list[Found], by: By, note: str = "",
+    kernel: Machine, call: Call, args: SearchArgs, found: list[Match], by: By, note: str = "",
     kind: str | None = None,
 ) -> SearchResult:  # fmt: skip
     vectors, space = kernel.services.memory.vectors, _space(kernel, call, args.pid, args.space)
-    for one in found:
-        _taint(kernel, call, args.space, one.row.labels)
+    for match in found:
+        # Even that they are too large to be read tells something of them.
+        _taint(kernel, call, args.space, match.labels)
     hits = [
-        Hit(row=_shown(one.row, args.space), score=one.score, snippet=one.snippet) for one in found
+        Hit(row=_shown(one.row, args.space), score=one.score, snippet=one.snippet)
+        for one in kernel.memory.read(space, args.query, found)
     ]
     lacking = vectors.lacking(space, kind or vectors.kind())
     return SearchResult(hits=hits, by=by, lacking=lacking, note=note)

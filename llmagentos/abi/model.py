@@ -7,6 +7,7 @@ nothing about which shapes there are.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from itertools import chain
 from math import isfinite
 from typing import Annotated, Any, Final
@@ -19,6 +20,8 @@ from pydantic import (
     Field,
     JsonValue,
     SkipValidation,
+    TypeAdapter,
+    ValidationError,
     WithJsonSchema,
 )
 
@@ -93,6 +96,7 @@ inside replies, rows and orders that put levels of their own around it."""
 
 _SCALARS: Final = frozenset({str, bool, type(None)})
 _KINDS: Final = _SCALARS | {int, float, list, dict}
+_BASES: Final = (str, int, float, list, dict)
 
 
 def _sound(value: Any) -> Any:
@@ -106,28 +110,34 @@ def _sound(value: Any) -> Any:
         if count > MAX_VALUES:
             raise ValueError(f"it has more than {MAX_VALUES:,} values")
         kinds = set(map(type, level))
-        if not kinds <= _KINDS:
-            raise ValueError("input was not a valid JSON value")
+        maps = [v for v in level if type(v) is dict]
+        names = set(map(type, chain.from_iterable(maps)))
+        if not all(issubclass(kind, str) for kind in names):
+            raise ValueError("a map has a key that is not a string")
+        if not kinds <= _KINDS or not names <= {str}:
+            return _sound(_plain(value, kinds - _KINDS))
         if int in kinds:
             whole = [v for v in level if type(v) is int]
             if max(whole) > MAX_COUNT or min(whole) < -MAX_COUNT:
                 raise ValueError("a number is larger than 2^53")
         if float in kinds and not all(isfinite(v) for v in level if type(v) is float):
             raise ValueError("a number is not finite")
-        level = _inside(level)
+        level = [
+            *chain.from_iterable(v for v in level if type(v) is list),
+            *chain.from_iterable(v.values() for v in maps),
+        ]
         if not level:
             return value
     raise ValueError(f"it is nested more than {MAX_NESTING} deep")
 
 
-def _inside(level: list[Any]) -> list[Any]:
-    """What is in the lists and maps among these values."""
-    maps = [v for v in level if type(v) is dict]
-    if not set(map(type, chain.from_iterable(maps))) <= {str}:
-        raise ValueError("a map has a key that is not a string")
-    inside = list(chain.from_iterable(v for v in level if type(v) is list))
-    inside += chain.from_iterable(v.values() for v in maps)
-    return inside
+def _plain(value: Any, odd: set[type]) -> Any:
+    """The same without what our own code may have in it: an enum, a counter, a number of numpy's.
+    Nothing that came over the wire has any of these. ``odd``: some of the types in it."""
+    if all(issubclass(kind, _BASES) for kind in odd):
+        with suppress(ValidationError):
+            return TypeAdapter(JsonValue).validate_python(value)
+    raise ValueError("input was not a valid JSON value")
 
 
 Json = Annotated[SkipValidation[JsonValue], AfterValidator(_sound)]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter, OrderedDict
+from enum import StrEnum
+from http import HTTPStatus
 from typing import Any
 
 import msgpack
@@ -274,6 +277,35 @@ def test_are_as_many_values_as_there_may_be_taken() -> None:
 )
 def test_is_what_json_can_not_say_no_content(content: Any, says: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(says)):
+        JobResult(job=1, content=content)
+
+
+class _Word(StrEnum):
+    GOOD = "good"
+
+
+class _Number(float):
+    """As numpy's are."""
+
+
+@pytest.mark.parametrize(
+    ("content", "sent"),
+    [
+        (_Word.GOOD, "good"),
+        ({_Word.GOOD: [HTTPStatus.OK]}, {"good": [200]}),
+        (Counter("aab"), {"a": 2, "b": 1}),
+        ([OrderedDict(a=_Number(1.5))], [{"a": 1.5}]),
+    ],
+)
+def test_is_what_is_a_kind_of_a_json_value_sent_as_one(content: Any, sent: Any) -> None:
+    told = JobResult(job=1, content=content).model_dump()["content"]
+    assert told == sent
+    assert repr(told) == repr(sent), "of the plain type"
+
+
+@pytest.mark.parametrize("content", [[_Word.GOOD, {1}], OrderedDict(a=(1,)), Counter([1])])
+def test_is_what_is_no_json_refused_beside_what_is_a_kind_of_it(content: Any) -> None:
+    with pytest.raises(ValidationError, match="not a valid JSON value"):
         JobResult(job=1, content=content)
 
 

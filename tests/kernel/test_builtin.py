@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from functools import reduce
 from typing import Any
 
 import pytest
 
+from kernel import chore
 from kernel.builtin import BUILTIN, PAGE
 from kernel.effects import FromClient
 from llmagentos.abi import wire
-from llmagentos.abi.errors import EINVAL, EQUOTA
+from llmagentos.abi.errors import EINVAL, EIO, EQUOTA
+from llmagentos.abi.model import MAX_NESTING
 from llmagentos.abi.wire import Message
 from tests.kernel.rig import USER, Rig, agent
 
@@ -391,3 +395,32 @@ def test_is_a_result_too_large_for_a_reply_not_put_into_the_context(rig: Rig) ->
     read = ask.host.reply(ask.host.act(ask.pid, "ctx.read"))
     assert read is not None
     assert [one["tool_call"] for one in read["result"]["messages"]].count(id) == 1
+
+
+def test_is_a_result_told_that_has_more_in_it_than_one_value_may(rig: Rig) -> None:
+    ask = Asked(rig, "mem.*")
+    many, deep = ["ferry", *[0] * 40_000], reduce(lambda inner, _: [inner], range(MAX_NESTING), [])
+    for key, value in {"a": many, "b": many, "deep": deep[0]}.items():
+        rig.call("mem.put", pid=ask.pid, key=key, value=value)
+    hits = json.loads(ask("mem.search", query="ferry"))["hits"]
+    assert [hit["row"]["value"] for hit in hits] == [many, many]
+    assert json.loads(ask("mem.get", key="deep"))["value"] == deep[0]
+
+
+def test_does_a_bug_in_one_that_waited_hurt_nobody_else(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(content: Any) -> None:
+        raise RuntimeError(f"what about {content}?")
+
+    monkeypatch.setattr(chore, "_check_size", bug)
+    ask = Asked(rig, "ipc.*")
+    number = ask.make(ask.want("ipc.recv"), "ipc.recv")
+    rig.call("ipc.send", pid=ask.pid, body="a secret")
+    body = ask.host.reply(number)
+    assert body is not None
+    assert body["error"]["code"] == EIO.__name__
+    (event,) = [event for event in rig.events if event["type"] == "kernel.bug"]
+    assert event["pid"] == ask.pid
+    assert re.match(r"RuntimeError at .*chore\.py:\d", event["data"]["error"])
+    assert "secret" not in str(event)

@@ -216,6 +216,24 @@ def test_is_more_than_fits_into_a_reply_refused_before_it_is_read(
     assert "smaller limit" in caught.value.hint
 
 
+@pytest.mark.parametrize("by", ["words", "meaning", "both"])
+def test_does_who_hears_that_it_is_too_much_have_the_labels_of_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    driver = Embedder(rig, labels=["secret"])
+    for key in "ab":
+        row = {"value": "dog " + "x" * 30_000, "labels": ["secret"]}
+        rig.call("mem.put", space="big", key=key, **row)
+    driver.catches_up()
+    monkeypatch.setattr(memory, "MAX_BODY", 50_000)
+    reader = Program(rig, "reader", "mem:*:rw")
+    number = ask(rig, "dog", by=by, space="big", session=reader.session, peer=reader.peer)
+    driver.answers()
+    with pytest.raises(EQUOTA):
+        told(rig, number, reader.peer)
+    assert rig.labels(reader.pid) == ["secret"]
+
+
 def test_are_rows_of_too_many_values_not_given_together(rig: Rig) -> None:
     for number in range(3):
         rig.call("mem.put", space="wide", key=f"k {number}", value=[1] * 60_000)
@@ -223,6 +241,13 @@ def test_are_rows_of_too_many_values_not_given_together(rig: Rig) -> None:
     assert len(rig.call("mem.search", space="wide", query="k", limit=2)["hits"]) == 2
     with pytest.raises(EQUOTA, match="more than 131,072 values"):
         rig.call("mem.search", space="wide", query="k", limit=3)
+
+
+def test_is_a_text_one_value_whatever_is_in_it(rig: Rig) -> None:
+    for number in range(3):
+        rig.call("mem.put", space="wide", key=f"k {number}", value="1," * 60_000)
+    rig.wait(2)  # it is indexed
+    assert len(rig.call("mem.search", space="wide", query="k", limit=3)["hits"]) == 3
 
 
 def test_is_each_space_searched_by_itself(rig: Rig, driver: Embedder) -> None:

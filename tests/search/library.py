@@ -71,7 +71,7 @@ class Library:
             memory = self._rig.machine.memory
             found = memory.search("python", ask, FIRST, every=False)
             assert found is not None
-            return [one.row.key for one in found]
+            return [one.key for one in found]
         number = self._rig.send("mem.search", space="python", query=ask, limit=FIRST, by=way)
         self._answer()
         body = self._rig.reply(number)

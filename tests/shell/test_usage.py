@@ -227,6 +227,25 @@ def test_has_every_error_its_exit_code(code: str, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == "llmos: it went wrong\nhint: mend it\n"
 
 
+@pytest.mark.parametrize(
+    ("hint", "told"),
+    [
+        ("keep it as a file (fs.write)", "keep it as a file (llmos fs write)"),
+        ("fs.history shows its versions, and fs.restore brings one back",
+         "llmos fs history shows its versions, and llmos fs restore brings one back"),
+        ("did you mean fs.reader?", "did you mean fs.reader?"),
+        ("allow it: ['tool:fs.write']", "allow it: ['tool:fs.write']"),
+        ("look at /srv/mem.list/models", "look at /srv/mem.list/models"),
+        ("look at mem.list.yaml", "look at mem.list.yaml"),
+    ],
+)  # fmt: skip
+def test_does_a_hint_name_commands_in_place_of_syscalls_and_of_nothing_else(
+    hint: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status_of(BY_CODE["EINVAL"]("it went wrong", hint=hint))
+    assert capsys.readouterr().err == f"llmos: it went wrong\nhint: {told}\n"
+
+
 def test_is_an_unexpected_error_a_bug_and_not_a_traceback(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,17 +9,22 @@ import asyncio
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 import pytest
 import zmq
 
+from llmagentos import monitor
 from llmagentos.abi import errors, wire
 from llmagentos.aio_connection import AsyncConnection, AsyncStream
 from llmagentos.connection import Connection
 from llmagentos.home import Home
 
-_UNREAD = 0.3
+_UNREAD: Final = 0.3
 """Seconds for which a client looks at nothing: the end, and all before it, has arrived then."""
+
+_BACK: Final = 1.0
+"""Seconds in which libzmq has found the next kernel by itself."""
 
 
 class _Kernel:
@@ -28,6 +33,7 @@ class _Kernel:
     def __init__(self, home: Home) -> None:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         self._socket.bind(home.syscalls)
 
     def hear(self) -> tuple[bytes, wire.Message]:
@@ -37,6 +43,15 @@ class _Kernel:
             peer, *frames = self._socket.recv_multipart()
             if frames != [b""]:
                 return peer, wire.decode(frames)
+
+    def overheard(self) -> list[tuple[bytes, str]]:
+        """Who has called what, until nobody says anything more."""
+        heard = []
+        while self._socket.poll(300):
+            peer, *frames = self._socket.recv_multipart()
+            if frames != [b""]:
+                heard.append((peer, wire.decode(frames).name))
+        return heard
 
     def reply(self, peer: bytes, number: int) -> None:
         frames = wire.encode(wire.Message("reply", number, body={"ok": True, "result": {"a": 1}}))
@@ -95,6 +110,13 @@ def test_is_a_reply_heard_on_asyncio_that_came_just_before_the_end(home: Home) -
     asyncio.run(run())
 
 
+@pytest.fixture
+def too_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end comes just after the client has looked whether there was one."""
+    monkeypatch.setattr(monitor, "pending", lambda _: False)
+
+
+@pytest.mark.usefixtures("too_soon")
 def test_does_the_next_kernel_hear_nothing_of_a_call_that_was_given_up(home: Home) -> None:
     kernel = _Kernel(home)
     with closing(Connection(home.syscalls, home)) as connection:
@@ -115,6 +137,7 @@ def test_does_the_next_kernel_hear_nothing_of_a_call_that_was_given_up(home: Hom
     kernel.go()
 
 
+@pytest.mark.usefixtures("too_soon")
 def test_does_the_next_kernel_hear_nothing_on_asyncio_of_a_call_that_was_given_up(
     home: Home,
 ) -> None:
@@ -129,6 +152,44 @@ def test_does_the_next_kernel_hear_nothing_on_asyncio_of_a_call_that_was_given_u
             await given_up.result(0.2)
         kernel = _Kernel(home)
         await _served(kernel, connection.open("wanted", {}, ""), "wanted")
+        await connection.close()
+        kernel.go()
+
+    asyncio.run(run())
+
+
+def test_does_the_next_kernel_hear_a_call_once_of_who_has_not_looked(home: Home) -> None:
+    kernel = _Kernel(home)
+    with closing(Connection(home.syscalls, home)) as connection:
+        _met(connection)
+        kernel.go()
+        time.sleep(_UNREAD)
+        kernel = _Kernel(home)
+        time.sleep(_BACK)
+        connection.open("proc.spawn", {}, "")
+        connection.pump(0.1)
+        _met(connection)
+        connection.pump(0.1)
+        ((peer, name),) = kernel.overheard()
+        assert (peer[:1], name) == (b"c", "proc.spawn")
+    kernel.go()
+
+
+def test_does_the_next_kernel_hear_a_call_once_of_who_has_not_looked_on_asyncio(
+    home: Home,
+) -> None:
+    async def run() -> None:
+        kernel = _Kernel(home)
+        connection = AsyncConnection(home.syscalls, home)
+        await _served(kernel, connection.open("sys.ping", {}, ""), "sys.ping")
+        kernel.go()
+        time.sleep(_UNREAD)  # noqa: ASYNC251 -- the loop is to be late
+        kernel = _Kernel(home)
+        time.sleep(_BACK)  # noqa: ASYNC251
+        connection.open("proc.spawn", {}, "")
+        await asyncio.sleep(0.3)
+        ((peer, name),) = await asyncio.to_thread(kernel.overheard)
+        assert (peer[:1], name) == (b"c", "proc.spawn")
         await connection.close()
         kernel.go()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SkipValidation
 
 from llmagentos.abi.cards import ToolName
 from llmagentos.abi.model import Duration, Json, Model
@@ -58,7 +58,7 @@ class CallResult(Model):
     makes the same call again waits for it, or gets what came of it. So it is never done twice.
     """
 
-    content: Json
+    content: SkipValidation[Json]
     driver: str
     seconds: float
     labels: list[str] = Field(default_factory=list)
