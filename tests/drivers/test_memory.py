@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from drivers.edge.llama import Llama
+from drivers.edge.loader import emptied, load_model
 from drivers.edge.memory import Ceiling, keep_freed
 
 FAULTS = """
@@ -70,6 +72,34 @@ def wide_folder(tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -
         LlamaForCausalLM(config).save_pretrained(folder)
     tiny_tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
+@pytest.mark.parametrize("family", ["Llama", "Qwen3"])
+def test_is_a_model_file_let_go_that_was_read(
+    tiny_tokenizer: Any, tmp_path: Path, family: str
+) -> None:
+    import transformers
+
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=len(tiny_tokenizer), hidden_size=32, intermediate_size=32, head_dim=16,
+        num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, dtype="bfloat16",
+        bos_token_id=None, eos_token_id=tiny_tokenizer.eos_token_id,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        getattr(transformers, f"{family}ForCausalLM")(config).bfloat16().save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
+
+    def mapped() -> bool:
+        return str(tmp_path) in Path("/proc/self/maps").read_text(encoding="ascii")
+
+    loaded = load_model("tiny", tmp_path, "bfloat16", "cpu")
+    assert mapped(), "else there is nothing to let go"
+    llama = Llama(loaded.model)
+    emptied(loaded)
+    assert not mapped()
+    assert llama.shape.layers == 1
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
