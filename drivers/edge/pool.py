@@ -130,7 +130,9 @@ def _zeros(
     layers, *layer = size
     bytes_of_layer = math.prod(layer) * dtype.itemsize
     memory = mmap.mmap(-1, layers * bytes_of_layer, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if bytes_of_layer >= _HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        # Where they are the rule, too: a block that is written takes no more than it is said to.
+        huge = bytes_of_layer >= _HUGE
         with contextlib.suppress(OSError):  # a kernel without them
-            memory.madvise(mmap.MADV_HUGEPAGE)
+            memory.madvise(mmap.MADV_HUGEPAGE if huge else mmap.MADV_NOHUGEPAGE)
     return memory, torch.frombuffer(memory, dtype=dtype).view(size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from drivers.edge.llama import Llama
 from drivers.edge.loader import emptied, load_model
 from drivers.edge.memory import Ceiling, keep_freed
+from drivers.edge.pool import Pool, Shape
 
 FAULTS = """
 import resource, torch
@@ -100,6 +103,24 @@ def test_is_a_model_file_let_go_that_was_read(
     emptied(loaded)
     assert not mapped()
     assert llama.shape.layers == 1
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="it is Linux's"
+)
+@pytest.mark.parametrize(("blocks", "flag"), [(64, "nh"), (8192, "hg")])
+def test_is_a_small_pool_in_small_pages_whatever_the_rule(blocks: int, flag: str) -> None:
+    # Else the first block would fill two megabytes, and be over the ceiling for ever.
+    pool = Pool(Shape(2, 2, 16), blocks, torch.float32, torch.device("cpu"))
+    at = pool._layers[0].data_ptr()
+    here = False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            here = int(found[1], 16) <= at < int(found[2], 16)
+        elif here and line.startswith("VmFlags:"):
+            assert flag in line.split()
+            return
+    raise AssertionError("it is nowhere")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
