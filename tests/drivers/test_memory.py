@@ -157,6 +157,23 @@ def test_is_what_is_free_given_back_only_over_the_ceiling(monkeypatch: pytest.Mo
     assert given == [1053, 1104]
 
 
+def test_is_what_is_not_free_asked_for_ever_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, step, given = [1000 << 20], [0], list[int]()
+    monkeypatch.setattr("drivers.edge.memory.resident", lambda: now[0])
+    monkeypatch.setattr("drivers.edge.memory.give_back", lambda: given.append(step[0]))
+    ceiling = Ceiling(100 << 20)
+    now[0] = 1200 << 20  # grammars, say
+    for number in range(1000):
+        step[0] = number
+        ceiling.hold(100 << 20)
+    assert given == [0, 16, 48, 112, 240, 496, 752]
+    now[0] = 1104 << 20
+    for number in range(1000, 1100):
+        step[0] = number
+        ceiling.hold(100 << 20)
+    assert given[7:9] == [1008, 1016], "it is of use again"
+
+
 def test_does_a_ceiling_of_nobody_knows_what_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drivers.edge.memory._STATM", Path("/nowhere"))
     ceiling = Ceiling(1)
