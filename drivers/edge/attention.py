@@ -3,12 +3,14 @@
 A sequence in the middle of its answer has one new token. Where several of them begin with the same
 blocks, those are read once for all of them, in one dense product, and what each has beyond them
 apart, into one row of scores (Hydragen, Juravsky et al. 2024, without its two softmaxes). The query
-heads that share a key are taken as more queries of it, so no key is ever copied for them. It knows
-nothing about layers, weights, or how a token is chosen.
+heads that share a key are taken as more queries of it, so no key is ever copied for them. On a CPU
+no piece is so large that the C library would not keep its memory for the next one. It knows nothing
+about layers, weights, or how a token is chosen.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +26,9 @@ _Places = torch.Tensor | slice
 
 _SHARED_AT_LEAST: Final = 4
 """Blocks in common, below which it is quicker to read them for each sequence."""
+_PIECE: Final = 16 * 2**20
+"""Bytes of keys and values, or of scores, that are made at once on a CPU. From 32 MiB on the system
+clears the memory each time (``memory``), which takes several times as long as to compute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Step:
 
     def __init__(self, pool: Pool, decoding: Sequence[Span], reading: Sequence[Span]) -> None:
         self._pool = pool
+        self._piece = _PIECE if pool.device.type == "cpu" else sys.maxsize
         spans = [*decoding, *reading]
         places = [
             (span.blocks[at // BLOCK], at % BLOCK)
@@ -91,16 +97,29 @@ class Step:
             out[part.members] = self._decode(layer, grouped[part.members], part)
         first = self._decoding
         for past in self._reading:
-            past_keys, past_values = self._pool.read(layer, past.rows, 1)
-            count = past.count
-            # [kv heads, queries of all its heads, size]
-            own = grouped[first : first + count].permute(1, 2, 0, 3).flatten(1, 2)
-            scores = (own @ past_keys.transpose(-1, -2)).unflatten(1, (-1, count))
-            weights = scores.add_(past.mask).softmax(-1).flatten(1, 2)
-            read = weights @ past_values
-            out[first : first + count] = read.unflatten(1, (-1, count)).permute(2, 0, 1, 3)
-            first += count
+            end = first + past.count
+            own = grouped[first:end].permute(1, 2, 0, 3)
+            out[first:end] = self._read(layer, own, past).permute(2, 0, 1, 3)
+            first = end
         return out.flatten(1)
+
+    def _read(self, layer: int, queries: torch.Tensor, past: _Past) -> torch.Tensor:
+        """``queries`` and what they read: [kv heads, heads of each, new tokens, size]."""
+        keys, values = self._pool.read(layer, past.rows, 1)
+        count, row = past.count, keys.shape[1] * keys.element_size()
+        if queries.shape[:3].numel() * row <= self._piece:
+            scores = (queries.flatten(1, 2) @ keys.transpose(-1, -2)).unflatten(1, (-1, count))
+            weights = scores.add_(past.mask).softmax(-1).flatten(1, 2)
+            return (weights @ values).unflatten(1, (-1, count))
+        out = torch.empty_like(queries)
+        rows = max(1, self._piece // row)
+        for kv_head, heads in enumerate(queries):
+            for head, asked in enumerate(heads):
+                for at in range(0, count, rows):
+                    scores = asked[at : at + rows] @ keys[kv_head].T
+                    weights = scores.add_(past.mask[at : at + rows]).softmax(-1)
+                    out[kv_head, head, at : at + rows] = weights @ values[kv_head]
+        return out
 
     def _decode(self, layer: int, queries: torch.Tensor, part: _Part) -> torch.Tensor:
         """``queries`` and what they read: [members, kv heads, heads of each, size]."""
@@ -139,12 +158,24 @@ class Step:
                 own = decoding[place].start // BLOCK + 1 - common
                 # Those who share nothing are alike in that.
                 parts[first if common else -1, common, (own - 1).bit_length()].append(place)
-        return [self._part(sorted(parts[key]), key[1], decoding) for key in sorted(parts)]
+        found: list[_Part] = []
+        for (_, common, _), places in sorted(parts.items()):
+            places.sort()
+            # Pieces of one shape, as each has programs of its own in oneDNN.
+            width = max(decoding[place].start // BLOCK + 1 - common for place in places)
+            size = -(-len(places) // -(-len(places) // self._at_once(width)))
+            pieces = (places[at : at + size] for at in range(0, len(places), size))
+            found += [self._part(piece, common, width, decoding) for piece in pieces]
+        return found
 
-    def _part(self, places: list[int], common: int, decoding: Sequence[Span]) -> _Part:
+    def _at_once(self, blocks: int) -> int:
+        """How many sequences of so many blocks may be read in one piece."""
+        return max(1, self._piece * self._pool.shape.layers // (blocks * self._pool.block_bytes))
+
+    def _part(self, places: list[int], common: int, width: int, decoding: Sequence[Span]) -> _Part:
+        """``width``: blocks of what is their own, padded."""
         tables = [decoding[place].blocks[common:] for place in places]
         ends = [decoding[place].start + 1 - common * BLOCK for place in places]
-        width = -(-max(ends) // BLOCK)
         padded = [[*table[:width], *[table[0]] * (width - len(table))] for table in tables]
         columns = torch.arange(width * BLOCK, device=self._pool.device)
         beyond = columns[None] >= torch.tensor(ends, device=self._pool.device)[:, None]
