@@ -55,7 +55,7 @@ class World:
         return torch.stack(rows)
 
 
-@pytest.mark.parametrize("piece", [1, 700, 3000, 2**24])
+@pytest.mark.parametrize("piece", [1, 700, 3000, 25_000, 2**24])
 def test_is_what_is_read_what_is_there(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
     monkeypatch.setattr("drivers.edge.attention._PIECE", piece)
     torch.manual_seed(3)
