@@ -12,9 +12,9 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
 
-import httpx2
-
 if TYPE_CHECKING:
+    import httpx2
+
     from drivers.cloud.answer import Answer
     from drivers.cloud.endpoint import Endpoint
     from llmagentos.abi.driver import Start

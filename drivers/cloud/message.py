@@ -71,8 +71,8 @@ def _told(told: list[ChatMessage]) -> tuple[str, list[dict[str, Any]]]:
             said = [{"type": "text", "text": message.content}] if message.content.strip() else []
             blocks = [*said, *map(_call, message.tool_calls)]
             messages.append({"role": message.role, "content": blocks})
-        elif message.content or message.role != "assistant":
-            # An answer that was empty can't be told, and tells nothing.
+        elif message.content.strip() or message.role != "assistant":
+            # An answer that was empty, or white space, can't be told, and tells nothing.
             messages.append({"role": message.role, "content": message.content})
     return "\n\n".join(message.content for message in told[:first]), messages
 

@@ -30,7 +30,7 @@ class _Usage(BaseModel):
 
 
 class _Message(BaseModel):
-    usage: _Usage = _Usage()
+    usage: _Usage | None = None
 
 
 class _Block(BaseModel):
@@ -74,6 +74,8 @@ class MessageAnswer(Answer):
         match told.type:
             case "message_start":
                 self._count(told.message.usage)
+                # Of the answer it tells what there is of it so far, which is next to nothing.
+                self._used.output_tokens = None
                 return Heard()
             case "content_block_start" if told.content_block is not None:
                 return super().hear(_chunk(self._begin(told.index, told.content_block)))

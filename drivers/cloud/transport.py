@@ -28,6 +28,8 @@ ANSWER_LIMIT: Final = 64 * 1024 * 1024
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 """The longest that the library waits of its own accord."""
+_WORDS: Final = 2.0
+"""Seconds for the words of a refusal, which tell no more than its status if they don't come."""
 
 
 class Patience:
@@ -93,7 +95,8 @@ class Transport(httpx2.AsyncBaseTransport):
                 hint="turn that off there, or in the proxy before it",
             )
         assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _Bounded(response.stream)
+        refused = response.status_code >= 300
+        response.stream = _Bounded(_Prompt(response.stream) if refused else response.stream)
         return response
 
     async def aclose(self) -> None:
@@ -105,6 +108,28 @@ class Transport(httpx2.AsyncBaseTransport):
                 return await self._inner.handle_async_request(request)
         except TimeoutError:
             raise httpx2.ReadTimeout("it said nothing", request=request) from None
+
+
+class _Prompt(httpx2.AsyncByteStream):
+    """A body that ends after some seconds, with what has come of it: the library reads one to its
+    end, whenever that is."""
+
+    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        end = asyncio.get_running_loop().time() + _WORDS
+        chunks = aiter(self._inner)
+        while True:
+            try:
+                async with asyncio.timeout_at(end):
+                    chunk = await anext(chunks)
+            except (StopAsyncIteration, TimeoutError):
+                return
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 class _Bounded(httpx2.AsyncByteStream):

@@ -3,12 +3,14 @@
 A sequence in the middle of its answer has one new token. Where several of them begin with the same
 blocks, those are read once for all of them, in one dense product, and what each has beyond them
 apart, into one row of scores (Hydragen, Juravsky et al. 2024, without its two softmaxes). The query
-heads that share a key are taken as more queries of it, so no key is ever copied for them. It knows
-nothing about layers, weights, or how a token is chosen.
+heads that share a key are taken as more queries of it, so no key is ever copied for them. On a CPU
+no piece is so large that the C library would not keep its memory for the next one. It knows nothing
+about layers, weights, or how a token is chosen.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +26,9 @@ _Places = torch.Tensor | slice
 
 _SHARED_AT_LEAST: Final = 4
 """Blocks in common, below which it is quicker to read them for each sequence."""
+_PIECE: Final = 16 * 2**20
+"""Bytes of keys and values, or of scores, that are made at once on a CPU. From 32 MiB on the system
+clears the memory each time (``memory``), which takes several times as long as to compute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,11 @@ class Span:
 class _Part:
     """``count`` sequences (``members``: their places in the batch) which begin with the same blocks
     (``common``: their rows; None if there are none), and have about as much beyond them (``own``).
-    ``mask``: [members, 1, tokens], added to the scores of what is their own."""
+    ``heads``: whose keys and values these are. ``mask``: [members, 1, tokens], added to the scores
+    of what is their own."""
 
     members: _Places
+    heads: slice
     count: int
     common: torch.Tensor | None
     own: torch.Tensor
@@ -51,10 +58,11 @@ class _Part:
 
 @dataclass(slots=True)
 class _Past:
-    """All that a sequence has, of which the last ``count`` tokens are new. ``mask``: [new tokens,
-    all tokens]."""
+    """All that some ``heads`` of a sequence have; its new ``tokens``, by their places in the batch,
+    are the last ones. ``mask``: [new tokens, all tokens]."""
 
-    count: int
+    tokens: slice
+    heads: slice
     rows: torch.Tensor
     mask: torch.Tensor
 
@@ -65,6 +73,7 @@ class Step:
 
     def __init__(self, pool: Pool, decoding: Sequence[Span], reading: Sequence[Span]) -> None:
         self._pool = pool
+        self._piece = _PIECE if pool.device.type == "cpu" else sys.maxsize
         spans = [*decoding, *reading]
         places = [
             (span.blocks[at // BLOCK], at % BLOCK)
@@ -72,9 +81,12 @@ class Step:
             for at in range(span.start, span.start + span.count)
         ]
         self._slots = pool.slots([block for block, _ in places], [place for _, place in places])
-        self._decoding = len(decoding)
         self._parts = self._grouped(decoding)
-        self._reading = [self._past(span) for span in reading]
+        self._reading: list[_Past] = []
+        first = len(decoding)
+        for span in reading:
+            self._reading += self._past(span, first)
+            first += span.count
 
     def attend(self, layer: int, queries: torch.Tensor, both: torch.Tensor) -> torch.Tensor:
         """Write the new tokens' keys and values (``both``: [tokens, 2 × kv heads, size]), and let
@@ -88,31 +100,42 @@ class Step:
             return self._decode(layer, grouped, self._parts[0]).reshape(tokens, -1)
         out = torch.empty(grouped.shape, dtype=queries.dtype, device=queries.device)
         for part in self._parts:
-            out[part.members] = self._decode(layer, grouped[part.members], part)
-        first = self._decoding
+            own = grouped[part.members, part.heads]
+            out[part.members, part.heads] = self._decode(layer, own, part)
         for past in self._reading:
-            past_keys, past_values = self._pool.read(layer, past.rows, 1)
-            count = past.count
-            # [kv heads, queries of all its heads, size]
-            own = grouped[first : first + count].permute(1, 2, 0, 3).flatten(1, 2)
-            scores = (own @ past_keys.transpose(-1, -2)).unflatten(1, (-1, count))
-            weights = scores.add_(past.mask).softmax(-1).flatten(1, 2)
-            read = weights @ past_values
-            out[first : first + count] = read.unflatten(1, (-1, count)).permute(2, 0, 1, 3)
-            first += count
+            own = grouped[past.tokens, past.heads].permute(1, 2, 0, 3)
+            out[past.tokens, past.heads] = self._read(layer, own, past).permute(2, 0, 1, 3)
         return out.flatten(1)
+
+    def _read(self, layer: int, queries: torch.Tensor, past: _Past) -> torch.Tensor:
+        """``queries`` and what they read: [kv heads, heads of each, new tokens, size]."""
+        keys, values = self._pool.read(layer, past.rows, len(queries))
+        count, row = queries.shape[2], keys.shape[1] * keys.element_size()
+        if queries.shape[:3].numel() * row <= self._piece:
+            scores = (queries.flatten(1, 2) @ keys.transpose(-1, -2)).unflatten(1, (-1, count))
+            weights = scores.add_(past.mask).softmax(-1).flatten(1, 2)
+            return (weights @ values).unflatten(1, (-1, count))
+        out = torch.empty_like(queries)
+        rows = max(1, self._piece // row)
+        for kv_head, heads in enumerate(queries):
+            for head, asked in enumerate(heads):
+                for at in range(0, count, rows):
+                    scores = asked[at : at + rows] @ keys[kv_head].T
+                    weights = scores.add_(past.mask[at : at + rows]).softmax(-1)
+                    out[kv_head, head, at : at + rows] = weights @ values[kv_head]
+        return out
 
     def _decode(self, layer: int, queries: torch.Tensor, part: _Part) -> torch.Tensor:
         """``queries`` and what they read: [members, kv heads, heads of each, size]."""
         count, (_, kv_heads, heads, size) = part.count, queries.shape
-        each = queries.transpose(0, 1).reshape(kv_heads * count, heads, size)
-        keys, values = self._pool.read(layer, part.own, count)
+        each = queries.transpose(0, 1).contiguous().view(kv_heads * count, heads, size)
+        keys, values = self._pool.read(layer, part.own, kv_heads * count)
         if part.common is None:
             scores = each @ keys.transpose(-1, -2)
             scores.view(kv_heads, count, heads, -1).add_(part.mask)
             read = scores.softmax(-1) @ values
         else:
-            all_keys, all_values = self._pool.read(layer, part.common, 1)
+            all_keys, all_values = self._pool.read(layer, part.common, kv_heads)
             # All queries at once to what is common, each to its own beside it: one softmax of both.
             together = each.view(kv_heads, count * heads, size)
             common, own = all_keys.shape[1], keys.shape[1]
@@ -139,22 +162,51 @@ class Step:
                 own = decoding[place].start // BLOCK + 1 - common
                 # Those who share nothing are alike in that.
                 parts[first if common else -1, common, (own - 1).bit_length()].append(place)
-        return [self._part(sorted(parts[key]), key[1], decoding) for key in sorted(parts)]
+        found: list[_Part] = []
+        for (_, common, _), places in sorted(parts.items()):
+            places.sort()
+            # Pieces of one shape, as each has programs of its own in oneDNN.
+            width = max(decoding[place].start // BLOCK + 1 - common for place in places)
+            heads, most = self._at_once(common, width)
+            size = _evenly(len(places), most)
+            for at in range(0, len(places), size):
+                piece = places[at : at + size]
+                found += [self._part(piece, one, common, width, decoding) for one in heads]
+        return found
 
-    def _part(self, places: list[int], common: int, decoding: Sequence[Span]) -> _Part:
+    def _at_once(self, common: int, width: int) -> tuple[list[slice], int]:
+        """In which pieces the heads are read, and of how many sequences in each, that have so many
+        blocks in ``common`` and ``width`` beyond them."""
+        shape = self._pool.shape
+        room = self._piece * shape.layers // self._pool.block_bytes
+        count = _evenly(
+            shape.heads, max(1, min(shape.heads, shape.heads * room // (common + width)))
+        )
+        room = room * shape.heads // count
+        # What is common is read for each piece again, so it must not leave next to no room.
+        most = max(1, max(room - common, room // 2) // width)
+        return [slice(at, at + count) for at in range(0, shape.heads, count)], most
+
+    def _part(
+        self, places: list[int], heads: slice, common: int, width: int, decoding: Sequence[Span]
+    ) -> _Part:
+        """``width``: blocks of what is their own, padded."""
         tables = [decoding[place].blocks[common:] for place in places]
         ends = [decoding[place].start + 1 - common * BLOCK for place in places]
-        width = -(-max(ends) // BLOCK)
         padded = [[*table[:width], *[table[0]] * (width - len(table))] for table in tables]
         columns = torch.arange(width * BLOCK, device=self._pool.device)
         beyond = columns[None] >= torch.tensor(ends, device=self._pool.device)[:, None]
         mask = torch.zeros(beyond.shape, dtype=self._pool.dtype, device=self._pool.device)
         mask = mask.masked_fill_(beyond, float("-inf"))[:, None]
-        rows = self._pool.rows([decoding[places[0]].blocks[:common]]) if common else None
-        return _Part(self._index(places), len(places), rows, self._pool.rows(padded), mask)
+        rows = None
+        if common:
+            rows = self._pool.rows([decoding[places[0]].blocks[:common]], heads)
+        own = self._pool.rows(padded, heads)
+        return _Part(self._index(places), heads, len(places), rows, own, mask)
 
-    def _past(self, span: Span) -> _Past:
-        """Nobody sees what comes after him."""
+    def _past(self, span: Span, first: int) -> list[_Past]:
+        """``first``: the place of its first new token in the batch. Nobody sees what comes after
+        him."""
         end = span.start + span.count
         used = -(-end // BLOCK)
         columns = torch.arange(used * BLOCK, device=self._pool.device)
@@ -162,12 +214,19 @@ class Step:
         shape = (len(own), len(columns))
         mask = torch.zeros(shape, dtype=self._pool.dtype, device=self._pool.device)
         mask.masked_fill_(columns[None] > own[:, None], float("-inf"))
-        return _Past(span.count, self._pool.rows([span.blocks[:used]]), mask)
+        tokens, blocks = slice(first, first + span.count), span.blocks[:used]
+        heads, _ = self._at_once(0, used)
+        return [_Past(tokens, one, self._pool.rows([blocks], one), mask) for one in heads]
 
     def _index(self, places: list[int]) -> _Places:
         if places == list(range(places[0], places[0] + len(places))):
             return slice(places[0], places[0] + len(places))
         return torch.tensor(places, device=self._pool.device)
+
+
+def _evenly(number: int, most: int) -> int:
+    """In pieces of this size, none has more than ``most``, and all have about as many."""
+    return -(-number // -(-number // most))
 
 
 def _in_common(tables: list[Sequence[int]]) -> int:

@@ -192,6 +192,8 @@ class EdgeEngine:
                 continue
             self._decoding[sequence.burst] = self._waiting.pop(sequence.burst)
             reports.append(self._take(sequence, row, prefill_seconds=seconds))
+        # Tokens are chosen by as many as the step took: they would wait for each other as long.
+        threads.rest()
         return reports
 
     def _write_snapshot(self) -> None:

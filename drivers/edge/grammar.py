@@ -68,8 +68,12 @@ class Grammars:
         return from_tokenizer(self._hf, n_vocab=self._vocabulary, eos_token=self._eos)
 
     def prepare(self) -> None:
-        """Make now what is else made when it is first needed."""
-        _ = self._tokenizer
+        """Make now what is else made when it is first needed. Who needs it hears why there is
+        none, if there can't be one; all others do without."""
+        try:
+            _ = self._tokenizer
+        except ValueError as error:
+            log.warning("no answer can be held to a grammar: %s", error)
 
     def matcher_for(self, order: Start) -> Matcher | None:
         """At the beginning of its answer; None: that may be anything. Raises ``EINVAL``."""
@@ -102,8 +106,13 @@ class Grammars:
         return Guide(made.deep_copy(), self._vocabulary)
 
     def _made_for_calls(self, order: Start) -> LLMatcher | None:
+        try:
+            marks = self._marks
+        except ValueError as error:  # of a tokenizer that llguidance doesn't know
+            log.warning("no grammar of calls: %s", error)
+            return None
         for fit in (self._fitted, _any_object):
-            text = call_grammar(order.tools, order.tool_choice, self._dialect, self._marks, fit)
+            text = call_grammar(order.tools, order.tool_choice, self._dialect, marks, fit)
             matcher, wrong = self._made(LLMatcher.grammar_from_lark, text)
             if matcher is not None:
                 return matcher

@@ -128,7 +128,8 @@ class _Norm:
     """Without a ``weight``, where that is in the product that follows."""
 
     def __init__(self, module: Any, weight: torch.Tensor | None = None) -> None:
-        self.weight = weight.detach() if weight is not None else None
+        # A copy, for the same reason as that of the embedding.
+        self.weight = weight.detach().clone() if weight is not None else None
         epsilon = float(module.variance_epsilon)
         self.epsilon = torch.tensor(epsilon, device=module.weight.device)
 

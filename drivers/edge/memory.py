@@ -30,6 +30,8 @@ _OVER: Final = 0.05
 """Of what may be taken, how far the process may be over it in the middle of a step."""
 _PAUSE: Final = 8
 """Steps from one time that memory is given back to the next: the steps after it are slower."""
+_LONGEST_PAUSE: Final = 256
+"""The same where it was in vain, time after time: what is over the ceiling is not free."""
 
 
 def keep_freed() -> bool:
@@ -66,6 +68,7 @@ class Ceiling:
         self._begun = resident()
         self._room = room
         self._pause = 0
+        self._next_pause = _PAUSE
 
     @property
     def most(self) -> int | None:
@@ -77,11 +80,17 @@ class Ceiling:
         self._pause -= 1
         if self._begun is None or self._pause > 0:
             return
-        now = resident()
         # Half of what it may be over is for what the next step takes before it ends here.
-        if now is not None and now > self._begun + used + round(_OVER / 2 * self._room):
-            give_back()
-            self._pause = _PAUSE
+        if not self._is_over(used + round(_OVER / 2 * self._room)):
+            return
+        give_back()
+        in_vain = self._is_over(used + round(_OVER * self._room))
+        self._next_pause = min(2 * self._next_pause, _LONGEST_PAUSE) if in_vain else _PAUSE
+        self._pause = self._next_pause
+
+    def _is_over(self, size: int) -> bool:
+        now = resident()
+        return now is not None and self._begun is not None and now > self._begun + size
 
 
 def _of_glibc(name: str) -> Any:

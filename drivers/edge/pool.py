@@ -22,6 +22,7 @@ from drivers.edge.blocks import BLOCK
 
 _HUGE: Final = 4 * 2**20
 """Bytes of a layer from which on its memory is in huge pages: one write fills two megabytes."""
+_ALL: Final = slice(None)
 _PIECE: Final = 4 * 2**20
 """Bytes that are copied out or in at once: all that a long sequence has would be twice its room."""
 
@@ -72,12 +73,11 @@ class Pool:
         size = max(1, _PIECE // self.block_bytes)
         return [slice(at, at + size) for at in range(0, count, size)]
 
-    def rows(self, blocks: Sequence[Sequence[int]]) -> torch.Tensor:
+    def rows(self, blocks: Sequence[Sequence[int]], heads: slice = _ALL) -> torch.Tensor:
         """Where the blocks of some sequences, as many of each, are, in one row: [2, heads,
-        sequences, blocks], the keys and then the values."""
+        sequences, blocks], the keys and then the values, of these heads."""
         numbers = torch.tensor(blocks, dtype=torch.long, device=self.device)
-        heads = self.shape.heads
-        rows = self._firsts.view(2, heads, 1, 1) + numbers
+        rows = self._firsts.view(2, -1, 1, 1)[:, heads] + numbers
         return rows.flatten()
 
     def slots(self, blocks: Sequence[int], places: Sequence[int]) -> torch.Tensor:
@@ -91,13 +91,10 @@ class Pool:
         size = self.shape.size
         self._layers[layer].view(-1, size).index_put_((slots,), both.reshape(-1, size))
 
-    def read(
-        self, layer: int, rows: torch.Tensor, sequences: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values of the ``rows`` of so many sequences: [heads × sequences, tokens, size]
-        each, a copy."""
-        heads, size = self.shape.heads, self.shape.size
-        both = self._layers[layer].index_select(0, rows).view(2, heads * sequences, -1, size)
+    def read(self, layer: int, rows: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of the ``rows``: [``count``, tokens, size] each, a copy. ``count``: of
+        their heads times their sequences."""
+        both = self._layers[layer].index_select(0, rows).view(2, count, -1, self.shape.size)
         return both[0], both[1]
 
     def clear(self, blocks: Sequence[int]) -> None:
@@ -130,7 +127,9 @@ def _zeros(
     layers, *layer = size
     bytes_of_layer = math.prod(layer) * dtype.itemsize
     memory = mmap.mmap(-1, layers * bytes_of_layer, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if bytes_of_layer >= _HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        # Where they are the rule, too: a block that is written takes no more than it is said to.
+        huge = bytes_of_layer >= _HUGE
         with contextlib.suppress(OSError):  # a kernel without them
-            memory.madvise(mmap.MADV_HUGEPAGE)
+            memory.madvise(mmap.MADV_HUGEPAGE if huge else mmap.MADV_NOHUGEPAGE)
     return memory, torch.frombuffer(memory, dtype=dtype).view(size)

@@ -52,10 +52,9 @@ class Threads:
         self._use(self._tried or self.count)
 
     def end(self, seconds: float) -> None:
-        """It is over, and took so long."""
+        """It is over, and took so long. What belongs to it may still be computed."""
         if self._most == 1:
             return
-        self._use(self._most)
         if self._tried is not None and self._usual is not None:
             better = seconds < _BETTER * self._usual[1]
             if better and self._promising is None:
@@ -76,6 +75,11 @@ class Threads:
         if seconds > _WORSE * usual and self._wait > _SOON:
             self._wait, self._left = _SOON, 0
         self._usual = self._work, 0.5 * usual + 0.5 * seconds
+
+    def rest(self) -> None:
+        """Whatever is computed from now on is somebody else's."""
+        if self._most > 1:
+            self._use(self._most)
 
     def _other(self) -> int:
         """Half as many, and the next time twice as many."""

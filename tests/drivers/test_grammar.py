@@ -6,12 +6,16 @@ import itertools
 import json
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from drivers.edge.blocks import BLOCK
 from drivers.edge.engine import EdgeEngine
+from drivers.edge.runners import make_runner
 from llmagentos.abi.errors import EINVAL
+from llmagentos.abi.talk import ToolSpec
 from tests.drivers.orders import Collected, order, reference
 
 SCHEMA = {
@@ -119,6 +123,29 @@ def test_does_a_grammar_without_bounds_hold_nobody_up(tiny_model: Any) -> None:
     got.run(engine)
     assert time.monotonic() - begun < 10
     assert got.tokens[1] == reference(tiny_model, "x")
+
+
+def test_does_a_model_come_up_whose_tokenizer_llguidance_does_not_know(
+    tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: Any, **__: Any) -> None:
+        raise ValueError("Only fast tokenizers are supported")
+
+    monkeypatch.setattr("drivers.edge.grammar.from_tokenizer", unknown)
+    room = 64 * BLOCK * tiny_model.card.kv_bytes_per_token
+    runner = make_runner(tiny_model, 2, room, tmp_path)
+    engine, got = EdgeEngine(tiny_model, slots=2, chunk=32, runner=runner), Collected()
+    engine.warm_up()
+    with pytest.raises(EINVAL, match="fast tokenizers"):
+        engine.start(order(1, "x", grammar={"regex": "a+"}))
+    calls = order(2, "x", max_tokens=8).model_copy(update={"tools": [ToolSpec(name="t")]})
+    with pytest.raises(EINVAL, match="tool_choice required"):
+        engine.start(calls.model_copy(update={"tool_choice": "required"}))
+    engine.start(calls)
+    engine.start(order(3, "x", max_tokens=8))
+    got.run(engine)
+    assert got.tokens[3] == reference(tiny_model, "x", 8)
+    assert got.finish.keys() == {2, 3}
 
 
 def test_are_probabilities_those_of_the_model(tiny: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -13,8 +14,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from drivers.edge.llama import Llama
+from drivers.edge.loader import emptied, load_model
 from drivers.edge.memory import Ceiling, keep_freed
+from drivers.edge.pool import Pool, Shape
 
 FAULTS = """
 import resource, torch
@@ -73,6 +78,52 @@ def wide_folder(tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
+@pytest.mark.parametrize("family", ["Llama", "Qwen3"])
+def test_is_a_model_file_let_go_that_was_read(
+    tiny_tokenizer: Any, tmp_path: Path, family: str
+) -> None:
+    import transformers
+
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=len(tiny_tokenizer), hidden_size=32, intermediate_size=32, head_dim=16,
+        num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, dtype="bfloat16",
+        bos_token_id=None, eos_token_id=tiny_tokenizer.eos_token_id,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        getattr(transformers, f"{family}ForCausalLM")(config).bfloat16().save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
+
+    def mapped() -> bool:
+        return str(tmp_path) in Path("/proc/self/maps").read_text(encoding="ascii")
+
+    loaded = load_model("tiny", tmp_path, "bfloat16", "cpu")
+    assert mapped(), "else there is nothing to let go"
+    llama = Llama(loaded.model)
+    emptied(loaded)
+    assert not mapped()
+    assert llama.shape.layers == 1
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="it is Linux's"
+)
+@pytest.mark.parametrize(("blocks", "flag"), [(64, "nh"), (8192, "hg")])
+def test_is_a_small_pool_in_small_pages_whatever_the_rule(blocks: int, flag: str) -> None:
+    # Else the first block would fill two megabytes, and be over the ceiling for ever.
+    pool = Pool(Shape(2, 2, 16), blocks, torch.float32, torch.device("cpu"))
+    at = pool._layers[0].data_ptr()
+    here = False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            here = int(found[1], 16) <= at < int(found[2], 16)
+        elif here and line.startswith("VmFlags:"):
+            assert flag in line.split()
+            return
+    raise AssertionError("it is nowhere")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
 def test_is_no_more_memory_taken_than_the_kv_may_have(wide_folder: Path) -> None:
     # 64 agents that want 10 times as much: steps of ever new shapes, and KV on the disk.
     program = [
@@ -104,6 +155,23 @@ def test_is_what_is_free_given_back_only_over_the_ceiling(monkeypatch: pytest.Mo
         now[0] = 1104 << 20
         ceiling.hold(100 << 20)
     assert given == [1053, 1104]
+
+
+def test_is_what_is_not_free_asked_for_ever_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, step, given = [1000 << 20], [0], list[int]()
+    monkeypatch.setattr("drivers.edge.memory.resident", lambda: now[0])
+    monkeypatch.setattr("drivers.edge.memory.give_back", lambda: given.append(step[0]))
+    ceiling = Ceiling(100 << 20)
+    now[0] = 1200 << 20  # grammars, say
+    for number in range(1000):
+        step[0] = number
+        ceiling.hold(100 << 20)
+    assert given == [0, 16, 48, 112, 240, 496, 752]
+    now[0] = 1104 << 20
+    for number in range(1000, 1100):
+        step[0] = number
+        ceiling.hold(100 << 20)
+    assert given[7:9] == [1008, 1016], "it is of use again"
 
 
 def test_does_a_ceiling_of_nobody_knows_what_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from drivers.edge.engine import EdgeEngine
+from drivers.edge.sampler import choose
 from drivers.edge.threads import Threads
+from tests.drivers.orders import Collected, order
 
 
 class Machine:
@@ -12,7 +17,7 @@ class Machine:
 
     def __init__(self, most: int, seconds: dict[int, float]) -> None:
         self.seconds = seconds
-        self.used = 0
+        self.used = self.afterwards = 0
         self.steps: list[int] = []
         self.threads = Threads(most, self.use)
 
@@ -24,6 +29,8 @@ class Machine:
             self.threads.begin(work)
             self.steps.append(self.used)
             self.threads.end(self.seconds[self.used])
+            self.afterwards = self.used
+            self.threads.rest()
 
 
 QUIET = {1: 8.0, 2: 4.4, 4: 2.5, 8: 2.0}
@@ -45,10 +52,30 @@ def test_does_one_compute_on_a_busy_one_and_all_when_it_is_quiet_again() -> None
     assert machine.threads.count == 1
     machine.run(1000)
     assert machine.threads.count == 1
+    assert machine.afterwards == 1, "what is chosen after a step takes no more than that"
     assert machine.used == 8, "who comes after a step has no more than that"
     machine.seconds = QUIET
     machine.run(1200)
     assert machine.threads.count == 8
+
+
+def test_are_tokens_chosen_by_as_many_as_the_step_took(
+    tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, used, chosen = EdgeEngine(tiny_model, slots=1), list[int](), list[int]()
+    threads = Threads(4, used.append)
+    threads.count = 1
+    engine._threads.default_factory = lambda: threads
+
+    def watched(*args: Any, **more: Any) -> int:
+        chosen.append(used[-1])
+        return choose(*args, **more)
+
+    monkeypatch.setattr("drivers.edge.engine.choose", watched)
+    engine.start(order(1, "x", max_tokens=3, temperature=1.0))
+    Collected().run(engine)
+    assert chosen == [1, 1, 1]
+    assert used[-1] == 4
 
 
 def test_is_nothing_concluded_from_steps_that_can_not_be_compared() -> None:

@@ -173,12 +173,17 @@ class MockEndpoint:
         }
         if plan.breaks in whole:
             return whole[plan.breaks]
-        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        status = 400 if plan.breaks.endswith("in a refusal") else 200
+        headers = {"content-type": "text/event-stream"}
+        response = web.StreamResponse(status=status, headers=headers)
         await response.prepare(request)
         if plan.breaks not in ("hang after headers", "error at once"):
             await response.write(self.word("Hel"))
         if plan.breaks.startswith("hang"):
             await self._hang()
+        while plan.breaks.startswith("endless in"):
+            await response.write(b" ")
+            await asyncio.sleep(0.01)
         if plan.breaks == "drop":
             request.transport.abort()
         for chunk, times in self.broken().get(plan.breaks, []):

@@ -68,7 +68,8 @@ class MessagesEndpoint(MockEndpoint):
             yield event("content_block_stop", index=index)
         finish = "end_turn" if plan.finish == "stop" else plan.finish
         end = {"stop_reason": finish, "stop_sequence": None}
-        yield event("message_delta", delta=end, usage={"output_tokens": len(plan.words)})
+        used = {"usage": {"output_tokens": len(plan.words)}} if plan.usage else {}
+        yield event("message_delta", delta=end, **used)
         yield event("message_stop")
 
 

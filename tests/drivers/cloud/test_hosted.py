@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -93,3 +94,24 @@ def _worked(pid: int) -> float:
     with open(f"/proc/{pid}/stat", encoding="ascii") as stat:  # noqa: PTH123
         fields = stat.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+BARE = """
+import sys
+for name in ("httpx2", "openai", "anthropic"):
+    sys.modules[name] = None
+import drivers.cloud.__main__ as program
+program.run_driver = lambda options, load, **more: load(print)
+try:
+    program.main(["--endpoint", "http://127.0.0.1/v1", "--model", "m", "--api", sys.argv[1]])
+except Exception as error:
+    print(error.code, error.hint)
+"""
+
+
+@pytest.mark.parametrize(("api", "extra"), [("openai", "cloud"), ("anthropic", "anthropic")])
+def test_is_it_said_which_extra_is_missing(api: str, extra: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BARE, api], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == f'ENOSYS install it: pip install "llmagentos[{extra}]"'

@@ -53,6 +53,12 @@ def test_is_an_answer_streamed_with_its_usage(mock: MockEndpoint, drive: Any) ->
     }]  # fmt: skip
 
 
+def test_is_nothing_invented_where_the_end_tells_no_usage(mock: MockEndpoint, drive: Any) -> None:
+    mock.behaviour.usage = False  # what the message begins with is 1 token, of any answer
+    last = drive().answer(order(1, "hi"))[-1]
+    assert (last.finish, last.prompt_tokens, last.completion_tokens) == ("stop", None, None)
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours", "code"),
     [
@@ -110,6 +116,7 @@ def test_is_a_conversation_told_as_it_was(mock: MockEndpoint, drive: Any) -> Non
         ("system", "What was said before: nothing."),
         ("user", "what time is it?"),
         ("assistant", ""),
+        ("assistant", " \n"),
         ("user", "well?"),
     ]
     calls = [

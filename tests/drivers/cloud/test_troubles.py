@@ -141,6 +141,21 @@ def test_does_a_broken_endpoint_end_in_time(
     assert driven.engine.stats.active == 0
 
 
+@pytest.mark.parametrize("breaks", ["hang", "endless"])
+def test_does_a_refusal_whose_words_do_not_end_say_its_status(
+    mock: MockEndpoint, drive: Any, monkeypatch: pytest.MonkeyPatch, breaks: str
+) -> None:
+    monkeypatch.setattr("drivers.cloud.transport._WORDS", 0.2)
+    mock.behaviour.breaks = f"{breaks} in a refusal"
+    driven = drive(**QUICK)
+    (report,) = driven.answer(order(1, "hi"))
+    assert (report.error.code, report.prompt_tokens) == ("EINVAL", 0)
+    assert report.error.detail["status"] == 400
+    assert mock.gone.wait(5), "the connection was closed"
+    mock.behaviour.breaks = ""
+    assert driven.answer(order(2, "hi"))[-1].finish == "stop"
+
+
 def test_is_nobody_there_told_of_without_a_charge(mock: MockEndpoint, drive: Any) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
