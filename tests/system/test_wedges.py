@@ -32,6 +32,13 @@ def healthy(shared: Machines) -> Iterator[System]:
         yield system
 
 
+@pytest.fixture
+def other(shared: Machines) -> Iterator[System]:
+    """One that nothing else is under way for, not even on the driver that hangs."""
+    with shared.program() as system:
+        yield system
+
+
 @pytest.fixture(autouse=True)
 def _others_are_served(shared: Machines, healthy: System) -> Iterator[None]:
     before = shared.kernel.pid
@@ -476,7 +483,7 @@ def test_does_a_driver_lay_hands_on_no_burst_of_another(
 
 @pytest.mark.parametrize("misdeed", ["--garbage", "--die-after"])
 def test_does_a_burst_go_on_when_its_driver_fails(
-    shared: Machines, healthy: System, misdeed: str
+    shared: Machines, other: System, misdeed: str
 ) -> None:
     """The driver that failed is started again, and goes on from the accepted tokens."""
     name = "bad" + misdeed
@@ -488,7 +495,7 @@ def test_does_a_burst_go_on_when_its_driver_fails(
     bad = shared.start(*words, *options)
     shared.await_driver(name, bad.pid)
     text = " ".join(f"w{n}" for n in range(20))
-    call = healthy.generate_stream(text, model=name, max_tokens=20)
+    call = other.generate_stream(text, model=name, max_tokens=20)
     assert bad.wait(10) != 0
     begun = time.monotonic()
     with shared.user() as user:
@@ -499,7 +506,7 @@ def test_does_a_burst_go_on_when_its_driver_fails(
 
         eventually(noticed, QUICKLY)
         assert time.monotonic() - begun < QUICKLY
-        assert user.info(healthy.pid).process.state == "WAITING"
+        assert user.info(other.pid).process.state == "WAITING"
     shared.start(*words)
     assert call.result(10)["text"] == text
 
