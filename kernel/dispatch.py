@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kernel import checks, envelope
 from kernel.calls import Buffered, Call, Deferred, Sink, Written
 from kernel.config import StoreFailed
+from kernel.failures import told
 from kernel.process import Process
 from kernel.rights import Asked
 from kernel.syscalls import HANDLERS
@@ -54,7 +55,7 @@ class Dispatch:
         except StoreFailed:
             raise
         except Exception as found:
-            body = envelope.failed(self._error(caller, message.name, found))
+            body = envelope.failed(told(self._kernel, caller, message.name, found))
             kernel.replies.say(peer, message.id, message.name, body)
             return
         self._admit(Call(peer, message.id, spec, caller, scope, message.buffers), question, args)
@@ -67,7 +68,7 @@ class Dispatch:
         try:
             question = checks.check(self._kernel, call.process, spec, args)
         except Exception as found:
-            self.refuse(call, self._error(call.process, spec.name, found))
+            self.refuse(call, told(self._kernel, call.process, spec.name, found))
         else:
             # Whoever was asked for the outer one was asked for this as well.
             call.approved = bool(question) and set(question) <= set(outer.granted)
@@ -93,7 +94,7 @@ class Dispatch:
         except StoreFailed:
             raise
         except Exception as found:
-            self.refuse(call, self._error(call.process, call.spec.name, found))
+            self.refuse(call, told(self._kernel, call.process, call.spec.name, found))
         else:
             if isinstance(outcome, Deferred):
                 self._defer(call)
@@ -104,21 +105,6 @@ class Dispatch:
         now = self._kernel.now
         result = PingResult(time=now, uptime=now - self._kernel.booted)
         self._kernel.replies.say(peer, message.id, message.name, envelope.ok(result))
-
-    def _error(self, caller: Process | None, name: str, found: Exception) -> errors.LLMOSError:
-        """What the caller is told of this. A refusal is audited. A bug must not take the kernel,
-        and everybody else, down with it."""
-        journal, now, pid = self._kernel.journal, self._kernel.now, caller.pid if caller else 0
-        if isinstance(found, errors.DeniedError):
-            journal.audit(now, pid, name[:64], found.code, found.message)
-        if isinstance(found, errors.LLMOSError):
-            return found
-        kind = type(found).__name__
-        journal.event(now, "kernel.bug", pid, call=name[:64], error=f"{kind} at {_place(found)}")
-        return errors.EIO(
-            f"{name[:64]} failed inside the kernel: {kind}",
-            hint="this is a bug; llmos events shows it as kernel.bug",
-        )
 
     def _authenticate(self, peer: bytes, message: Message) -> tuple[Process, str]:
         """Whose call it is, and the scope in which its id is unique."""
@@ -189,7 +175,7 @@ class Dispatch:
             else:
                 body = envelope.ok(result)
         except Exception as found:
-            body = envelope.failed(self._error(call.process, call.spec.name, found))
+            body = envelope.failed(told(self._kernel, call.process, call.spec.name, found))
         if len(body) > wire.MAX_BODY:
             # The receiver would refuse it. A call that wrote has taken effect all the same.
             body = envelope.failed(envelope.too_large(len(body)))
@@ -219,7 +205,7 @@ class Dispatch:
         except StoreFailed:
             raise
         except Exception as found:
-            self.refuse(call.outer, self._error(call.process, call.outer.spec.name, found))
+            self.refuse(call.outer, told(self._kernel, call.process, call.outer.spec.name, found))
 
     def expire(self, call: Call, seconds: float, error: Callable[[], errors.LLMOSError]) -> None:
         """Refuse the call with this error if it is still open after so long."""
@@ -295,19 +281,6 @@ def _check_open(caller: Process, most: int) -> None:
             f"it may",
             hint="wait for some of them",
         )
-
-
-def _place(bug: Exception) -> str:
-    """Where in our code it was raised, innermost first. What it says may be somebody's data, which
-    has no place in an event."""
-    trace, places = bug.__traceback__, []
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        folder, _, file = code.co_filename.rpartition("/")
-        if folder.endswith(("kernel", "syscalls")):
-            places.append(f"{file}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return " < ".join(places[:-4:-1])
 
 
 def _check_same(message: Message, name: str) -> None:
