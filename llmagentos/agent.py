@@ -25,6 +25,7 @@ class Agent:
     def __init__(self, system: System, pid: int, name: str, notices: Sequence[str] = ()) -> None:
         self._system = system
         self._ending: Stream | None = None
+        self._end: Stream | None = None
         self.pid = pid
         self.name = name
         self.notices = notices
@@ -47,10 +48,15 @@ class Agent:
 
     def wait(self, timeout: float | None = None) -> ExitRecord:
         """How it ended. Raises ``ETIMEOUT`` if it goes on for longer than ``timeout`` seconds."""
+        # Whoever only waits is not sent the answer piece by piece.
+        end = self._end or self._ending or self._system.open("proc.wait", pid=self.pid)
+        self._end = end
         try:
-            return ExitRecord.model_validate(self.ending().result(timeout))
+            return ExitRecord.model_validate(end.result(timeout))
         except ETIMEOUT:
-            self._ending = None
+            self._end = None
+            if end is self._ending:
+                self._ending = None
             raise
 
     def kill(self, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
@@ -74,6 +80,7 @@ class AsyncAgent:
     ) -> None:
         self._system = system
         self._ending: AsyncStream | None = None
+        self._end: AsyncStream | None = None
         self.pid = pid
         self.name = name
         self.notices = notices
@@ -94,10 +101,15 @@ class AsyncAgent:
 
     async def wait(self, timeout: float | None = None) -> ExitRecord:  # noqa: ASYNC109
         """How it ended. Raises ``ETIMEOUT`` if it goes on for longer than ``timeout`` seconds."""
+        # Whoever only waits is not sent the answer piece by piece.
+        end = self._end or self._ending or self._system.open("proc.wait", pid=self.pid)
+        self._end = end
         try:
-            return ExitRecord.model_validate(await self.ending().result(timeout))
+            return ExitRecord.model_validate(await end.result(timeout))
         except ETIMEOUT:
-            self._ending = None
+            self._end = None
+            if end is self._ending:
+                self._ending = None
             raise
 
     async def kill(self, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:

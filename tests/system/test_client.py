@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from llmagentos import AsyncSystem, System, connect, connect_async
-from llmagentos.abi import errors
+from llmagentos.abi import errors, wire
+from llmagentos.exchange import Exchange
 from llmagentos.home import Home
 from tests.system.machines import ROOT, Machines, agent, eventually
 
@@ -84,6 +85,41 @@ def test_can_one_wait_again_after_a_wait_that_took_too_long(shared: Machines) ->
             started.wait(0.1)
         assert time.monotonic() - begun < 0.5
         assert started.wait(10).answer == words
+
+
+def test_is_whoever_only_waits_sent_no_pieces(
+    shared: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    feed = Exchange.feed
+
+    def listen(self: Exchange, frames: list[bytes]) -> None:
+        heard.append(wire.decode(frames).kind)
+        feed(self, frames)
+
+    monkeypatch.setattr(Exchange, "feed", listen)
+    with shared.program() as system:
+        started = system.spawn(agent(), SAYS)
+        assert started.wait().answer == SAYS
+        assert "stream" not in heard
+        # It can be had all the same, and in pieces from whatever has not ended yet.
+        assert list(started.stream()) == [SAYS]
+        assert list(system.spawn(agent(), "word " * 20).stream())
+        assert "stream" in heard
+
+
+def test_may_one_task_wait_while_another_streams(shared: Machines) -> None:
+    async def scenario() -> None:
+        async with connect_async(home=shared.home.root, user=True) as system:
+            started = await system.spawn(agent(), "word " * 40)
+            waiting = asyncio.ensure_future(started.wait())
+            await asyncio.sleep(0)  # it waits now
+            text = "".join([piece async for piece in started.stream()])
+            assert text.split() == ["word"] * 40
+            assert (await waiting).answer == text
+            assert await started.wait() == await waiting
+
+    asyncio.run(scenario())
 
 
 def test_does_generate_give_text_usage_and_tokens(shared: Machines) -> None:
@@ -473,7 +509,8 @@ def test_is_a_closed_connection_refused(shared: Machines, kind: str) -> None:
 _FORK = """
 import os, sys
 from llmagentos import connect
-from llmagentos.abi import errors
+from llmagentos.abi import errors, wire
+from llmagentos.exchange import Exchange
 system = connect(home=sys.argv[1])
 if os.fork() == 0:
     try:
