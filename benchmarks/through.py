@@ -26,6 +26,7 @@ from drivers.edge.loader import LoadedModel, load_model
 from drivers.edge.runner import Runner
 from drivers.edge.runners import make_runner
 from drivers.models import ensure
+from llmagentos.abi.process import ExitRecord
 from llmagentos.aio import AsyncSystem, connect_async
 
 AGENT = {
@@ -45,11 +46,18 @@ def bare(loaded: LoadedModel, runner: Runner, agents: int) -> float:
     return made / (time.perf_counter() - begun)
 
 
-async def through(user: AsyncSystem, agents: int) -> float:
+async def through(user: AsyncSystem, agents: int, *, streamed: bool) -> float:
     texts = [order.messages[0].content for order in orders(agents, 150, 50)]
+
+    async def one(text: str) -> ExitRecord:
+        agent = await user.spawn(AGENT, text)
+        if streamed:
+            async for _ in agent.stream():
+                pass
+        return await agent.wait()
+
     begun = time.perf_counter()
-    started = [await user.spawn(AGENT, text) for text in texts]
-    records = await asyncio.gather(*(agent.wait() for agent in started))
+    records = await asyncio.gather(*map(one, texts))
     seconds = time.perf_counter() - begun
     return sum(record.usage.completion_tokens for record in records) / seconds
 
@@ -60,9 +68,11 @@ async def measured(home: Path, loaded: LoadedModel, agents: int, rounds: int) ->
     async with connect_async(home=home, user=True) as user:
         for number in range(rounds + 1):
             print(f"round {number} of {rounds} …", file=sys.stderr)
-            pair = [bare(loaded, runner, agents), await through(user, agents)]
+            alone = bare(loaded, runner, agents)
+            waited = await through(user, agents, streamed=False)
+            heard = await through(user, agents, streamed=True)
             if number:  # the first makes what is made once
-                taken.append([*pair, pair[1] / pair[0]])
+                taken.append([alone, waited, heard, waited / alone, heard / alone])
     return taken
 
 
@@ -75,12 +85,18 @@ def main() -> int:
     loaded = load_model(MODEL, ensure(MODEL))
     with system("fair", options.agents, MODEL, hosts=1) as home:
         taken = asyncio.run(measured(home.root, loaded, options.agents, options.rounds))
-    engine, whole, share = (statistics.median(one) for one in zip(*taken, strict=True))
+    names = ("engine", "waited", "streamed", "share_waited", "share_streamed")
+    of = {
+        name: statistics.median(one)
+        for name, one in zip(names, zip(*taken, strict=True), strict=True)
+    }
     if options.json:
-        print(json.dumps({"engine": engine, "system": whole, "share": share}))
+        print(json.dumps(of))
         return 0
-    print(f"the engine alone    {engine:7.1f} tokens/s")
-    print(f"the whole system    {whole:7.1f} tokens/s, {share:.2f} of it")
+    print(f"the engine alone                {of['engine']:7.1f} tokens/s")
+    for name, what in (("waited", "answers waited for"), ("streamed", "each token streamed")):
+        share = of[f"share_{name}"]
+        print(f"the system, {what:20}{of[name]:7.1f} tokens/s, {share:.2f} of it")
     print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     return 0
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import zmq
 import zmq.asyncio
@@ -27,6 +28,9 @@ from llmagentos.exchange import (
     Reply,
 )
 from llmagentos.home import Home
+
+_AT_ONCE: Final = 256
+"""Messages."""
 
 
 class AsyncConnection:
@@ -67,6 +71,8 @@ class AsyncConnection:
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
         self._socket.connect(self._address)
+        # The same socket: a future for each message would take longer than all else here.
+        self._plain: zmq.Socket[bytes] = zmq.Socket.shadow(self._socket.underlying)
         self._arriving = self._next()
         loop = asyncio.get_running_loop()
         self._reading, self._watching = (
@@ -124,12 +130,19 @@ class AsyncConnection:
 
     async def _read(self) -> None:
         while True:
-            frames = await self._arriving
+            self._feed(await self._arriving)
+            self._take_in(_AT_ONCE)
             self._arriving = self._next()
-            self._feed(frames)
+            await asyncio.sleep(0)  # however much there is, others have their turn
 
-    def _next(self, flags: int = 0) -> asyncio.Future[list[bytes]]:
-        return asyncio.ensure_future(self._socket.recv_multipart(flags))
+    def _next(self) -> asyncio.Future[list[bytes]]:
+        return asyncio.ensure_future(self._socket.recv_multipart())
+
+    def _take_in(self, most: int) -> None:
+        """So many messages, or all that have come."""
+        with suppress(zmq.Again):
+            for _ in range(most):
+                self._feed(self._plain.recv_multipart(zmq.NOBLOCK))
 
     def _feed(self, frames: list[bytes]) -> None:
         try:
@@ -142,12 +155,9 @@ class AsyncConnection:
 
     def _read_up(self) -> None:
         """Take in all that has come, instead of the task that reads."""
-        arrived = self._arriving
-        if not arrived.done():
-            arrived = self._next(zmq.NOBLOCK)  # is done when it is returned
-        while arrived.exception() is None:
-            self._feed(arrived.result())
-            arrived = self._next(zmq.NOBLOCK)
+        if self._arriving.done() and self._arriving.exception() is None:
+            self._feed(self._arriving.result())
+        self._take_in(sys.maxsize)
         self._reading.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
