@@ -19,13 +19,12 @@ from typing import Final
 import torch
 
 from drivers.edge.blocks import BLOCK
+from drivers.edge.families import families
 from drivers.edge.pool import Pool
 
 _Places = torch.Tensor | slice
 """Of some sequences in the batch; a slice, where they lie side by side, copies nothing."""
 
-_SHARED_AT_LEAST: Final = 4
-"""Blocks in common, below which it is quicker to read them for each sequence."""
 _PIECE: Final = 16 * 2**20
 """Bytes of keys and values, or of scores, that are made at once on a CPU. From 32 MiB on the system
 clears the memory each time (``memory``), which takes several times as long as to compute."""
@@ -152,19 +151,13 @@ class Step:
 
     def _grouped(self, decoding: Sequence[Span]) -> list[_Part]:
         """Find who begins alike, and among these whose rest is of similar length."""
-        alike: dict[int, list[int]] = defaultdict(list)
-        for place, span in enumerate(decoding):
-            alike[span.blocks[0]].append(place)
         parts: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-        for first, places in alike.items():
-            common = _in_common([decoding[place].blocks for place in places])
-            for place in places:
-                own = decoding[place].start // BLOCK + 1 - common
-                # Those who share nothing are alike in that.
-                parts[first if common else -1, common, (own - 1).bit_length()].append(place)
+        for number, family in enumerate(families([span.blocks for span in decoding])):
+            for place in family.places:
+                own = decoding[place].start // BLOCK + 1 - family.common
+                parts[number, family.common, (own - 1).bit_length()].append(place)
         found: list[_Part] = []
         for (_, common, _), places in sorted(parts.items()):
-            places.sort()
             # Pieces of one shape, as each has programs of its own in oneDNN.
             width = max(decoding[place].start // BLOCK + 1 - common for place in places)
             heads, most = self._at_once(common, width)
@@ -227,15 +220,3 @@ class Step:
 def _evenly(number: int, most: int) -> int:
     """In pieces of this size, none has more than ``most``, and all have about as many."""
     return -(-number // -(-number // most))
-
-
-def _in_common(tables: list[Sequence[int]]) -> int:
-    """With how many blocks all of them begin; 0 if that is not worth a product of its own."""
-    if len(tables) < 2:
-        return 0
-    # A block with a new token in it is never shared, so each has one beyond these.
-    first, most = tables[0], min(map(len, tables)) - 1
-    common = 0
-    while common < most and all(table[common] == first[common] for table in tables):
-        common += 1
-    return common if common >= _SHARED_AT_LEAST else 0

@@ -154,8 +154,11 @@ class EdgeEngine:
     # -- one step ----------------------------------------------------------------------------
 
     def step(self) -> list[StepReport]:
+        reading, ready, lost = self._runner.plan(self._waiting.values(), self._chunk)
+        # A burst that goes on is computed as if it had never been held, to the last bit.
+        for sequence in ready:
+            self._decoding[sequence.burst] = self._waiting.pop(sequence.burst)
         decoding = list(self._decoding.values())
-        reading, lost = self._runner.plan(self._waiting.values(), self._chunk)
         reports = [sequence.failure(error) for sequence, error in lost]
         for sequence, _ in lost:
             self._removed(sequence.burst)

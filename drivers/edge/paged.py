@@ -76,6 +76,7 @@ class PagedRunner:
 
     def plan(self, waiting: Iterable[Burst], budget: int) -> Plan:
         chosen: list[tuple[Burst, int]] = []
+        ready: list[Burst] = []
         refused: tuple[Burst, LLMOSError] | None = None
         full = False
         coming: set[bytes] = set()
@@ -99,12 +100,16 @@ class PagedRunner:
                     full = True
                     continue
             table = self._active[sequence.burst]
-            count = min(len(sequence.to_prefill) - table.length, budget)
+            unread = len(sequence.to_prefill) - table.length
+            if unread == 1 and sequence.tokens:
+                ready.append(sequence)
+                continue
+            count = min(unread, budget)
             chosen.append((sequence, count))
             coming.update(table.names(table.full, (table.length + count) // BLOCK))
             budget -= count
         lost = [refused] if refused is not None and not self._active else []
-        return Plan(chosen, lost)
+        return Plan(chosen, ready, lost)
 
     def _admit(self, sequence: Burst) -> bool:
         """Whether it has its KV, or the room for it. Raises ``ENOSPC`` if there is nobody whose

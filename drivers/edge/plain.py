@@ -47,14 +47,19 @@ class PlainRunner:
 
     def plan(self, waiting: Iterable[Burst], budget: int) -> Plan:
         chosen: list[tuple[Burst, int]] = []
+        ready: list[Burst] = []
         for sequence in waiting:
             if budget <= 0:
                 break
             self._apart[sequence.burst] = sequence
-            count = min(budget, self._batch.unread(sequence))
+            unread = self._batch.unread(sequence)
+            if unread == 1 and sequence.tokens:
+                ready.append(sequence)
+                continue
+            count = min(budget, unread)
             chosen.append((sequence, count))
             budget -= count
-        return Plan(chosen)
+        return Plan(chosen, ready)
 
     def forward(
         self, decoding: Sequence[Burst], reading: Reading

@@ -20,10 +20,12 @@ Reading = Sequence[tuple[Burst, int]]
 
 
 class Plan(NamedTuple):
-    """Of a step. ``lost``: those that can't go on, since the room for their KV can't be had, and
-    why."""
+    """Of a step. ``ready``: those with a part of their answer, and all KV but that of its newest
+    token, so that they decode. ``lost``: those that can't go on, since the room for their KV can't
+    be had, and why."""
 
     reading: Reading
+    ready: Sequence[Burst] = ()
     lost: Sequence[tuple[Burst, LLMOSError]] = ()
 
 
@@ -55,7 +57,7 @@ class Runner(Protocol):
         """Bytes that each process has in memory, by pid; what several share counts for each."""
 
     def plan(self, waiting: Iterable[Burst], budget: int) -> Plan:
-        """Whose prompts to read in the next step: ``budget`` tokens of them at most, oldest first.
+        """Whose prompts to read in the next step, ``budget`` tokens of them at most, oldest first.
         One that can't have its KV yet waits, and none behind it is let in before it."""
 
     def forward(

@@ -4,7 +4,8 @@
 
 The embedded model in fp32, greedy, mixed prompts of which many begin alike: each alone, all at
 once, preempted at random tokens, with room for a tenth of them, killed with -9 after snapshots and
-restored by another process, and forked.
+restored by another process, and forked. In bf16, where the company counts: are they those of the
+same run undisturbed, if all are held at random tokens and go on together?
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,22 @@ class Trial:
                     engine.preempt(burst)
                     if burst in engine._held:
                         held.add(burst)
+        return got
+
+    def together(self, stops: Collection[int]) -> Answers:
+        """All at once, and after these steps all are held and go on."""
+        engine, got = self.engine(archive=f"together-{len(stops)}"), Answers()
+        for burst in self.texts:
+            engine.start(self.order(burst))
+        steps = 0
+        while engine.busy:
+            self.run(engine, got, 1)
+            steps += 1
+            if steps in stops:
+                for burst in self.texts:
+                    engine.preempt(burst)
+                for burst in self.texts:
+                    engine.resume(burst)
         return got
 
     def capped(self) -> Answers:
@@ -260,6 +277,15 @@ def main(argv: Iterable[str] | None = None) -> int:
             failed += bool(bad)
             verdict = f"wrong: {bad}" if bad else "all right"
             print(f"{name:12} {verdict}, {time.monotonic() - begun:.0f} s", flush=True)
+        begun = time.monotonic()
+        rounded = replace(trial, loaded=load_model(options.name, model, "bfloat16", "cpu"))
+        stops = random.Random(options.seed).sample(
+            range(1, 3 * options.tokens), options.tokens // 4
+        )
+        bad = wrong(rounded.together(()), rounded.together(stops))
+        failed += bool(bad)
+        verdict = f"wrong: {bad}" if bad else "all right"
+        print(f"{'bf16, held':12} {verdict}, {time.monotonic() - begun:.0f} s")
         print(f"load average {os.getloadavg()[0]:.1f}")
     return 1 if failed else 0
 

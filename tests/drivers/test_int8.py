@@ -130,18 +130,19 @@ def test_is_a_burst_that_was_preempted_the_same_in_the_same_company(
     tiny_bf16: Any, tmp_path: Path, activations: Any
 ) -> None:
     """All are held in the middle of their answers, at once, and go on at once: whoever was beside
-    them in a step is so again. Only the first step afterwards is computed another way, which
-    rounds otherwise, so this holds where no two tokens are about as likely."""
+    them in a step is so again. Then the same is computed, to the last bit of each probability."""
 
-    def answers(stops: set[int]) -> dict[int, list[int]]:
+    def answers(stops: set[int]) -> dict[int, list[float]]:
         folder = tmp_path / str(len(stops))
         runner = make_runner(tiny_bf16, 8, folder=folder, activations=activations)
-        engine, got = EdgeEngine(tiny_bf16, 8, runner=runner), Collected()
+        engine = EdgeEngine(tiny_bf16, 8, runner=runner)
         for burst in range(1, 9):
-            engine.start(order(burst, f"the quick brown fox {'jumps ' * 20}{burst}"))
+            engine.start(order(burst, f"the quick brown fox {'jumps ' * 80}{burst}", logprobs=0))
+        got: dict[int, list[float]] = {burst: [] for burst in range(1, 9)}
         steps = 0
         while engine.busy:
-            got.add(engine.step())
+            for report in engine.step():
+                got[report.burst] += [one.logprob for one in report.logprobs or ()]
             steps += 1
             if steps in stops:
                 for burst in range(1, 9):
@@ -149,7 +150,7 @@ def test_is_a_burst_that_was_preempted_the_same_in_the_same_company(
                 assert engine.step() == []
                 for burst in range(1, 9):
                     engine.resume(burst)
-        return got.tokens
+        return got
 
     assert answers({7, 12, 19}) == answers(set())
 
