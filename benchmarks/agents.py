@@ -1,11 +1,13 @@
 """What agents gain from a scheduler that knows them: a mixed load under `fifo` and under `fair`.
 
-    python benchmarks/agents.py [--seeds N] [--slots N] [--json]
+    python benchmarks/agents.py [--seeds N] [--slots N] [--work X] [--json]
 
 A real system with the real model. Sixty short chats come over a minute; twelve long summaries, ten
 agents that take eight steps with a tool between them, and one tree of twenty children with three
 steps each are there from the beginning. A program is done when its last step is; a tree is one
-program. Both policies run the same engine, which batches continuously.
+program. Both policies run the same engine, which batches continuously. How much a policy can do
+depends on how much there is to do: ``--work`` makes all answers so many times as long. With the
+default `fifo` is at work for about two minutes, on two cores.
 """
 
 from __future__ import annotations
@@ -65,12 +67,14 @@ class Taken:
 
 
 class Load:
-    """``rng``: what differs from seed to seed. ``pace``: how much of a minute all comes in."""
+    """``rng``: what differs from seed to seed. ``pace``: how much of a minute all comes in;
+    ``work``: times the length of all answers."""
 
-    def __init__(self, user: AsyncSystem, seed: int, pace: float) -> None:
+    def __init__(self, user: AsyncSystem, seed: int, pace: float, work: float) -> None:
         self._user = user
         self._rng = random.Random(seed)
         self._pace = pace
+        self._work = work
         self.taken = Taken()
 
     async def run(self) -> Taken:
@@ -89,6 +93,9 @@ class Load:
         self.taken.makespan = time.perf_counter() - begun
         return self.taken
 
+    def _long(self, tokens: int) -> int:
+        return round(tokens * self._work)
+
     def _small(self) -> int:
         return self._rng.randint(0, 20)
 
@@ -104,7 +111,7 @@ class Load:
 
     async def _step(self, process: AsyncSystem, said: str, tokens: int, **more: Any) -> None:
         messages = [{"role": "user", "content": said}]
-        answer = await process.generate(messages, max_tokens=tokens, **more)
+        answer = await process.generate(messages, max_tokens=self._long(tokens), **more)
         self.taken.tokens += len(answer.tokens)
 
     async def _chat(self, number: int) -> None:
@@ -134,7 +141,7 @@ class Load:
         async def child(number: int) -> None:
             for step in range(3):
                 said = f"Child {number}, step {step}: write a long text about {TOPICS[step]}."
-                sampling = {"max_tokens": 80 + more}
+                sampling = {"max_tokens": self._long(80 + more)}
                 agent = await parent.spawn(CHILD, said, sampling=sampling)
                 record = await agent.wait()
                 self.taken.tokens += record.usage.completion_tokens
@@ -142,11 +149,11 @@ class Load:
         await asyncio.gather(*(child(number) for number in range(20)))
 
 
-async def loaded(home: Home, seed: int, pace: float) -> Taken:
+async def loaded(home: Home, seed: int, pace: float, work: float) -> Taken:
     async with connect_async(home=home.root, user=True) as user:
         warm = await user.call("proc.adopt")
         await user.as_session(warm["session"]).generate("Say hello.", max_tokens=8)
-        return await Load(user, seed, pace).run()
+        return await Load(user, seed, pace, work).run()
 
 
 def row(policy: str, taken: Taken) -> dict[str, Any]:
@@ -165,6 +172,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--slots", type=int, default=16)
     parser.add_argument("--pace", type=float, default=1.0, help="minutes in which the chats come")
+    parser.add_argument("--work", type=float, default=2.0, help="times the length of answers")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the system ends with us
@@ -175,7 +183,7 @@ def main() -> int:
         for policy in POLICIES:
             print(f"seed {seed}, {policy} …", file=sys.stderr)
             with system(policy, options.slots, MODEL, hosts=1) as home:
-                taken = asyncio.run(loaded(home, seed, options.pace))
+                taken = asyncio.run(loaded(home, seed, options.pace, options.work))
             pair[policy] = one = row(policy, taken)
             rows.append({"seed": seed, **one})
             print({name: v if isinstance(v, str) else round(v, 1) for name, v in one.items()},

@@ -146,13 +146,15 @@ class Port:
         self._kernel.effects.commands.append(Command(peer, "refuse", body))
         driver = self._kernel.registry.of(peer)
         if driver is not None:
-            self._lose(driver, f"it was refused: {error.message}")
+            # An event says no more than the code: what a driver sent may be in the message.
+            self._lose(driver, f"it was refused: {error.message}", f"it was refused: {error.code}")
 
-    def _lose(self, driver: Driver, why: str) -> None:
+    def _lose(self, driver: Driver, why: str, told: str = "") -> None:
+        """``told``: what the event says of it, if that isn't ``why``."""
         kernel = self._kernel
         kernel.timers.cancel(("silence", driver.name))
         kernel.registry.lose(driver, why)
-        kernel.journal.event(kernel.now, "drv.down", name=driver.name, why=why)
+        kernel.journal.event(kernel.now, "drv.down", name=driver.name, why=told or why)
         if driver.is_host:
             kernel.hosts.lost(driver)
         else:

@@ -145,6 +145,14 @@ def test_does_a_gap_in_the_tokens_count_as_nonsense(rig: Rig) -> None:
     assert len(driver.heard("refuse")) == 1
 
 
+def test_is_nothing_that_a_refused_driver_said_in_an_event(rig: Rig) -> None:
+    driver = rig.driver()
+    driver.say("what the model wrote", {})
+    told = [event["data"]["why"] for event in rig.events if event["type"] == "drv.down"]
+    assert told == ["it was refused: EPROTO"]
+    assert "wrote" in rig.call("drv.list")["drivers"][0]["note"]
+
+
 def test_is_a_driver_without_the_service_key_refused(rig: Rig) -> None:
     driver = rig.driver()
     for key in ("", "a guess", "schlüssel"):
