@@ -172,7 +172,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--slots", type=int, default=16)
     parser.add_argument("--pace", type=float, default=1.0, help="minutes in which the chats come")
-    parser.add_argument("--work", type=float, default=2.0, help="times the length of answers")
+    parser.add_argument("--work", type=float, default=2.5, help="times the length of answers")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the system ends with us

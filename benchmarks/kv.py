@@ -33,6 +33,7 @@ from benchmarks.system import system
 from drivers.edge.blocks import BLOCK
 from drivers.edge.engine import EdgeEngine
 from drivers.edge.loader import LoadedModel, load_model
+from drivers.edge.memory import keep_freed
 from drivers.edge.runners import make_runner
 from drivers.models import ensure
 from llmagentos.abi.driver import Start
@@ -182,6 +183,7 @@ def main() -> int:
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    keep_freed()  # as the driver does
     loaded = load_model(MODEL, ensure(MODEL), options.dtype, "cpu")
     taken: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="llmos-bench-") as name:

@@ -23,6 +23,7 @@ from benchmarks.engine import ANSWER, MODEL, orders
 from benchmarks.system import system
 from drivers.edge.engine import EdgeEngine
 from drivers.edge.loader import LoadedModel, load_model
+from drivers.edge.memory import keep_freed
 from drivers.edge.runner import Runner
 from drivers.edge.runners import make_runner
 from drivers.models import ensure
@@ -82,6 +83,7 @@ def main() -> int:
     parser.add_argument("--agents", type=int, default=64)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    keep_freed()  # as the driver does
     loaded = load_model(MODEL, ensure(MODEL))
     with system("fair", options.agents, MODEL, hosts=1) as home:
         taken = asyncio.run(measured(home.root, loaded, options.agents, options.rounds))

@@ -11,7 +11,6 @@ about layers, weights, or how a token is chosen.
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +18,7 @@ from typing import Final
 import torch
 
 from drivers.edge.blocks import BLOCK
-from drivers.edge.families import families
+from drivers.edge.families import families, of_a_length
 from drivers.edge.pool import Pool
 
 _Places = torch.Tensor | slice
@@ -151,20 +150,17 @@ class Step:
 
     def _grouped(self, decoding: Sequence[Span]) -> list[_Part]:
         """Find who begins alike, and among these whose rest is of similar length."""
-        parts: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-        for number, family in enumerate(families([span.blocks for span in decoding])):
-            for place in family.places:
-                own = decoding[place].start // BLOCK + 1 - family.common
-                parts[number, family.common, (own - 1).bit_length()].append(place)
         found: list[_Part] = []
-        for (_, common, _), places in sorted(parts.items()):
-            # Pieces of one shape, as each has programs of its own in oneDNN.
-            width = max(decoding[place].start // BLOCK + 1 - common for place in places)
-            heads, most = self._at_once(common, width)
-            size = _evenly(len(places), most)
-            for at in range(0, len(places), size):
-                piece = places[at : at + size]
-                found += [self._part(piece, one, common, width, decoding) for one in heads]
+        for members, common in families([span.blocks for span in decoding]):
+            own = [decoding[place].start // BLOCK + 1 - common for place in members]
+            for group in of_a_length(own):
+                # Pieces of one shape, as each has programs of its own in oneDNN.
+                places, width = [members[at] for at in group], max(own[at] for at in group)
+                heads, most = self._at_once(common, width)
+                size = _evenly(len(places), most)
+                for at in range(0, len(places), size):
+                    piece = places[at : at + size]
+                    found += [self._part(piece, one, common, width, decoding) for one in heads]
         return found
 
     def _at_once(self, common: int, width: int) -> tuple[list[slice], int]:

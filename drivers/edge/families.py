@@ -4,20 +4,23 @@ Sequences begin alike more or less: all of them perhaps with a template's first 
 manifest with its system prompt, those of one tree with what its root has read. Each may be in one
 family only, and each family costs products of its own. So they are put in order, in which those
 that begin alike are neighbours, and of the tree of what neighbours share (as of a suffix array,
-Abouelhoda et al. 2004) those branches are taken that save more reading than they cost. It knows
-nothing about tensors, nor about what is in a block.
+Abouelhoda et al. 2004) those branches are taken that save more reading than they cost. What each
+has beyond that is padded to the longest of those that are read together, so these should be about
+as long. It knows nothing about tensors, nor about what is in a block.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 SHARED_AT_LEAST: Final = 4
 """Blocks in common, below which it is quicker to read them for each sequence."""
-COST: Final = 128
-"""Blocks that could be read in the time that one more family takes; measured with two threads on a
+COST: Final = 64
+"""Blocks that could be read in the time that one more product takes; measured with two threads on a
 Zen 4."""
 
 
@@ -59,6 +62,32 @@ def families(tables: Sequence[Sequence[int]]) -> list[Family]:
         else:
             alone += places
     return [*found, Family(sorted(alone), 0)] if alone else found
+
+
+def of_a_length(lengths: Sequence[int]) -> list[list[int]]:
+    """By their places, those that are padded to the longest of them and read together: so that what
+    is read, with what is only padding, and the products cost least."""
+    members = Counter(lengths)
+    sizes = sorted(members)
+    before = [0, *accumulate(members[size] for size in sizes)]
+    costs, firsts = [0], list[int]()
+    for last, size in enumerate(sizes, start=1):
+        cost, first = min(
+            (costs[first] + COST + (before[last] - before[first]) * size, first)
+            for first in range(last)
+        )
+        costs.append(cost)
+        firsts.append(first)
+    group: dict[int, int] = {}
+    last = len(sizes)
+    while last:
+        first = firsts[last - 1]
+        group.update(dict.fromkeys(sizes[first:last], first))
+        last = first
+    found: dict[int, list[int]] = {}
+    for place, length in enumerate(lengths):
+        found.setdefault(group[length], []).append(place)
+    return list(found.values())
 
 
 def _branches(tables: Sequence[Sequence[int]]) -> Iterator[_Branch]:

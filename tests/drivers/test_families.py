@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.edge.families import COST, SHARED_AT_LEAST, Family, families
+from drivers.edge.families import COST, SHARED_AT_LEAST, Family, families, of_a_length
 
 
 def tables(*kinds: tuple[Sequence[int], int]) -> list[list[int]]:
@@ -93,3 +94,29 @@ def test_is_each_in_one_family_that_costs_no_more_than_none(
     assert sum(one.common == 0 for one in found) <= 1
     if given:
         assert read(found, given) <= sum(map(len, given)) + COST
+
+
+# -- what each has beyond that ----------------------------------------------------------------
+
+
+def padded(groups: Sequence[Sequence[int]], lengths: Sequence[int]) -> int:
+    """What it takes, in blocks."""
+    return sum(COST + len(group) * max(lengths[at] for at in group) for group in groups)
+
+
+def test_are_those_of_a_length_read_together() -> None:
+    assert of_a_length([3, 100, 4, 110, 3, 105]) == [[0, 2, 4], [1, 3, 5]]
+    assert of_a_length([3, 8, 4, 9]) == [[0, 1, 2, 3]], "two products would cost more"
+    assert of_a_length([]) == []
+
+
+@given(st.lists(st.integers(1, 300), max_size=40), st.randoms())
+def test_does_no_other_grouping_cost_less(lengths: list[int], rng: random.Random) -> None:
+    found = of_a_length(lengths)
+    assert sorted(place for group in found for place in group) == [*range(len(lengths))]
+    best, order = padded(found, lengths), sorted(range(len(lengths)), key=lengths.__getitem__)
+    for _ in range(20):
+        cuts = sorted(rng.sample(range(len(order) + 1), min(len(order), rng.randint(0, 6))))
+        edges = zip([0, *cuts], [*cuts, len(order)], strict=True)
+        groups = [group for first, last in edges if (group := order[first:last])]
+        assert best <= padded(groups, lengths)
