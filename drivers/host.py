@@ -32,13 +32,13 @@ from llmagentos.abi.driver import (
     FROM_KERNEL,
     BurstRef,
     DriverState,
-    JobRef,
     Registration,
     Report,
     StepReport,
     Welcome,
 )
 from llmagentos.abi.errors import EDRIVER, EPROTO, LLMOSError
+from llmagentos.abi.jobs import JobRef
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.abi.wire import Message
 

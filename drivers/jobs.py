@@ -21,8 +21,8 @@ from drivers.engine import Embedder, Engine
 from drivers.faults import first_problem, record
 from drivers.tool import Job, Tool
 from llmagentos.abi.cards import ToolCard
-from llmagentos.abi.driver import EmbedOrder, JobRef, JobResult, ToolOrder
 from llmagentos.abi.errors import EBUSY, ECANCELED, EDRIVER, ENOENT, EPROTO, LLMOSError
+from llmagentos.abi.jobs import EmbedOrder, JobRef, JobResult, ToolOrder
 from llmagentos.abi.wire import MAX_DRIVER_VALUES, Message, decode, encode
 
 log = logging.getLogger("driver")

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from drivers.faults import first_problem
 from llmagentos.abi.cards import ToolCard
-from llmagentos.abi.driver import MAX_DENIAL, MAX_DENIED, Denial, DriverState
+from llmagentos.abi.driver import DriverState
 from llmagentos.abi.errors import EINVAL
+from llmagentos.abi.jobs import MAX_DENIAL, MAX_DENIED, Denial
 from llmagentos.abi.model import Json, Model, Name
 
 _MORE: Final = "more"

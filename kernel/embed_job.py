@@ -15,8 +15,9 @@ from kernel.placement import UNPRICED, unseen
 from kernel.registry import Driver
 from llmagentos.abi.calls.llm import EmbedArgs, EmbedResult
 from llmagentos.abi.cards import ModelCard
-from llmagentos.abi.driver import PLACES, EmbedOrder, JobResult
+from llmagentos.abi.driver import PLACES
 from llmagentos.abi.errors import EBUDGET, EDRIVER, ENODRIVER, LLMOSError
+from llmagentos.abi.jobs import EmbedOrder, JobResult
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import Usage
 

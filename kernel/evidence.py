@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from kernel.job import Job
 from kernel.tool_job import ToolJob
 from llmagentos.abi.audit import arguments_hash
-from llmagentos.abi.driver import Denial
+from llmagentos.abi.jobs import Denial
 
 if TYPE_CHECKING:
     from kernel.machine import Machine

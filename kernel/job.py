@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
 
 from kernel.calls import Call
 from kernel.registry import Driver
-from llmagentos.abi.driver import JobResult
 from llmagentos.abi.errors import LLMOSError
+from llmagentos.abi.jobs import JobResult
 from llmagentos.abi.model import Model
 
 if TYPE_CHECKING:

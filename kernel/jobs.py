@@ -18,7 +18,6 @@ from kernel.ledger import chain
 from kernel.registry import Driver
 from kernel.tool_job import ToolJob
 from llmagentos.abi.calls.tool import CallResult
-from llmagentos.abi.driver import JobRef, JobResult
 from llmagentos.abi.errors import (
     EBUSY,
     EDRIVER,
@@ -26,6 +25,7 @@ from llmagentos.abi.errors import (
     DeniedError,
     LLMOSError,
 )
+from llmagentos.abi.jobs import JobRef, JobResult
 
 if TYPE_CHECKING:
     from kernel.machine import Machine

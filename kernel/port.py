@@ -14,8 +14,9 @@ from kernel.authority import granted
 from kernel.builtin import check_names
 from kernel.effects import Command
 from kernel.registry import Driver
-from llmagentos.abi.driver import Beat, JobResult, Registration, Report, Welcome
+from llmagentos.abi.driver import Beat, Registration, Report, Welcome
 from llmagentos.abi.errors import EAUTH, EBUSY, EPERM, EPROTO, LLMOSError
+from llmagentos.abi.jobs import JobResult
 from llmagentos.abi.keys import NodeKey
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.abi.wire import Message

@@ -18,8 +18,8 @@ from kernel.registry import Driver
 from llmagentos.abi.calls.llm import EmbedResult
 from llmagentos.abi.calls.mem import SearchArgs
 from llmagentos.abi.cards import FREE
-from llmagentos.abi.driver import EmbedOrder, JobResult
 from llmagentos.abi.errors import EDRIVER, ENODRIVER, LLMOSError
+from llmagentos.abi.jobs import EmbedOrder, JobResult
 from llmagentos.abi.keys import DEVICE
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import INIT

@@ -15,8 +15,8 @@ from kernel.registry import Driver
 from kernel.table import digest
 from llmagentos.abi.calls.tool import CallArgs, CallResult
 from llmagentos.abi.cards import ToolCard
-from llmagentos.abi.driver import JobResult, ToolOrder
 from llmagentos.abi.errors import ELABEL, ENOENT, LLMOSError
+from llmagentos.abi.jobs import JobResult, ToolOrder
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import Usage
 

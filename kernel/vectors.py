@@ -20,8 +20,8 @@ from kernel.placement import unseen
 from kernel.query import Outcome, QueryJob, kind_of, model_of, own_models, quantised
 from kernel.registry import Driver
 from llmagentos.abi.calls.mem import SearchArgs
-from llmagentos.abi.driver import EmbedOrder, JobRef, JobResult
 from llmagentos.abi.errors import ENODRIVER, LLMOSError
+from llmagentos.abi.jobs import EmbedOrder, JobRef, JobResult
 from llmagentos.abi.process import INIT
 
 if TYPE_CHECKING:

@@ -46,10 +46,11 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from llmagentos.abi.cards import ModelCard, Rate, ToolCard, ToolName
+from llmagentos.abi.cards import ModelCard, Rate, ToolCard
+from llmagentos.abi.jobs import EmbedOrder, JobRef, JobResult, ToolOrder
 from llmagentos.abi.logprob import ChosenLogprob, TokenId
 from llmagentos.abi.manifest import Place, Sampling
-from llmagentos.abi.model import Count, Json, Model, ModelName, Name, Pid, Text
+from llmagentos.abi.model import Count, Model, ModelName, Name, Pid
 from llmagentos.abi.process import ErrorRecord, Signal
 from llmagentos.abi.talk import MAX_CALLS, ChatMessage, ToolCall, ToolChoice, ToolSpec
 
@@ -58,10 +59,6 @@ MISSED_BEATS: Final = 10
 """A driver that was silent for this many intervals is taken for dead. Generous, because a
 driver on a loaded machine may spend seconds in one prefill; a dead process is noticed at once,
 by its closed connection."""
-
-MAX_DENIED: Final = 100
-MAX_DENIAL: Final = 500
-"""Denials in one result, and the characters of one."""
 
 Kind = Literal["edge", "cloud", "node", "tool", "host"]
 DriverState = Literal["loading", "ready", "draining", "failed"]
@@ -161,30 +158,6 @@ class Report(Model):
     steps: list[StepReport]
 
 
-class Denial(Model):
-    """Something that whoever a tool worked for was refused, for the audit log. ``what``: the kind
-    of thing, a word of the driver's. ``detail``: which one; never contents. ``times``: how often in
-    this job."""
-
-    what: str = Field(pattern=r"^[a-z][a-z0-9_.-]{0,31}$")
-    detail: str = Field("", max_length=MAX_DENIAL)
-    times: int = Field(1, ge=1, le=2**53)
-
-
-class JobResult(Model):
-    """The end of a job: ``content`` of a tool, or ``vectors`` and the ``tokens`` they took, or an
-    ``error``. ``labels``: beside those of the tool's card. ``denied``: what was refused meanwhile;
-    of a job that was aborted, only this is still heard."""
-
-    job: int = Field(ge=1)
-    content: Json = None
-    vectors: list[list[float]] | None = None
-    tokens: TokenId = 0
-    labels: list[Name] = Field(default_factory=list, max_length=32)
-    denied: list[Denial] = Field(default_factory=list, max_length=MAX_DENIED)
-    error: ErrorRecord | None = None
-
-
 class Welcome(Model):
     """``boot`` changes when the kernel restarts; what was running under another is void."""
 
@@ -214,31 +187,6 @@ class Start(Model):
     tools: list[ToolSpec] = Field(default_factory=list)
     tool_choice: ToolChoice = "auto"
     hold: bool = False
-
-
-class ToolOrder(Model):
-    """``key`` is the same for a repeat of the call after a crash of the kernel."""
-
-    job: int = Field(ge=1)
-    key: str
-    pid: Pid
-    tool: ToolName
-    arguments: dict[str, Json]
-
-
-class EmbedOrder(Model):
-    """``background``: nobody waits for it, and it takes no slot: between two texts it gives way to
-    every job that somebody waits for."""
-
-    job: int = Field(ge=1)
-    pid: Pid
-    model: ModelName
-    texts: list[Text]
-    background: bool = False
-
-
-class JobRef(Model):
-    job: int = Field(ge=1)
 
 
 class BurstRef(Model):

@@ -20,11 +20,11 @@ from llmagentos.abi.driver import (
     BEAT_INTERVAL,
     FROM_KERNEL,
     Beat,
-    JobResult,
     Registration,
     Report,
     Welcome,
 )
+from llmagentos.abi.jobs import JobResult
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.home import Home

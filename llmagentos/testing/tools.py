@@ -15,8 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ArgsKwargs, to_jsonable_python
 
 from llmagentos.abi.cards import ToolCard
-from llmagentos.abi.driver import JobRef, JobResult, Registration, ToolOrder
+from llmagentos.abi.driver import Registration
 from llmagentos.abi.errors import EDRIVER, EINVAL, LLMOSError
+from llmagentos.abi.jobs import JobRef, JobResult, ToolOrder
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.home import Home

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from llmagentos.abi import wire
-from llmagentos.abi.driver import JobResult
+from llmagentos.abi.jobs import JobResult
 from llmagentos.abi.values import MAX_VALUES, exceed
 from llmagentos.abi.wire import MalformedError, Message, decode, encode
 

@@ -13,8 +13,8 @@ from drivers.engine import Engine
 from drivers.jobs import Jobs
 from drivers.tool import Job, Tool
 from llmagentos.abi.cards import ToolCard
-from llmagentos.abi.driver import MAX_DENIED, EmbedOrder, JobRef, JobResult, ToolOrder
 from llmagentos.abi.errors import EDRIVER
+from llmagentos.abi.jobs import MAX_DENIED, EmbedOrder, JobRef, JobResult, ToolOrder
 
 
 def tool(name: str, run: Callable[[dict[str, Any], Job], Any]) -> Tool:

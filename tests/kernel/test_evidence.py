@@ -11,7 +11,7 @@ import pytest
 from kernel.config import Config
 from llmagentos.abi.audit import first_break
 from llmagentos.abi.calls.sys import AuditEntry
-from llmagentos.abi.driver import MAX_DENIED
+from llmagentos.abi.jobs import MAX_DENIED
 from tests.kernel.rig import MODEL, FakeTool, Program, Rig
 
 DENIED = {"what": "file", "detail": "openat /etc/shadow: not there", "times": 3}

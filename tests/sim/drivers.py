@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from llmagentos.abi.driver import BurstRef, EmbedOrder, Start
+from llmagentos.abi.driver import BurstRef, Start
+from llmagentos.abi.jobs import EmbedOrder
 from tests.sim.answers import Answer, answer, prompt_tokens
 from tests.sim.violation import must
 from tests.sim.workers import Worker

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from llmagentos.abi.driver import ToolOrder
+from llmagentos.abi.jobs import ToolOrder
 from tests.sim.violation import must
 from tests.sim.workers import Worker
 
