@@ -18,15 +18,8 @@ from tests.interference.drivers import CARDS, HOST
 from tests.interference.markers import PRIVATE, TEAM
 from tests.interference.mind import Mind, is_below
 from tests.interference.program import Dice, Step, program, shrunk
-from tests.interference.syscalls import (
-    CALLS,
-    FOLLOWED,
-    HEAR,
-    PASSING,
-    RULES,
-    TELL,
-    manifest,
-)
+from tests.interference.repertoire import CALLS, FOLLOWED, HEAR, PASSING, TELL
+from tests.interference.syscalls import RULES, manifest
 from tests.interference.world import Actor, World
 
 # -- what is no call of a process ------------------------------------------------------------

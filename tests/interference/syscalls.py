@@ -6,7 +6,6 @@ is content may hold markers. It knows nothing about what comes of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from kernel.context import messages
@@ -275,42 +274,3 @@ def grant(mind: Mind) -> Call:
     if mind.dice.once_in(2):
         return "cap.grant", {"pid": mind.child(), "allow": globs}
     return "cap.revoke", {"pid": mind.child(), "deny": globs}
-
-
-CALLS: Final[dict[str, tuple[Callable[[Mind], Call], int]]] = {
-    "spawn": (spawn, 6), "fork": (fork, 6), "exit": (exit_, 5), "wait": (wait, 8),
-    "info": (info, 2), "list": (list_, 1),
-    "generate": (generate, 12), "embed": (embed, 3), "tool": (tool, 8),
-    "read": (read, 5), "append": (append, 5), "compact": (compact, 3),
-    "checkpoint": (checkpoint, 3), "restore": (restore, 4), "rewind": (rewind, 2),
-    "put": (put, 6), "get": (get, 5), "search": (search, 5), "keys": (keys, 3),
-    "write": (write, 6), "look": (look, 6), "folder": (folder, 3), "change": (change, 2),
-    "send": (send, 6), "recv": (recv, 6), "publish": (publish, 4), "subscribe": (subscribe, 4),
-    "request": (request, 3), "decide": (decide, 4), "capabilities": (capabilities, 4),
-    "grant": (grant, 3), "grant too": (grant, 0),
-}  # fmt: skip
-"""What a process might do, and how often it does."""
-
-TELL: Final = {
-    "exit", "append", "compact", "checkpoint", "put", "write", "send", "publish", "request",
-    "grant", "decide",
-}  # fmt: skip
-"""Most is shown by those of many labels that do this, and by those of few that do the others."""
-HEAR: Final = {
-    "wait", "info", "read", "restore", "get", "search", "keys", "look", "folder", "recv",
-    "subscribe", "capabilities", "generate", "embed", "tool", "spawn", "grant too",
-}  # fmt: skip
-
-PASSING: Final = {"get", "search", "look", "tool", "generate"}
-"""What is best done by those to whom somebody listens, and who may learn something now."""
-
-FOLLOWED: Final[dict[str, tuple[str, ...]]] = {
-    "append": ("read", "generate"), "compact": ("read", "generate"),
-    "checkpoint": ("info", "restore"), "send": ("recv",), "grant": ("capabilities", "info"),
-    "put": ("get", "keys", "keys", "search"), "write": ("look",),
-    "decide": ("capabilities", "request"),
-    "fork": ("generate", "read"), "asked": ("decide", "search", "tool"),
-    "decided": ("capabilities",), "own checkpoint": ("restore", "info"), "own exit": ("wait",),
-    "own append": ("read",),
-}  # fmt: skip
-"""What somebody does to whom another has done something, or whom a question below concerns."""

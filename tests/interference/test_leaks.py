@@ -7,7 +7,7 @@ import pytest
 from tests.interference.campaign import first_leak, quiet
 from tests.interference.leaks import LEAKS, planted
 from tests.interference.play import play, steps_of, story
-from tests.interference.syscalls import CALLS
+from tests.interference.repertoire import CALLS
 
 MOST = 4000
 """Programs, at most, in which a leak must show. Most show in the first hundred."""

@@ -1,4 +1,5 @@
-"""What the tests of approvals share: who asks, what waits, what is decided and what is told."""
+"""What the tests of rights and approvals share: families, who asks, what waits, what is decided and
+what is told and written down."""
 
 from __future__ import annotations
 
@@ -6,12 +7,25 @@ from typing import Any
 
 import pytest
 
+from llmagentos.abi.calls.sys import AuditEntry
 from llmagentos.abi.errors import EPERM
-from tests.kernel.rig import FakeHost, Program, Rig, agent
+from tests.kernel.rig import FakeHost, FakeTool, Program, Rig, agent
 
 SHELL = {"name": "shell", "arguments": {"command": "rm -rf /tmp/x"}}
 ASKS = {"allow": ["tool:*", "mem:*", "ipc:*"], "ask": ["tool:shell(*)"]}
+ALL: dict[str, Any] = {"allow": ["*"]}
+SPAWNS: dict[str, Any] = {"allow": ["proc:spawn"]}
 DECIDES = ["proc:spawn", "cap:decide", "tool:*"]
+
+
+@pytest.fixture
+def tool(rig: Rig) -> FakeTool:
+    return rig.tool("tools", "shell", "echo")
+
+
+@pytest.fixture
+def ann(rig: Rig) -> Program:
+    return program(rig, "ann")
 
 
 def program(rig: Rig, name: str, **rules: list[str]) -> Program:
@@ -51,13 +65,16 @@ def told(rig: Rig, kind: str) -> list[dict[str, Any]]:
     return [event for event in rig.events if event["type"] == kind]
 
 
-def family(rig: Rig, host: FakeHost, parent: dict[str, Any], child: dict[str, Any]) -> list[int]:
-    top = rig.spawn(agent("parent", capabilities=parent))
-    reply = host.reply(
-        host.act(top, "proc.spawn", manifest=agent("child", capabilities=child), text="x")
-    )
-    assert reply is not None
-    return [top, reply["result"]["pid"]]
+def family(rig: Rig, host: FakeHost, *rules: dict[str, Any]) -> list[int]:
+    """Agents, each the child of the one before, with these capabilities."""
+    pids = [rig.spawn(agent("a0", capabilities=rules[0]))]
+    for number, more in enumerate(rules[1:], 1):
+        pids.append(host.child(pids[-1], agent(f"a{number}", capabilities=more)))
+    return pids
+
+
+def audited(rig: Rig) -> list[AuditEntry]:
+    return [AuditEntry.model_validate(entry) for entry in rig.call("sys.audit")["entries"]]
 
 
 def answer(host: FakeHost, pid: int, id: int, **more: Any) -> str:

@@ -9,9 +9,13 @@ from tests.kernel.rig import FakeHost, Rig
 
 @pytest.fixture
 def rig() -> Rig:
-    rig = Rig()
-    rig.wait(1)  # what a boot leaves to be done is done
-    return rig
+    return Rig()
+
+
+@pytest.fixture
+def booted(rig: Rig) -> None:
+    """What a boot leaves to be done is done."""
+    rig.wait(1)
 
 
 @pytest.fixture

@@ -37,12 +37,7 @@ class OnDisk(Rig):
 
 def do(host: FakeHost, pid: int, name: str, /, **args: Any) -> dict[str, Any]:
     """A call of an agent; raises the error that it is answered with."""
-    body = host.reply(host.act(pid, name, **args))
-    assert body is not None
-    if not body["ok"]:
-        raise from_wire(body["error"])
-    result: dict[str, Any] = body["result"]
-    return result
+    return host.result_of(host.act(pid, name, **args))
 
 
 def spawned(rig: Rig, name: str = "agent", allow: tuple[str, ...] = (), **spec: Any) -> int:
@@ -93,11 +88,6 @@ def end(rig: Rig, pid: int) -> None:
     """Ended and collected."""
     rig.call("proc.kill", pid=pid, signal="KILL")
     rig.call("proc.wait", pid=pid)
-
-
-def labels(rig: Rig, pid: int) -> list[str]:
-    found: list[str] = rig.call("proc.info", pid=pid)["process"]["labels"]
-    return found
 
 
 def found(rig: Rig, query: str, **args: Any) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from itertools import count
 from typing import Any, Final
 
-from llmagentos.abi.errors import from_wire
 from tests.kernel.rig import USER, FakeDriver, Rig
 
 IDS = count(5 * 10**6)
@@ -86,13 +85,11 @@ def ask(rig: Rig, query: str, by: str = "both", **args: Any) -> int:
     return rig.send("mem.search", id=next(IDS), query=query, by=by, **args)
 
 
-def told(rig: Rig, number: int, peer: bytes = b"user") -> dict[str, Any]:
-    body = rig.reply(number, peer)
-    assert body is not None, "no reply has come"
-    if not body["ok"]:
-        raise from_wire(body["error"])
-    result: dict[str, Any] = body["result"]
-    return result
+def found(rig: Rig, driver: Embedder, query: str, **args: Any) -> dict[str, Any]:
+    """What a search finds whose query gets its vector at once."""
+    number = ask(rig, query, **args)
+    driver.answers()
+    return rig.result(number)
 
 
 def keys(result: dict[str, Any]) -> list[str]:

@@ -15,24 +15,21 @@ from kernel import lifecycle
 from kernel.boot import boot
 from kernel.catalog import Catalog
 from kernel.config import Config, Services
-from kernel.effects import (
-    ClientGone,
-    DriverGone,
-    Effects,
-    FromClient,
-    FromDriver,
-    Input,
-    Tick,
-)
+from kernel.effects import ClientGone, Effects, FromClient, Input, Tick
+from kernel.ledger import Account
 from kernel.machine import Machine
 from llmagentos.abi import wire
 from llmagentos.abi.errors import from_wire
 from llmagentos.abi.wire import Message
 from tests.kernel.blank import blank, opened
+from tests.kernel.fakes import MODEL, SERVICE, FakeDriver, FakeHost, FakeTool
+
+__all__ = [
+    "MODEL", "SERVICE", "USER", "FakeDriver", "FakeHost", "FakeTool", "Program", "Rig", "agent",
+    "said", "settled",
+]  # fmt: skip
 
 USER = "the-user's-key"
-SERVICE = "the-service-key"
-MODEL = "m"
 
 AGENT: dict[str, Any] = {
     "apiVersion": "llmagentos/v1",
@@ -45,6 +42,11 @@ AGENT: dict[str, Any] = {
 def agent(name: str = "agent", **spec: Any) -> dict[str, Any]:
     """A manifest with these fields in its spec."""
     return {**AGENT, "metadata": {"name": name}, "spec": {"model": MODEL, **spec}}
+
+
+def said(text: str = "hi") -> list[dict[str, str]]:
+    """The messages of somebody who says this."""
+    return [{"role": "user", "content": text}]
 
 
 class Rig:
@@ -107,6 +109,10 @@ class Rig:
             for driver in self.beating:
                 driver.beat()
 
+    def data(self, kind: str) -> list[dict[str, Any]]:
+        """Of the events of one type, oldest first."""
+        return [event["data"] for event in self.events if event["type"] == kind]
+
     # -- a client ----------------------------------------------------------------------------
 
     def send(
@@ -131,9 +137,12 @@ class Rig:
 
     def call(self, name: str, /, **options: Any) -> dict[str, Any]:
         """Make a call that is answered at once; raises the error that it answers with."""
-        number = self.send(name, **options)
-        body = self.reply(number, options.get("peer", b"user"))
-        assert body is not None, f"{name} was not answered"
+        return self.result(self.send(name, **options), options.get("peer", b"user"))
+
+    def result(self, number: int, peer: bytes = b"user") -> dict[str, Any]:
+        """Of a call whose reply has come; raises the error that it answers with."""
+        body = self.reply(number, peer)
+        assert body is not None, "no reply has come"
         if not body["ok"]:
             raise from_wire(body["error"])
         result: dict[str, Any] = body["result"]
@@ -178,6 +187,13 @@ class Rig:
         self.put_in(ClientGone(peer))
 
 
+def settled(**config: Any) -> Rig:
+    """One whose boot is long ago."""
+    rig = Rig(Config(default_model=MODEL, **config))
+    rig.wait(rig.config.boot_patience)
+    return rig
+
+
 class Program:
     """A lasting program, on a connection of its own. What it may do is given as globs."""
 
@@ -200,143 +216,14 @@ class Program:
 
     def result(self, number: int) -> dict[str, Any]:
         """Of a call whose reply has come; raises the error that it answers with."""
-        body = self.reply(number)
-        assert body is not None, "no reply has come"
-        if not body["ok"]:
-            raise from_wire(body["error"])
-        result: dict[str, Any] = body["result"]
-        return result
+        return self._rig.result(number, self.peer)
+
+    def account(self, what: str) -> Account:
+        """What it has spent and reserved by now."""
+        found = self._rig.machine.table.get(self.pid).account(what)
+        return Account(found.spent, found.reserved)
 
     def label(self, *labels: str) -> None:
         """It has read something with these labels."""
         machine = self._rig.machine
         lifecycle.label(machine, machine.table.get(self.pid), labels, "the test")
-
-
-class FakeDriver:
-    """Speaks the driver protocol; its tokens are the words that the test gives it."""
-
-    kind = "edge"
-
-    def __init__(self, rig: Rig, name: str, card: dict[str, Any]) -> None:
-        self._rig = rig
-        self.name = name
-        self._connections = count(1)
-        self.card: dict[str, Any] = {
-            "name": name,
-            "kind": self.kind,
-            "models": [{"name": MODEL, "context_length": 2048}] if self.kind != "host" else [],
-            "slots": 4,
-            "features": ["preempt", "resume_tokens", "count"] if self.kind == "edge" else [],
-            "state": "ready",
-            **card,
-        }
-        self.register()
-
-    def register(self) -> None:
-        """Connect anew and register."""
-        self.peer = f"{self.name}-{next(self._connections)}".encode()
-        self.say("register", self.card)
-        if self not in self._rig.beating:
-            self._rig.beating.append(self)
-
-    def hang(self) -> None:
-        """Say nothing any more."""
-        self._rig.beating.remove(self)
-
-    def die(self) -> None:
-        self.hang()
-        self._rig.put_in(DriverGone(self.peer))
-
-    def say(self, kind: str, body: dict[str, Any]) -> None:
-        self._rig.put_in(FromDriver(self.peer, Message(kind, session=SERVICE, body=body)))
-
-    def beat(self, state: str = "ready", **more: Any) -> None:
-        self.say("beat", {"state": state, **more})
-
-    def heard(self, kind: str) -> list[Any]:
-        """The bodies of the commands of one kind, oldest first."""
-        return [body for name, body in self._rig.commands[self.peer] if name == kind]
-
-    @property
-    def started(self) -> list[Any]:
-        return self.heard("start")
-
-    def report(
-        self,
-        start: Any,
-        words: str = "",
-        *,
-        index: int | None = None,
-        finish: str | None = None,
-        prompt: int | None = None,
-        error: dict[str, Any] | None = None,
-    ) -> None:
-        """One step of one burst: each word is a token. A prompt that the kernel wants to be counted
-        first is counted in a step of its own; if it is too long, nothing comes after that."""
-        if start.hold and prompt is not None:
-            self._step(start, index=len(start.accepted), prompt_tokens=prompt)
-            if any(ref.burst == start.burst for ref in self.heard("cancel")):
-                return
-            prompt = None
-        tokens = words.split()
-        self._step(
-            start,
-            index=len(start.accepted) if index is None else index,
-            tokens=list(range(len(tokens))),
-            text=words,
-            finish=finish,
-            prompt_tokens=prompt,
-            error=error,
-        )
-
-    def _step(self, start: Any, **fields: Any) -> None:
-        step = {"burst": start.burst, "attempt": start.attempt, **fields}
-        self.say("report", {"steps": [step]})
-
-    def answer(self, words: str = "fine thanks", prompt: int = 5) -> None:
-        """Finish the burst that was started last."""
-        self.report(self.started[-1], words, finish="stop", prompt=prompt)
-
-    def result(self, order: Any, content: Any = None, **more: Any) -> None:
-        """The end of a job."""
-        self.say("result", {"job": order.job, "content": content, **more})
-
-    @property
-    def aborted(self) -> list[int]:
-        return [body.job for body in self.heard("abort")]
-
-
-class FakeTool(FakeDriver):
-    """A driver of tools: names, or whole cards."""
-
-    kind = "tool"
-
-    def __init__(
-        self, rig: Rig, name: str, tools: tuple[str | dict[str, Any], ...], card: dict[str, Any]
-    ) -> None:
-        cards = [{"name": tool} if isinstance(tool, str) else tool for tool in tools]
-        super().__init__(rig, name, {"models": [], "features": [], "tools": cards, **card})
-
-    @property
-    def orders(self) -> list[Any]:
-        return self.heard("call")
-
-
-class FakeHost(FakeDriver):
-    kind = "host"
-
-    @property
-    def assigned(self) -> list[Any]:
-        return self.heard("assign")
-
-    def session_of(self, pid: int) -> str:
-        session: str = [a.session for a in self.assigned if a.pid == pid][-1]
-        return session
-
-    def act(self, pid: int, name: str, /, **args: Any) -> int:
-        """Make a call in the name of an agent."""
-        return self._rig.send(name, session=self.session_of(pid), peer=b"host", **args)
-
-    def reply(self, number: int) -> dict[str, Any] | None:
-        return self._rig.reply(number, b"host")

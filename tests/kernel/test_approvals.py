@@ -11,6 +11,7 @@ from tests.kernel.asking import (
     ASKS,
     DECIDES,
     SHELL,
+    ann,
     answer,
     ask,
     decide,
@@ -19,25 +20,12 @@ from tests.kernel.asking import (
     refused,
     status,
     told,
+    tool,
     waiting,
 )
 from tests.kernel.rig import FakeTool, Program, Rig
 
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
-@pytest.fixture
-def tool(rig: Rig) -> FakeTool:
-    return rig.tool("tools", "shell", "echo")
-
-
-@pytest.fixture
-def ann(rig: Rig) -> Program:
-    return program(rig, "ann")
-
+__all__ = ["ann", "tool"]  # fixtures
 
 # -- asking ------------------------------------------------------------------------------------
 

@@ -9,12 +9,6 @@ from llmagentos.abi.errors import EBUSY, EPERM
 from tests.kernel.asking import decide, program, refused, waiting
 from tests.kernel.rig import Program, Rig, agent
 
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
 BOTH = {"allow": ["tool:*", "fs:*", "cap:*"], "ask": ["tool:fs.write", "fs:/shared:w"]}
 
 

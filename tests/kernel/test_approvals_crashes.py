@@ -5,23 +5,21 @@ from __future__ import annotations
 import pytest
 
 from llmagentos.abi.errors import EBUSY
-from tests.kernel.asking import ASKS, SHELL, ask, decide, program, refused, status, waiting
+from tests.kernel.asking import (
+    ASKS,
+    SHELL,
+    ann,
+    ask,
+    decide,
+    program,
+    refused,
+    status,
+    tool,
+    waiting,
+)
 from tests.kernel.rig import FakeTool, Program, Rig, agent
 
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
-@pytest.fixture
-def tool(rig: Rig) -> FakeTool:
-    return rig.tool("tools", "shell", "echo")
-
-
-@pytest.fixture
-def ann(rig: Rig) -> Program:
-    return program(rig, "ann")
+__all__ = ["ann", "tool"]  # fixtures
 
 
 def test_does_a_repeat_find_its_question(rig: Rig, tool: FakeTool, ann: Program) -> None:

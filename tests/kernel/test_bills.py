@@ -13,11 +13,6 @@ from llmagentos.abi.wire import Message
 from tests.kernel.rig import MODEL, FakeDriver, Rig, agent
 
 
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
 def _ask(rig: Rig, most: int = 256, **args: Any) -> int:
     messages = [{"role": "user", "content": "hi"}]
     return rig.send("llm.generate", messages=messages, sampling={"max_tokens": most}, **args)

@@ -15,6 +15,8 @@ from llmagentos.abi.syscalls import TABLE
 from tests.kernel.keeping import do, say
 from tests.kernel.rig import MODEL, FakeHost, Program, Rig, agent
 
+pytestmark = pytest.mark.usefixtures("booted")
+
 HUGE = 2**53
 
 

@@ -13,11 +13,6 @@ PRICED = {**CARD, "price": {"prompt": 2.0, "completion": 10.0}}
 SAID = [{"role": "user", "content": "hello there"}]
 
 
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
 def program(rig: Rig, **limits: Any) -> tuple[int, str]:
     made = rig.call("proc.adopt", peer=b"prog", limits=limits)
     return made["pid"], made["session"]

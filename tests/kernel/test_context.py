@@ -11,11 +11,6 @@ from tests.kernel.rig import USER, Rig, agent
 
 
 @pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
-@pytest.fixture
 def pid(rig: Rig) -> int:
     return rig.spawn(agent(prompt="the system"), text="first")
 

@@ -8,25 +8,20 @@ from typing import Any
 
 import pytest
 
-from kernel.config import Config
 from llmagentos.abi.audit import first_break
 from llmagentos.abi.calls.sys import AuditEntry
 from llmagentos.abi.jobs import MAX_DENIED
-from tests.kernel.rig import MODEL, FakeTool, Program, Rig
+from tests.kernel.calling import ann
+from tests.kernel.rig import FakeTool, Program, Rig, settled
+
+__all__ = ["ann"]  # a fixture
 
 DENIED = {"what": "file", "detail": "openat /etc/shadow: not there", "times": 3}
 
 
 @pytest.fixture
 def rig() -> Rig:
-    rig = Rig(Config(default_model=MODEL, audit_kept=40))
-    rig.wait(rig.config.boot_patience)
-    return rig
-
-
-@pytest.fixture
-def ann(rig: Rig) -> Program:
-    return Program(rig, "ann", "*")
+    return settled(audit_kept=40)
 
 
 @pytest.fixture

@@ -13,12 +13,6 @@ from llmagentos.abi.errors import EBUSY, EINVAL, ENOENT, EPERM
 from tests.kernel.keeping import contents, few, names, read, say, write
 from tests.kernel.rig import Rig
 
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
 # -- contents ---------------------------------------------------------------------------------
 
 

@@ -10,17 +10,6 @@ from llmagentos.abi.errors import EQUOTA, ESRCH
 from tests.kernel.keeping import books, contents, do, end, few, read, write
 from tests.kernel.rig import FakeHost, Rig, agent
 
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
-@pytest.fixture
-def host(rig: Rig) -> FakeHost:
-    return rig.host(slots=64)
-
-
 # -- quotas -----------------------------------------------------------------------------------
 
 

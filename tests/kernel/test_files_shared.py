@@ -7,19 +7,8 @@ from typing import Any
 import pytest
 
 from llmagentos.abi.errors import EINVAL, ENOENT, EPERM, ESRCH
-from tests.kernel.keeping import do, labels, names, read, write
+from tests.kernel.keeping import do, names, read, write
 from tests.kernel.rig import FakeHost, Rig, agent
-
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
-@pytest.fixture
-def host(rig: Rig) -> FakeHost:
-    return rig.host(slots=64)
-
 
 # -- whose they are ---------------------------------------------------------------------------
 
@@ -180,7 +169,7 @@ def test_do_labels_go_with_each_version(rig: Rig, host: FakeHost) -> None:
     do(host, pid, "fs.delete", path="/inbox/x")
     told = rig.call("fs.history", path="/inbox/x")["versions"]
     assert [v["labels"] for v in told] == [["private"], ["mine"], ["draft", "private"], []]
-    assert labels(rig, 1) == []
+    assert rig.labels(1) == []
 
 
 @pytest.mark.parametrize(
@@ -195,7 +184,7 @@ def test_is_whoever_sees_something_of_it_labelled(
     write(rig, "/inbox/a/secret", b"1", labels=["private"])
     pid = rig.spawn(agent(capabilities={"allow": ["fs:/inbox:rw"]}))
     do(host, pid, name, **{"path": "/inbox/a/secret", **args})
-    assert labels(rig, pid) == ["private"]
+    assert rig.labels(pid) == ["private"]
     told = [event for event in rig.events if event["type"] == "proc.labelled"]
     assert told[-1]["data"]["source"] == "a file in /inbox"
 
@@ -216,7 +205,7 @@ def test_is_nobody_labelled_by_what_was_not_shown(rig: Rig, host: FakeHost) -> N
         do(host, pid, name, path=path, **more)
     with pytest.raises(ENOENT):
         do(host, pid, "fs.read", path="/inbox/none")
-    assert labels(rig, pid) == []
+    assert rig.labels(pid) == []
 
 
 def test_has_a_restored_version_the_labels_of_both(rig: Rig, host: FakeHost) -> None:

@@ -15,11 +15,6 @@ from tests.kernel.rig import MODEL, FakeDriver, Rig, agent
 DOWN = {"code": "EDRIVER", "message": "503"}
 
 
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
 def _ask(rig: Rig, text: str = "hi", **args: Any) -> int:
     return rig.send("llm.generate", messages=[{"role": "user", "content": text}], **args)
 

@@ -7,16 +7,6 @@ from tests.kernel.rig import FakeHost, Rig, agent
 SPAWNS = {"allow": ["proc:spawn"]}
 
 
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
-def labels(rig: Rig, pid: int) -> list[str]:
-    found: list[str] = rig.call("proc.info", pid=pid)["process"]["labels"]
-    return found
-
-
 def family(rig: Rig, host: FakeHost, **spec: object) -> tuple[int, int]:
     """An agent without labels, and a child of it."""
     parent = rig.spawn(agent("parent", capabilities=SPAWNS))
@@ -31,9 +21,9 @@ def test_is_who_waits_labelled_by_what_the_other_read_meanwhile(rig: Rig) -> Non
     host.act(parent, "proc.wait", pid=child)
     rig.call("mem.put", pid=child, key="diary", value="secret", labels=["private"])
     host.act(child, "mem.get", key="diary")
-    assert labels(rig, parent) == []
+    assert rig.labels(parent) == []
     host.act(child, "proc.exit", answer="secret")
-    assert labels(rig, parent) == ["private"]
+    assert rig.labels(parent) == ["private"]
 
 
 def test_is_who_hears_a_stream_labelled_before_its_first_word(rig: Rig) -> None:
@@ -44,7 +34,7 @@ def test_is_who_hears_a_stream_labelled_before_its_first_word(rig: Rig) -> None:
     host.act(child, "mem.get", key="diary")
     host.act(child, "llm.generate")
     driver.report(driver.started[-1], "secret", prompt=1)
-    assert labels(rig, parent) == ["private"]
+    assert rig.labels(parent) == ["private"]
 
 
 def test_is_a_fork_labelled_by_who_tells_it_something(rig: Rig) -> None:
@@ -54,7 +44,7 @@ def test_is_a_fork_labelled_by_who_tells_it_something(rig: Rig) -> None:
     host.act(parent, "mem.get", key="diary")
     forked = host.reply(host.act(parent, "proc.fork", pid=child, text="secret"))
     assert forked is not None
-    assert labels(rig, forked["result"]["pid"]) == ["private"]
+    assert rig.labels(forked["result"]["pid"]) == ["private"]
 
 
 @pytest.mark.parametrize("call", ["proc.wait", "proc.info", "ctx.read"])
@@ -63,9 +53,9 @@ def test_does_the_past_label_who_looks_at_it(rig: Rig, call: str) -> None:
     parent, child = family(rig, host, labels=["private"])
     host.act(child, "proc.exit", answer="secret")
     rig.call("proc.wait", pid=child)
-    assert labels(rig, parent) == []
+    assert rig.labels(parent) == []
     host.act(parent, call, pid=child)
-    assert labels(rig, parent) == ["private"]
+    assert rig.labels(parent) == ["private"]
 
 
 @pytest.mark.parametrize("call", ["cap.list", "ctx.restore", "proc.info"])
@@ -77,7 +67,7 @@ def test_does_what_a_labelled_child_wrote_label_who_reads_it(rig: Rig, call: str
     host.act(child, "ctx.checkpoint", name="what-it-said")
     more = {"checkpoint": "none-such"} if call == "ctx.restore" else {}
     host.act(parent, call, pid=child, **more)
-    assert labels(rig, parent) == ["private"]
+    assert rig.labels(parent) == ["private"]
 
 
 def test_does_a_checkpoint_that_a_labelled_parent_names_label_the_child(rig: Rig) -> None:
@@ -86,7 +76,7 @@ def test_does_a_checkpoint_that_a_labelled_parent_names_label_the_child(rig: Rig
     rig.call("mem.put", pid=parent, key="diary", value="secret", labels=["private"])
     host.act(parent, "mem.get", key="diary")
     host.act(parent, "ctx.checkpoint", pid=child, name="what-it-said")
-    assert labels(rig, child) == ["private"]
+    assert rig.labels(child) == ["private"]
 
 
 RULES = {"allow": ["proc:spawn", "cap:decide", "tool:*"]}
@@ -115,12 +105,12 @@ def test_does_what_a_decider_said_label_who_reads_of_the_decision(rig: Rig, appr
     rig.tool()
     top, middle, _ = three(rig, host)
     host.act(middle, "cap.decide", approval=1, approve=approve, reason="secret")
-    assert labels(rig, top) == []
+    assert rig.labels(top) == []
     rig.crash()
     host.register()
     rig.wait(10)
     host.act(top, "cap.list", history=10)
-    assert labels(rig, top) == ["private"]
+    assert rig.labels(top) == ["private"]
 
 
 @pytest.mark.parametrize(("call", "globs"), [("cap.grant", "allow"), ("cap.revoke", "deny")])
@@ -131,8 +121,8 @@ def test_do_the_rules_that_others_wrote_label_who_changes_them(
     rig.tool()
     top, middle, below = three(rig, host)
     host.act(middle, "cap.grant", pid=below, allow=["tool:echo(secret)"])
-    assert (labels(rig, top), labels(rig, below)) == ([], ["private"])
+    assert (rig.labels(top), rig.labels(below)) == ([], ["private"])
     told = host.reply(host.act(top, call, pid=below, **{globs: ["tool:other(*)"]}))
     assert told is not None
     assert "secret" in str(told["result"])
-    assert labels(rig, top) == ["private"]
+    assert rig.labels(top) == ["private"]

@@ -10,11 +10,6 @@ from llmagentos.abi.process import Limits
 from tests.kernel.rig import FakeHost, Rig, agent
 
 
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
 def generate(host: FakeHost, pid: int, **args: object) -> dict[str, object] | None:
     return host.reply(host.act(pid, "llm.generate", **args))
 

@@ -1,47 +1,16 @@
-"""Is every letter read once, by the one whom it was sent to, whatever happens in between?"""
+"""Is every letter read once, by the one whom it was sent to?"""
 
 from typing import Any
 
 import pytest
 
-from kernel.config import Config
 from llmagentos.abi.calls.ipc import MAX_MAIL
-from llmagentos.abi.errors import EBUSY, EINVAL, EPERM, ESRCH
+from llmagentos.abi.errors import EINVAL, EPERM, ESRCH
 from llmagentos.abi.model import MAX_NESTING
-from tests.kernel.rig import MODEL, Program, Rig
+from tests.kernel.mailing import ann, bob, bodies, fill, post, read
+from tests.kernel.rig import Program, Rig
 
-
-def post(sender: Program, to: Program, body: Any, **args: Any) -> int:
-    return sender.start("ipc.send", pid=to.pid, body=body, **args)
-
-
-def read(program: Program, limit: int = 1) -> list[Any]:
-    """What is there now."""
-    return bodies(program.call("ipc.recv", limit=limit, block=False))
-
-
-def bodies(result: Any) -> list[Any]:
-    return [mail["body"] for mail in result["mail"]]
-
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
-@pytest.fixture
-def ann(rig: Rig) -> Program:
-    return Program(rig, "ann", "ipc:*")
-
-
-@pytest.fixture
-def bob(rig: Rig) -> Program:
-    return Program(rig, "bob", "ipc:*", mailbox=3)
-
-
-def fill(sender: Program, target: Program) -> None:
-    for number in range(3):
-        post(sender, target, number)
+__all__ = ["ann", "bob"]  # fixtures
 
 
 # -- sending and reading -----------------------------------------------------------------------
@@ -194,96 +163,6 @@ def test_is_more_than_fits_into_a_reply_left_for_the_next(rig: Rig) -> None:
         assert result["left"] == 40 - seen
 
 
-# -- a full mailbox ----------------------------------------------------------------------------
-
-
-def test_is_a_full_mailbox_refused_at_once(ann: Program, bob: Program) -> None:
-    fill(ann, bob)
-    with pytest.raises(EBUSY, match="is full") as caught:
-        ann.call("ipc.send", pid=bob.pid, body="too much")
-    assert caught.value.detail == {"length": 3, "limit": 3}
-    assert read(bob, 100) == [0, 1, 2]
-
-
-def test_has_a_mailbox_without_a_limit_the_systems() -> None:
-    rig = Rig(Config(default_model=MODEL, mailbox=2))
-    ann, eve = Program(rig, "ann", "ipc:*"), Program(rig, "eve", "ipc:*")
-    for number in range(2):
-        ann.call("ipc.send", pid=eve.pid, body=number)
-    with pytest.raises(EBUSY):
-        ann.call("ipc.send", pid=eve.pid, body=2)
-
-
-def test_do_senders_wait_for_room_in_turn(rig: Rig, ann: Program, bob: Program) -> None:
-    eve = Program(rig, "eve", "ipc:*")
-    fill(ann, bob)
-    waiting = [
-        post(ann, bob, "a", wait=60),
-        post(eve, bob, "e", wait=60),
-        post(ann, bob, "b", wait=60),
-    ]
-    assert rig.state(ann.pid) == rig.state(eve.pid) == "WAITING(mail)"
-    result = bob.call("ipc.recv", limit=2)
-    assert (bodies(result), result["left"]) == ([0, 1], 3)
-    assert ann.result(waiting[0])["id"] < eve.result(waiting[1])["id"]
-    assert ann.reply(waiting[2]) is None
-    assert read(bob, 100) == [2, "a", "e"]
-    assert read(bob, 100) == ["b"]
-    assert rig.state(ann.pid) == "READY"
-
-
-def test_does_nobody_wait_for_room_longer_than_he_said(
-    rig: Rig, ann: Program, bob: Program
-) -> None:
-    fill(ann, bob)
-    waiting = post(ann, bob, "late", wait=5)
-    rig.wait(6)
-    assert ann.reply(waiting)["error"]["code"] == "ETIMEOUT"
-    assert read(bob, 100) == [0, 1, 2]
-    assert read(bob, 100) == []
-
-
-def test_is_the_letter_of_a_sender_that_died_waiting_not_delivered(
-    rig: Rig, ann: Program, bob: Program
-) -> None:
-    eve = Program(rig, "eve", "ipc:*")
-    fill(ann, bob)
-    post(eve, bob, "from the grave", wait=60)
-    after = post(ann, bob, "a", wait=60)
-    rig.call("proc.kill", pid=eve.pid, signal="KILL")
-    assert read(bob) == [0]
-    assert ann.result(after)
-    assert read(bob, 100) == [1, 2, "a"]
-
-
-def test_does_a_waiting_sender_hear_that_the_receiver_has_ended(
-    rig: Rig, ann: Program, bob: Program
-) -> None:
-    fill(ann, bob)
-    waiting = [post(ann, bob, "a", wait=60), post(ann, bob, "b", wait=60)]
-    rig.call("proc.kill", pid=bob.pid, signal="KILL")
-    assert [ann.reply(number)["error"]["code"] for number in waiting] == ["ESRCH", "ESRCH"]
-    assert rig.state(ann.pid) == "READY"
-
-
-def test_does_a_lowered_limit_keep_what_is_there(rig: Rig, ann: Program, bob: Program) -> None:
-    fill(ann, bob)
-    rig.call("proc.limits", pid=bob.pid, limits={"mailbox": 1})
-    waiting = post(ann, bob, "a", wait=60)
-    assert read(bob, 2) == [0, 1]
-    assert ann.reply(waiting) is None
-    assert read(bob) == [2]
-    assert ann.result(waiting)
-
-
-def test_does_the_mail_of_one_that_has_ended_go(rig: Rig, ann: Program, bob: Program) -> None:
-    fill(ann, bob)
-    rig.call("proc.kill", pid=bob.pid, signal="KILL")
-    assert rig.store._rows("SELECT count(*) AS n FROM mail") == [{"n": 0}]
-    dropped = [event for event in rig.events if event["type"] == "ipc.dropped"]
-    assert [(event["pid"], event["data"]) for event in dropped] == [(bob.pid, {"count": 3})]
-
-
 # -- labels ------------------------------------------------------------------------------------
 
 
@@ -311,85 +190,6 @@ def test_are_the_labels_those_of_when_it_was_sent(rig: Rig, ann: Program, bob: P
     read(bob, 3)
     assert ann.result(waiting)
     assert bob.call("ipc.recv")["mail"][0]["labels"] == []
-
-
-# -- crashes -----------------------------------------------------------------------------------
-
-
-def test_does_mail_outlive_a_crash(rig: Rig, ann: Program, bob: Program) -> None:
-    ann.label("private")
-    ann.call("ipc.send", pid=bob.pid, body=["one"])
-    rig.crash()
-    ann.call("ipc.send", pid=bob.pid, body="two")
-    mail = bob.call("ipc.recv", limit=9)["mail"]
-    assert [(one["body"], one["labels"]) for one in mail] == [
-        (["one"], ["private"]),
-        ("two", ["private"]),
-    ]
-
-
-def test_has_no_letter_the_id_of_another(rig: Rig, ann: Program, bob: Program) -> None:
-    first = ann.call("ipc.send", pid=bob.pid, body="one")
-    read(bob)
-    rig.crash()
-    assert ann.call("ipc.send", pid=bob.pid, body="two")["id"] > first["id"]
-
-
-def test_is_a_full_mailbox_still_full_after_a_crash(rig: Rig, ann: Program, bob: Program) -> None:
-    fill(ann, bob)
-    rig.crash()
-    with pytest.raises(EBUSY):
-        ann.call("ipc.send", pid=bob.pid, body=3)
-
-
-def test_is_a_repeated_send_one_letter(rig: Rig, ann: Program, bob: Program) -> None:
-    sent = ann.call("ipc.send", id=905, pid=bob.pid, body="once")
-    assert ann.call("ipc.send", id=905, pid=bob.pid, body="once") == sent
-    rig.crash()
-    assert ann.call("ipc.send", id=905, pid=bob.pid, body="once") == sent
-    assert read(bob, 9) == ["once"]
-
-
-def test_does_a_repeated_recv_get_the_same_mail(rig: Rig, ann: Program, bob: Program) -> None:
-    fill(ann, bob)
-    taken = bob.call("ipc.recv", id=905, limit=2)
-    rig.crash()
-    assert bob.call("ipc.recv", id=905, limit=2) == taken
-    assert read(bob, 9) == [2]
-
-
-def test_does_a_parked_recv_that_is_repeated_get_its_mail_once(
-    rig: Rig, ann: Program, bob: Program
-) -> None:
-    bob.start("ipc.recv", id=905)
-    bob.start("ipc.recv", id=905)
-    post(ann, bob, "one")
-    post(ann, bob, "two")
-    assert bodies(bob.result(905)) == ["one"]
-    rig.crash()
-    bob.start("ipc.recv", id=905)
-    assert bodies(bob.result(905)) == ["one"]
-    assert read(bob) == ["two"]
-
-
-def test_is_a_letter_that_waited_for_room_not_sent_by_a_crash(
-    rig: Rig, ann: Program, bob: Program
-) -> None:
-    fill(ann, bob)
-    post(ann, bob, "a", wait=60, id=950)
-    rig.crash()
-    assert read(bob, 9) == [0, 1, 2]
-    post(ann, bob, "a", wait=60, id=950)
-    assert ann.result(950)
-    assert read(bob, 9) == ["a"]
-
-
-def test_does_no_event_tell_what_was_sent(rig: Rig, ann: Program, bob: Program) -> None:
-    ann.call("ipc.send", pid=bob.pid, body="a secret word")
-    read(bob)
-    sent = [event for event in rig.events if event["type"] == "ipc.sent"]
-    assert [(event["pid"], event["data"]["to"]) for event in sent] == [(ann.pid, bob.pid)]
-    assert "secret" not in str(rig.events)
 
 
 # -- mail that goes into the context -----------------------------------------------------------

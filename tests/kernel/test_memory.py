@@ -10,8 +10,10 @@ from kernel.effects import FromClient
 from llmagentos.abi.calls.mem import MAX_VALUE
 from llmagentos.abi.errors import EINVAL, ENOENT, EPERM, EQUOTA, ESRCH
 from llmagentos.abi.wire import Message
-from tests.kernel.keeping import books, child, do, labels, spawned, unchanged
+from tests.kernel.keeping import books, child, do, spawned, unchanged
 from tests.kernel.rig import FakeHost, Rig, agent
+
+pytestmark = pytest.mark.usefixtures("booted")
 
 # -- rows -------------------------------------------------------------------------------------
 
@@ -156,8 +158,8 @@ def test_do_labels_go_with_the_row(rig: Rig, host: FakeHost) -> None:
     writer = spawned(rig, labels=["private"])
     do(host, writer, "mem.put", space="notes", key="x", value=1, labels=["draft"])
     assert rig.call("mem.get", space="notes", key="x")["labels"] == ["draft", "private"]
-    assert labels(rig, 1) == []
-    assert labels(rig, writer) == ["private"]
+    assert rig.labels(1) == []
+    assert rig.labels(writer) == ["private"]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_is_whoever_reads_labelled(
     rig.call("mem.put", space="notes", key="secret", value="hush", labels=["private"])
     reader = spawned(rig, labels=["mine"])
     do(host, reader, name, space="notes", **args)
-    assert labels(rig, reader) == ["mine", "private"]
+    assert rig.labels(reader) == ["mine", "private"]
     told = [event for event in rig.events if event["type"] == "proc.labelled"]
     assert told[-1]["data"] == {"labels": ["private"], "source": "memory, space notes"}
 
@@ -185,7 +187,7 @@ def test_is_nobody_labelled_by_what_was_not_shown(rig: Rig, host: FakeHost) -> N
     do(host, reader, "mem.get", space="notes", key="a")
     with pytest.raises(ENOENT):
         do(host, reader, "mem.get", space="notes", key="c")
-    assert labels(rig, reader) == []
+    assert rig.labels(reader) == []
 
 
 def test_do_labels_pass_from_process_to_process_through_memory(rig: Rig, host: FakeHost) -> None:
@@ -206,9 +208,9 @@ def test_does_an_own_space_carry_the_labels_of_whoever_writes_into_it(
     rig.call("mem.put", space="notes", key="s", value=1, labels=["private"])
     do(host, parent, "mem.get", space="notes", key="s")
     do(host, parent, "mem.put", pid=kid, key="x", value=1)
-    assert labels(rig, kid) == []
+    assert rig.labels(kid) == []
     do(host, kid, "mem.get", key="x")
-    assert labels(rig, kid) == ["private"]
+    assert rig.labels(kid) == ["private"]
 
 
 # -- lists ------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from llmagentos.abi.errors import ENOENT, EQUOTA, ESRCH
 from tests.kernel.keeping import books, child, do, end, spawned, unchanged
 from tests.kernel.rig import FakeHost, Rig
 
+pytestmark = pytest.mark.usefixtures("booted")
+
 OVERHEAD = 64
 
 

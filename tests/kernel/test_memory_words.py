@@ -17,6 +17,8 @@ from llmagentos.abi.errors import EINVAL
 from tests.kernel.keeping import OnDisk, books, do, found, spawned
 from tests.kernel.rig import FakeHost, Rig
 
+pytestmark = pytest.mark.usefixtures("booted")
+
 NOTES = {
     "birthday": {"who": "Ann", "when": "the third of May"},
     "diet": "Ann eats no meat; she likes noodles, and noodles only",

@@ -11,25 +11,11 @@ from kernel.catalog import Catalog
 from llmagentos.abi.errors import EINVAL, EPERM
 from tests.kernel.rig import FakeHost, Program, Rig, agent
 
+pytestmark = pytest.mark.usefixtures("booted")
+
 RUNS = {"program": ["python", "a.py"]}
 SPAWNS = {"allow": ["proc:spawn"]}
 BOTH = {"allow": ["proc:spawn", "proc:program"]}
-
-
-def refused(host: FakeHost, number: int) -> dict[str, Any]:
-    reply = host.reply(number)
-    assert reply is not None
-    assert not reply["ok"]
-    error: dict[str, Any] = reply["error"]
-    return error
-
-
-def child(host: FakeHost, parent: int, manifest: dict[str, Any]) -> int:
-    reply = host.reply(host.act(parent, "proc.spawn", manifest=manifest))
-    assert reply is not None
-    assert reply["ok"], reply
-    pid: int = reply["result"]["pid"]
-    return pid
 
 
 def test_may_the_user_and_a_program_of_the_user_start_one(rig: Rig, host: FakeHost) -> None:
@@ -42,8 +28,8 @@ def test_may_the_user_and_a_program_of_the_user_start_one(rig: Rig, host: FakeHo
 
 def test_is_it_not_implied_by_the_right_to_spawn(rig: Rig, host: FakeHost) -> None:
     parent = rig.spawn(agent(capabilities=SPAWNS))
-    child(host, parent, agent("loop"))
-    error = refused(host, host.act(parent, "proc.spawn", manifest=agent(**RUNS)))
+    host.child(parent, agent("loop"))
+    error = host.error_of(host.act(parent, "proc.spawn", manifest=agent(**RUNS)))
     assert error["code"] == "EPERM"
     assert error["detail"] == {"capability": "proc:program"}
     assert "capabilities: {allow: ['proc:program']}" in error["hint"]
@@ -57,14 +43,14 @@ def test_has_a_child_it_only_if_its_manifest_names_it_and_its_parent_has_it(
     rig: Rig, host: FakeHost
 ) -> None:
     able = rig.spawn(agent(capabilities=BOTH))
-    child(host, able, agent(**RUNS))
-    plain = child(host, able, agent(capabilities=SPAWNS))
-    assert refused(host, host.act(plain, "proc.spawn", manifest=agent(**RUNS)))["code"] == "EPERM"
-    named = child(host, able, agent(capabilities=BOTH))
-    child(host, named, agent(**RUNS))
+    host.child(able, agent(**RUNS))
+    plain = host.child(able, agent(capabilities=SPAWNS))
+    assert host.error_of(host.act(plain, "proc.spawn", manifest=agent(**RUNS)))["code"] == "EPERM"
+    named = host.child(able, agent(capabilities=BOTH))
+    host.child(named, agent(**RUNS))
     unable = rig.spawn(agent(capabilities=SPAWNS))
-    greedy = child(host, unable, agent(capabilities=BOTH))
-    error = refused(host, host.act(greedy, "proc.spawn", manifest=agent(**RUNS)))
+    greedy = host.child(unable, agent(capabilities=BOTH))
+    error = host.error_of(host.act(greedy, "proc.spawn", manifest=agent(**RUNS)))
     assert error["message"] == "a process above agent has no capability proc:program"
 
 
@@ -76,10 +62,10 @@ def test_is_a_program_started_by_name_or_as_text_no_way_round(
         "model: m}\n"
     )
     parent = rig.spawn(agent(capabilities=SPAWNS))
-    error = refused(host, host.act(parent, "proc.spawn", source=text, folder="/tmp"))
+    error = host.error_of(host.act(parent, "proc.spawn", source=text, folder="/tmp"))
     assert error["code"] == "EPERM"
     monkeypatch.setattr(Catalog, "named", lambda self, name: self.parsed(text, name))
-    error = refused(host, host.act(parent, "proc.spawn", manifest="shipped"))
+    error = host.error_of(host.act(parent, "proc.spawn", manifest="shipped"))
     assert error["code"] == "EPERM"
     assert "proc:program" in error["message"]
 

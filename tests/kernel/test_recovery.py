@@ -1,15 +1,8 @@
 """What is left after a crash, and who goes on with it?"""
 
-import pytest
-
 from kernel.effects import Tick
 from kernel.table import digest
 from tests.kernel.rig import Rig, agent
-
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
 
 
 def crash(rig: Rig) -> None:

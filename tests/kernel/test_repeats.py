@@ -8,11 +8,6 @@ from llmagentos.abi.errors import EPROTO
 from tests.kernel.rig import MODEL, Rig, agent
 
 
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
 def test_is_a_repeated_spawn_one_process(rig: Rig) -> None:
     first = rig.call("proc.spawn", manifest=agent(), id=77)
     again = rig.call("proc.spawn", manifest=agent(), id=77)

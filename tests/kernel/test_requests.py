@@ -9,6 +9,7 @@ import pytest
 from llmagentos.abi.errors import EINVAL, EPERM
 from tests.kernel.asking import (
     DECIDES,
+    ann,
     answer,
     ask,
     decide,
@@ -16,24 +17,12 @@ from tests.kernel.asking import (
     program,
     refused,
     status,
+    tool,
     waiting,
 )
 from tests.kernel.rig import FakeTool, Program, Rig, agent
 
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
-@pytest.fixture
-def tool(rig: Rig) -> FakeTool:
-    return rig.tool("tools", "shell", "echo")
-
-
-@pytest.fixture
-def ann(rig: Rig) -> Program:
-    return program(rig, "ann")
+__all__ = ["ann", "tool"]  # fixtures
 
 
 def test_is_what_is_held_granted_at_once(rig: Rig, ann: Program) -> None:

@@ -6,18 +6,13 @@ from typing import Any
 
 import pytest
 
-from kernel.config import Config
 from llmagentos.abi.errors import EINVAL, ENODRIVER
-from tests.kernel.rig import MODEL, FakeDriver, Program, Rig, agent
+from tests.kernel.calling import rig
+from tests.kernel.rig import FakeDriver, Program, Rig, agent, said
+
+__all__ = ["rig"]  # a fixture
 
 FEATURES = ["preempt", "resume_tokens", "count", "fork", "snapshot"]
-
-
-@pytest.fixture
-def rig() -> Rig:
-    rig = Rig(Config(default_model=MODEL))
-    rig.wait(rig.config.boot_patience)
-    return rig
 
 
 @pytest.fixture
@@ -26,8 +21,7 @@ def edge(rig: Rig) -> FakeDriver:
 
 
 def generate(program: Program, **sampling: Any) -> int:
-    said = [{"role": "user", "content": "hi"}]
-    return program.start("llm.generate", messages=said, sampling=sampling)
+    return program.start("llm.generate", messages=said(), sampling=sampling)
 
 
 def test_is_a_driver_told_how_long_a_tool_takes(rig: Rig, edge: FakeDriver) -> None:

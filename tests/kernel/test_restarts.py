@@ -5,11 +5,6 @@ import pytest
 from tests.kernel.rig import FakeHost, Rig, agent
 
 
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
 def restarting(strategy: str, intensity: int = 2, period: str = "60s") -> dict[str, object]:
     return {"strategy": strategy, "intensity": intensity, "period": period}
 

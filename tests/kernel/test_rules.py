@@ -3,118 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-import time
-from fnmatch import translate
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kernel.globs import Glob, escaped, globs
 from kernel.rules import Rules, expanded, lasting, of_capabilities, of_manifest, written
 from llmagentos.abi.manifest import AgentSpec, Capabilities
-
-PROPERTY = settings(max_examples=250, derandomize=True, deadline=None)
-
-PIECES = [
-    "tool:", "llm:", "a", "a", "b", "b", "(", ")", "@", "-", "*", "*", "?",
-    "[ab]", "[!a]", "[", "]", "!", "[*]", "[?]", "[(]", "[@a]", "[]a]", "[a-b]", "[b-a]", "[!]",
-]  # fmt: skip
-LETTERS = "ab()@-[]!*?"
-
-A_GLOB = st.lists(st.sampled_from(PIECES), min_size=1, max_size=7).map("".join)
-A_CAPABILITY = st.builds(
-    "".join,
-    st.tuples(
-        st.sampled_from(["tool:", "llm:", ""]),
-        st.text(st.sampled_from(LETTERS), max_size=8),
-    ),
-)
-
-
-@st.composite
-def glob_and_match(draw: st.DrawFn) -> tuple[str, str]:
-    """A glob, and a text that it probably matches."""
-    pieces = draw(st.lists(st.sampled_from(PIECES), min_size=1, max_size=7))
-    some = st.text(st.sampled_from(LETTERS), max_size=3)
-    text = ""
-    for piece in pieces:
-        if piece == "*":
-            text += draw(some)
-        elif piece == "?" or (len(piece) > 1 and piece[0] == "["):
-            text += draw(st.sampled_from(LETTERS))
-        else:
-            text += piece
-    return "".join(pieces), text
-
-
-@st.composite
-def wider(draw: st.DrawFn, glob: str) -> str:
-    """The glob with some of it left open."""
-    start = draw(st.integers(0, len(glob)))
-    end = draw(st.integers(start, len(glob)))
-    return glob[:start] + draw(st.sampled_from(["*", "*", "?", ""])) + glob[end:]
-
-
-# -- globs -------------------------------------------------------------------------------------
-
-
-@PROPERTY
-@given(glob_and_match() | st.tuples(A_GLOB, A_CAPABILITY))
-def test_do_globs_match_as_in_a_shell(pair: tuple[str, str]) -> None:
-    glob, text = pair
-    assert Glob(glob).matches(text) == bool(re.compile(translate(glob)).match(text))
-
-
-@PROPERTY
-@given(st.text(st.sampled_from(LETTERS), max_size=6), st.text(st.sampled_from(LETTERS), max_size=6))
-def test_does_an_escaped_text_match_itself_alone(text: str, other: str) -> None:
-    assert Glob(escaped(text)).matches(text)
-    assert text == other or not Glob(escaped(text)).matches(other)
-
-
-@pytest.mark.parametrize(
-    ("glob", "text", "matches"),
-    [
-        ("a*", "a\nb\0c\u2028d", True),
-        ("a*", "A", False),
-        ("?", "\u202e", True),
-        ("?", "\n", True),
-        ("[!b-a]", "x", True),
-        ("*b*ab", "ab", False),
-        ("?", "e\u0301", False),
-        ("caf\u00e9", "cafe\u0301", False),
-        ("[\\]", "\\", True),
-        ("[^a]", "b", False),
-        ("a", "a\n", False),
-        ("a*b", "ab", True),
-        ("ab*ba", "aba", False),
-        ("*a*a*", "a", False),
-        ("", "", True),
-    ],
-)
-def test_do_line_ends_case_and_unicode_not_surprise(glob: str, text: str, matches: bool) -> None:
-    assert Glob(glob).matches(text) == matches
-    assert globs((glob,)).match((text,)) == matches
-
-
-@pytest.mark.parametrize(
-    "glob",
-    ["*a" * 249 + "b", "*" + "a" * 490 + "b*", "*" + "a" * 245 + "b" + "a" * 245 + "*", "*" * 500],
-)
-def test_is_a_hostile_glob_as_fast_as_any(glob: str) -> None:
-    text = "a" * 1_000_000
-    compiled, begin = Glob(glob), time.thread_time()
-    compiled.matches(text)
-    assert time.thread_time() - begin < 0.1
-    assert compiled.cost == 1
-
-
-def test_does_a_glob_that_could_be_slow_say_so() -> None:
-    assert Glob("*" + "a?" * 240).cost == 480
-
+from tests.kernel.spelling import A_CAPABILITY, A_GLOB, PROPERTY, glob_and_match, wider
 
 # -- what rules say ----------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Is what means the same found, beside what has the words, and by nobody who may not?"""
+"""Is what means the same found, beside what has the words?"""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 from kernel import memory
 from kernel.effects import Tick
 from kernel.memory import _INDEXED_AT_ONCE
-from llmagentos.abi.errors import EINVAL, ENODRIVER, EPERM, EQUOTA
-from tests.kernel.keeping import do, labels, spawned
-from tests.kernel.meaning import DIRECTIONS, Embedder, ask, card, keys, lacking, put, told
-from tests.kernel.rig import FakeHost, Program, Rig, agent
+from llmagentos.abi.errors import EINVAL, ENODRIVER, EQUOTA
+from tests.kernel.meaning import DIRECTIONS, Embedder, ask, card, found, keys, lacking, put
+from tests.kernel.rig import Program, Rig
+
+pytestmark = pytest.mark.usefixtures("booted")
 
 NOTES = {
     "rex": "a hound", "bella": "a puppy", "garage": "a car and a truck", "money": "a tax",
@@ -28,12 +29,6 @@ def driver(rig: Rig) -> Embedder:
         rig.call("mem.put", key=key, value=value)
     driver.catches_up()
     return driver
-
-
-def found(rig: Rig, driver: Embedder, query: str, **args: Any) -> dict[str, Any]:
-    number = ask(rig, query, **args)
-    driver.answers()
-    return told(rig, number)
 
 
 def test_are_rows_of_the_nearest_meaning_found_nearest_first(rig: Rig, driver: Embedder) -> None:
@@ -118,7 +113,7 @@ def test_does_a_driver_that_fails_leave_a_search_by_words(
     if what == "dies":
         driver.die()
     rig.wait(11)
-    result = told(rig, both)
+    result = rig.result(both)
     assert (keys(result), result["by"]) == (["rex"], "words")
     code = {"errs": "EIO", "never answers": "ETIMEOUT"}.get(what, "EDRIVER")
     assert result["note"].startswith(code)
@@ -148,7 +143,7 @@ def test_does_it_go_on_when_all_is_indexed(rig: Rig, driver: Embedder) -> None:
     for _ in range(5):
         rig.now += 0.01
         rig.put_in(Tick())
-    assert told(rig, number)["by"] == "both"
+    assert rig.result(number)["by"] == "both"
 
 
 # -- words and limits --------------------------------------------------------------------------
@@ -216,24 +211,6 @@ def test_is_more_than_fits_into_a_reply_refused_before_it_is_read(
     assert "smaller limit" in caught.value.hint
 
 
-@pytest.mark.parametrize("by", ["words", "meaning", "both"])
-def test_does_who_hears_that_it_is_too_much_have_the_labels_of_it(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, by: str
-) -> None:
-    driver = Embedder(rig, labels=["secret"])
-    for key in "ab":
-        row = {"value": "dog " + "x" * 30_000, "labels": ["secret"]}
-        rig.call("mem.put", space="big", key=key, **row)
-    driver.catches_up()
-    monkeypatch.setattr(memory, "MAX_BODY", 50_000)
-    reader = Program(rig, "reader", "mem:*:rw")
-    number = ask(rig, "dog", by=by, space="big", session=reader.session, peer=reader.peer)
-    driver.answers()
-    with pytest.raises(EQUOTA):
-        told(rig, number, reader.peer)
-    assert rig.labels(reader.pid) == ["secret"]
-
-
 def test_are_rows_of_too_many_values_not_given_together(rig: Rig) -> None:
     for number in range(3):
         rig.call("mem.put", space="wide", key=f"k {number}", value=[1] * 60_000)
@@ -269,80 +246,6 @@ def test_do_vectors_of_two_lengths_not_mix(rig: Rig, driver: Embedder) -> None:
     driver.catches_up()
     assert lacking(rig) == 0
     assert set(keys(found(rig, driver, "dog", by="meaning", limit=2))) == {"late", "dog-food"}
-
-
-# -- whose words go where ----------------------------------------------------------------------
-
-
-def test_does_what_a_private_process_looks_for_go_to_nobody_else(rig: Rig) -> None:
-    driver = Embedder(rig)
-    ann = Program(rig, "ann", "mem:notes:rw")
-    rig.call("mem.put", space="notes", key="x", value="a dog")
-    driver.catches_up()
-    before = len(driver.orders)
-    ann.label("private")
-    result = ann.call("mem.search", space="notes", query="secret dog x")
-    assert (result["by"], result["note"][:9]) == ("words", "ENODRIVER")
-    with pytest.raises(ENODRIVER, match="may embed what this process looks for") as no:
-        ann.call("mem.search", space="notes", query="hound", by="meaning")
-    assert "may not see data labelled private" in no.value.hint
-    assert len(driver.orders) == before
-    cleared = Embedder(rig, "cleared", labels=["private"])
-    number = ann.start("mem.search", space="notes", query="hound", by="meaning")
-    assert [order.texts for order in cleared.orders] == [["hound"]]
-    cleared.answers()
-    assert keys(ann.result(number)) == ["x"]
-    assert len(driver.orders) == before
-
-
-@pytest.mark.parametrize("by", ["meaning", "both"])
-def test_is_who_finds_labelled_rows_labelled(rig: Rig, by: str) -> None:
-    driver = Embedder(rig, labels=["private"])
-    ann = Program(rig, "ann", "mem:notes:rw")
-    rig.call("mem.put", space="notes", key="secret", value="a dog", labels=["private"])
-    rig.call("mem.put", space="notes", key="open", value="a car")
-    driver.catches_up()
-    number = ann.start("mem.search", space="notes", query="truck", by=by, limit=1)
-    driver.answers()
-    assert keys(ann.result(number)) == ["open"]
-    assert labels(rig, ann.pid) == []
-    number = ann.start("mem.search", space="notes", query="hound", by=by, limit=1)
-    driver.answers()
-    assert keys(ann.result(number)) == ["secret"]
-    assert labels(rig, ann.pid) == ["private"]
-
-
-def test_is_no_capability_for_a_model_needed_but_one_for_the_space(
-    rig: Rig, host: FakeHost
-) -> None:
-    driver = Embedder(rig)
-    rig.call("mem.put", space="notes", key="x", value="a dog")
-    driver.catches_up()
-    pid = rig.spawn(agent("reader", capabilities={"allow": ["mem:notes:r"], "deny": ["llm:vec@*"]}))
-    number = host.act(pid, "mem.search", space="notes", query="hound", by="meaning")
-    driver.answers()
-    body = host.reply(number)
-    assert body is not None
-    assert keys(body["result"]) == ["x"]
-    with pytest.raises(EPERM):
-        do(host, pid, "mem.search", space="diary", query="hound", by="meaning")
-    assert not driver.open
-
-
-def test_is_nothing_found_in_what_was_revoked_meanwhile(rig: Rig, host: FakeHost) -> None:
-    driver = Embedder(rig, slots=1)
-    pid = spawned(rig)
-    do(host, pid, "mem.put", space="notes", key="x", value="a dog")
-    driver.catches_up()
-    ask(rig, "busy", by="both", space="notes")
-    number = host.act(pid, "mem.search", space="notes", query="hound", by="meaning")
-    process = rig.machine.table.get(pid)
-    process.rights = tuple(rules.with_denied(("mem:notes:r",)) for rules in process.rights)
-    while driver.open:
-        driver.answers()
-    body = host.reply(number)
-    assert body is not None
-    assert body["error"]["code"] == "EPERM"
 
 
 # -- vectors and numbers -----------------------------------------------------------------------

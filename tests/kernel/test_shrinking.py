@@ -3,31 +3,17 @@
 import pytest
 
 from kernel.ledger import chain
-from llmagentos.abi.errors import EPERM, from_wire
-from tests.kernel.rig import MODEL, FakeHost, Rig, agent
+from llmagentos.abi.errors import EPERM
+from tests.kernel.rig import MODEL, Rig, agent
 
 SPAWNS = {"allow": ["proc:spawn"]}
-
-
-@pytest.fixture
-def rig() -> Rig:
-    return Rig()
-
-
-def spawned(host: FakeHost, parent: int, manifest: dict[str, object]) -> int:
-    reply = host.reply(host.act(parent, "proc.spawn", manifest=manifest, text="hi"))
-    assert reply is not None
-    if not reply["ok"]:
-        raise from_wire(reply["error"])
-    pid: int = reply["result"]["pid"]
-    return pid
 
 
 def test_does_an_orphan_still_draw_on_the_budget_it_was_born_under(rig: Rig) -> None:
     driver, host = rig.driver(), rig.host()
     top = rig.spawn(agent(limits={"tokens": 1000}, capabilities=SPAWNS))
-    middle = spawned(host, top, agent(capabilities=SPAWNS))
-    leaf = spawned(host, middle, agent(sampling={"max_tokens": 400}))
+    middle = host.child(top, agent(capabilities=SPAWNS))
+    leaf = host.child(middle, agent(sampling={"max_tokens": 400}))
     host.act(leaf, "llm.generate")
     host.act(middle, "proc.exit")
     rig.call("proc.wait", pid=middle)
@@ -46,7 +32,7 @@ def test_does_a_child_end_with_the_wall_time_of_its_parent(rig: Rig) -> None:
     host = rig.host()
     parent = rig.spawn(agent(limits={"wall": 60}, capabilities=SPAWNS))
     rig.wait(50)
-    child = spawned(host, parent, agent())
+    child = host.child(parent, agent())
     rig.wait(11)
     assert rig.state(child) == "ZOMBIE"
 
@@ -57,8 +43,8 @@ def test_does_what_a_parent_is_denied_stay_denied_to_its_children(rig: Rig) -> N
     rules = {"allow": ["proc:spawn"], "deny": ["llm:big@*"]}
     parent = rig.spawn(agent(capabilities=rules))
     with pytest.raises(EPERM, match="llm:big"):
-        spawned(host, parent, agent(model="big", capabilities={"allow": ["*"]}))
-    child = spawned(host, parent, agent(capabilities={"allow": ["*"]}))
+        host.child(parent, agent(model="big", capabilities={"allow": ["*"]}))
+    child = host.child(parent, agent(capabilities={"allow": ["*"]}))
     reply = host.reply(host.act(child, "llm.generate", model="big"))
     assert reply is not None
     assert reply["error"]["code"] == "EPERM"
@@ -68,8 +54,8 @@ def test_may_a_child_run_only_where_its_parent_may(rig: Rig) -> None:
     cloud, host = rig.driver("cloud", kind="cloud"), rig.host()
     parent = rig.spawn(agent(placement={"allow": ["edge"]}, capabilities=SPAWNS))
     with pytest.raises(EPERM, match="edge only"):
-        spawned(host, parent, agent(placement={"allow": ["cloud"]}))
-    child = spawned(host, parent, agent(placement={"allow": ["edge", "cloud"]}))
+        host.child(parent, agent(placement={"allow": ["cloud"]}))
+    child = host.child(parent, agent(placement={"allow": ["edge", "cloud"]}))
     rig.wait(3)
     host.act(child, "llm.generate")
     assert not cloud.started

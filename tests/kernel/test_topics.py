@@ -8,7 +8,10 @@ from kernel import envelope
 from kernel.config import Config
 from llmagentos.abi.calls.ipc import MAX_MAIL
 from llmagentos.abi.errors import EINVAL, EPERM, EQUOTA
+from tests.kernel.mailing import ann
 from tests.kernel.rig import MODEL, Program, Rig
+
+__all__ = ["ann"]  # a fixture
 
 NEWS = "news/today"
 
@@ -16,11 +19,6 @@ NEWS = "news/today"
 @pytest.fixture
 def rig() -> Rig:
     return Rig(Config(default_model=MODEL, publications_kept=10, topics_kept=3))
-
-
-@pytest.fixture
-def ann(rig: Rig) -> Program:
-    return Program(rig, "ann", "ipc:*")
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ It knows nothing about what the calls do.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kernel.effects import FromClient
@@ -15,7 +17,6 @@ from llmagentos.abi.syscalls import TABLE
 from tests.kernel.rig import USER
 from tests.sim.callers import Sent
 from tests.sim.levels import ASK, NO, level, needed
-from tests.sim.lives import Given
 from tests.sim.markers import every
 from tests.sim.violation import must
 
@@ -28,6 +29,16 @@ _TREE: Final = {
     "cap.revoke",
 }  # fmt: skip
 """Calls that one may make on himself and those below him only."""
+
+
+@dataclass(slots=True)
+class Given:
+    """What somebody may have given or taken in the turn at hand. ``allowed``: by pid, who gave, and
+    globs; ``freed``: labels that the user took, by pid; ``denied``: globs, by pid."""
+
+    allowed: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    freed: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    denied: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
 class Consents:

@@ -1,35 +1,25 @@
 """Lives: what is known of each process from turn to turn, and what may become of it.
 
-None is lost, none comes back, states go where they may, limits and rights only shrink unless
-somebody gave, and labels stay unless the user took them. It knows nothing about budgets, queues
-or data.
+None is lost, none comes back, limits and rights only shrink unless somebody gave, and labels stay
+unless the user took them. It knows nothing about budgets, queues or data.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from kernel.machine import Machine
 from kernel.process import Process
 from llmagentos.abi.process import INIT, Limits
+from tests.sim import states
+from tests.sim.consents import Given
 from tests.sim.levels import NO, SAMPLES, YES, level, matches
 from tests.sim.violation import must
 
 if TYPE_CHECKING:
     from tests.sim.server import Turn
-
-_NEXT: Final = {
-    "NEW": {"READY", "RUNNING", "WAITING", "STOPPED", "ZOMBIE"},
-    "READY": {"NEW", "RUNNING", "WAITING", "STOPPED", "ZOMBIE"},
-    "RUNNING": {"NEW", "READY", "WAITING", "STOPPED", "ZOMBIE"},
-    "WAITING": {"NEW", "READY", "RUNNING", "WAITING", "STOPPED", "ZOMBIE"},
-    "STOPPED": {"NEW", "READY", "RUNNING", "WAITING", "ZOMBIE"},
-    "ZOMBIE": set(),
-}  # fmt: skip
-
-_REASONS: Final = {"llm", "tool", "mail", "child", "approval", "timer", "driver"}
 
 
 @dataclass(slots=True, eq=False)
@@ -55,16 +45,6 @@ class Known:
     period: float = 0.0
     denied: list[str] = field(default_factory=list)
     restarts: list[float] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Given:
-    """What somebody may have given or taken in the turn at hand. ``allowed``: by pid, who gave, and
-    globs; ``freed``: labels that the user took, by pid; ``denied``: globs, by pid."""
-
-    allowed: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
-    freed: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
-    denied: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
 class Lives:
@@ -128,15 +108,9 @@ class Lives:
                 times = len(known.restarts)
                 must(times <= known.intensity, "{} is restarted {} times", event, times)
             elif event["type"] == "proc.state":
-                state, reason = event["data"]["state"], event["data"]["reason"]
-                pid = event["pid"]
-                before = known.state if known is not None else "NEW"
-                may = _NEXT[before]
-                must(state in may, "process {} went from {} to {}", pid, before, state)
-                waits = state == "WAITING"
-                must(waits == (reason in _REASONS), "process {} is {} for {}", pid, state, reason)
+                states.check_change(event, known.state if known is not None else "NEW")
                 if known is not None:
-                    known.state = state
+                    known.state = event["data"]["state"]
 
     def _born(self, machine: Machine, process: Process, given: Given) -> None:
         pid = process.pid
@@ -231,7 +205,7 @@ class Lives:
             process.pid,
             process.ppid,
         )
-        _check_state(machine, process)
+        states.check(machine, process)
         must(known.state == process.state, "process {} changed its state untold", process.pid)
 
     def _rights(self, process: Process, known: Known, given: Given) -> None:
@@ -306,25 +280,3 @@ class Lives:
                 must(
                     not late, "process {} should have ended at {}, it is {}", process.pid, due, now
                 )
-
-
-def _check_state(machine: Machine, process: Process) -> None:
-    """It follows from the facts."""
-    pid, state = process.pid, process.state
-    states = {burst.state for burst in process.bursts} if len(process.bursts) else set()
-    if not process.alive:
-        must(state == "ZOMBIE", "process {} has ended and is {}", pid, state)
-        must(not states and not len(process.calls), "process {} has ended and goes on", pid)
-        must(not process.children, "process {} has ended and has children", pid)
-        must(not process.session, "process {} has ended and has a session", pid)
-        must(pid not in machine.mail._boxes, "process {} has ended and has a mailbox", pid)
-        must(not machine.approvals.of(pid), "process {} has ended and waits for approvals", pid)
-    elif process.stopped:
-        must(state == "STOPPED", "process {} was stopped and is {}", pid, state)
-        must(states <= {"held"}, "process {} is stopped, and its bursts are {}", pid, states)
-    else:
-        runs = "running" in states
-        must((state == "RUNNING") == runs, "process {} is {}, runs: {}", pid, state, runs)
-        must(state != "STOPPED", "process {} was continued and is {}", pid, state)
-        must(not process.held, "process {} goes on and its replies are held", pid)
-        must("held" not in states, "process {} goes on, and its bursts are held", pid)

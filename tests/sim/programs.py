@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from llmagentos.abi.process import INIT
 from tests.kernel.rig import USER
+from tests.sim import kin
 from tests.sim.callers import Call, Caller, Pause, Script
 from tests.sim.manifests import capabilities, limits
 from tests.sim.violation import must
@@ -87,11 +88,11 @@ class Shell(Client):
         while not self.world.ending:
             chance = self.world.chance.random()
             if chance < 0.4:
-                yield from voice.breed()
+                yield from kin.breed(voice)
             elif chance < 0.65:
-                yield from voice.govern()
+                yield from kin.govern(voice)
             elif chance < 0.75:
-                yield from voice.decide()
+                yield from kin.decide(voice)
             elif chance < 0.83:
                 yield from self._administer(voice)
             else:
@@ -131,5 +132,5 @@ def clean_up(world: World, end: float) -> Script:
                 must(one.endless, "process {} never ends, and is {}", one.pid, one.state)
                 yield from voice.call("proc.kill", pid=one.pid, signal="TERM")
         if any(True for _ in world.server.machine.approvals.open()):
-            yield from voice.decide()
+            yield from kin.decide(voice)
         yield Pause(3.0)

@@ -20,11 +20,11 @@ from llmagentos.abi.wire import Message
 from tests.sim import queues
 from tests.sim.books import Books
 from tests.sim.callers import Sent
-from tests.sim.consents import Consents, declassified, revoked
+from tests.sim.consents import Consents, Given, declassified, revoked
 from tests.sim.durable import differences, durable
 from tests.sim.facts import Facts
 from tests.sim.levels import NO, level
-from tests.sim.lives import Given, Lives
+from tests.sim.lives import Lives
 from tests.sim.markers import labels_of
 from tests.sim.violation import must
 
