@@ -14,7 +14,7 @@ settings.register_profile("patient", deadline=None)  # how loaded the machine is
 settings.load_profile("patient")
 
 _LONGEST: Final = (
-    "tests/tui/test_live.py", "tests/acceptance/", "tests/interference/", "tests/sim/",
+    "tests/tui/test_live", "tests/acceptance/", "tests/interference/", "tests/sim/",
     "tests/system/", "tests/packaging/", "tests/readme/", "tests/drivers/test_openvino",
 )  # fmt: skip
 """Where tests take minutes. They come first, so that no worker is left with one of them alone."""

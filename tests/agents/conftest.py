@@ -25,6 +25,13 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a program works."""
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work"
+
+
+@pytest.fixture
 def kernel(home: Home) -> Iterator[ScriptedKernel]:
     scripted = ScriptedKernel(home)
     yield scripted

@@ -25,6 +25,7 @@ from llmagentos.abi.cards import ModelCard
 from llmagentos.abi.driver import Registration
 from llmagentos.abi.wire import Message, decode, encode
 from llmagentos.home import Home, write_secret
+from tests.drivers.bench import Bench
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,11 +70,15 @@ class FakeKernel:
     def hear_kind(self, kind: str, seconds: float = 10.0) -> Message:
         return self.hear_until(lambda message: message.kind == kind, seconds)
 
+    def hear_state(self, state: str, seconds: float = 10.0) -> Message:
+        """The next beat of a driver that is in this state."""
+        return self.hear_until(lambda m: m.kind == "beat" and m.body["state"] == state, seconds)
+
     def admit(self, boot: int = 1, beat_interval: float = 0.1) -> Message:
         """Welcome the driver and wait until it is ready; its registration."""
         registration = self.hear_kind("register")
         self.say("welcome", {"boot": boot, "beat_interval": beat_interval})
-        self.hear_until(lambda m: m.kind == "beat" and m.body["state"] == "ready")
+        self.hear_state("ready")
         return registration
 
     def start(self, burst: int, text: str = "a b c", **more: Any) -> None:
@@ -184,6 +189,14 @@ def run_program(kernel: FakeKernel) -> Iterator[Callable[..., subprocess.Popen[s
         program.kill()
         program.wait()
         program.stderr.close()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.jobs.drop_all("the test is over")
+    bench.open(*bench.gates)
 
 
 @pytest.fixture(scope="session")

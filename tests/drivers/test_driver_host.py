@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +15,6 @@ from llmagentos.abi.errors import ENOENT
 from llmagentos.abi.wire import Message, encode
 
 RunHost = Callable[..., SimpleNamespace]
-RunProgram = Callable[..., "subprocess.Popen[str]"]
 
 
 def tokens_of(steps: list[dict[str, Any]]) -> list[int]:
@@ -28,10 +23,6 @@ def tokens_of(steps: list[dict[str, Any]]) -> list[int]:
 
 def text_of(steps: list[dict[str, Any]]) -> str:
     return "".join(step["text"] for step in steps)
-
-
-def beat_with(state: str) -> Callable[[Message], bool]:
-    return lambda message: message.kind == "beat" and message.body["state"] == state
 
 
 def test_does_it_register_before_it_loads(kernel: Any, run_host: RunHost) -> None:
@@ -53,7 +44,7 @@ def test_does_it_register_before_it_loads(kernel: Any, run_host: RunHost) -> Non
     assert beats[-1].body["note"] == "fetching"
     assert beats[-1].body["progress"] == 0.25
     go.set()
-    failed = kernel.hear_until(beat_with("failed"))
+    failed = kernel.hear_state("failed")
     assert "no such model" in failed.body["note"]
     result.thread.join(5)
     assert result.status == 1
@@ -228,81 +219,3 @@ def test_does_a_refused_driver_end(kernel: Any, run_host: RunHost) -> None:
     kernel.say("refuse", {"code": "EAUTH", "message": "the key is wrong"})
     result.thread.join(5)
     assert result.status == 1
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_does_a_signal_end_it_cleanly(
-    kernel: Any, run_program: RunProgram, number: signal.Signals
-) -> None:
-    program = run_program("drivers.scripted", "--model", "fake-model", "--delay", "0.01")
-    kernel.admit()
-    kernel.start(1, "word " * 5000)
-    kernel.hear_kind("report")
-    program.send_signal(number)
-    last = kernel.steps(1)[-1]  # its burst is handed back
-    assert last["error"]["code"] == "EDRIVER"
-    kernel.hear_until(beat_with("draining"))
-    assert program.wait(5) == 0
-    _, log = program.communicate()
-    assert "Traceback" not in log
-
-
-def test_does_it_end_with_its_parent(kernel: Any) -> None:
-    script = (
-        "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-m', 'drivers.scripted', '--model', 'm'],"
-        " stderr=subprocess.DEVNULL)\n"
-        "print(child.pid, flush=True)\n"
-        "time.sleep(60)\n"
-    )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script],
-        cwd=Path(__file__).parents[2],
-        env={"LLMOS_HOME": str(kernel.home.root), "PATH": ""},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert parent.stdout is not None
-        child = int(parent.stdout.readline())
-        kernel.admit()
-        parent.kill()
-        parent.wait()
-        kernel.hear_until(beat_with("draining"))
-        end = time.monotonic() + 5
-        while Path(f"/proc/{child}").exists() and time.monotonic() < end:
-            # a zombie is as gone as can be: nobody here may reap it
-            if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                break
-            time.sleep(0.05)
-        else:
-            assert not Path(f"/proc/{child}").exists()
-    finally:
-        parent.kill()
-        parent.communicate()
-
-
-def test_does_the_scripted_engine_misbehave_on_demand(kernel: Any, run_program: RunProgram) -> None:
-    dying = run_program("drivers.scripted", "--model", "fake-model", "--die-after", "3")
-    kernel.admit()
-    kernel.start(1, "a b c d e f")
-    assert dying.wait(10) == -signal.SIGKILL
-    run_program("drivers.scripted", "--model", "fake-model", "--garbage")
-    kernel.hear_kind("register")
-    kernel.hear_until(beat_with("ready"))
-    kernel.start(1, "a b")
-    step = kernel.hear_kind("report").body["steps"][0]
-    with pytest.raises(ValueError, match="validation error"):
-        Report.model_validate({"steps": [step]})
-
-
-def test_does_a_hanging_engine_stop_beating(kernel: Any, run_program: RunProgram) -> None:
-    run_program("drivers.scripted", "--model", "fake-model", "--hang-after", "2")
-    kernel.admit()
-    kernel.start(1, "a b c d e f")
-    kernel.hear_kind("report")
-    with pytest.raises(TimeoutError):
-        kernel.hear_until(lambda message: False, 1.0)
-    with pytest.raises(TimeoutError):
-        kernel.hear(0.5)
-    assert len(kernel.reported(1)) < 3

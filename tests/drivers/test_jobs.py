@@ -4,72 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from drivers.engine import Engine
-from drivers.jobs import Jobs
-from drivers.tool import Job, Tool
-from llmagentos.abi.cards import ToolCard
+from drivers.tool import Job
 from llmagentos.abi.errors import EDRIVER
-from llmagentos.abi.jobs import MAX_DENIED, EmbedOrder, JobRef, JobResult, ToolOrder
-
-
-def tool(name: str, run: Callable[[dict[str, Any], Job], Any]) -> Tool:
-    return Tool(ToolCard(name=name), run)
-
-
-class Bench:
-    """Jobs without a host. ``gate`` tools wait until they are let go or aborted."""
-
-    def __init__(self, slots: int = 2) -> None:
-        self.woken = threading.Event()
-        self.gates: dict[int, threading.Event] = {}
-        self.seen: list[Job] = []
-        self.jobs = Jobs([tool("gate", self._gate), tool("stuck", self._stuck)], slots, self._wake)
-
-    def _wake(self) -> None:
-        self.woken.set()
-
-    def _gate(self, arguments: dict[str, Any], job: Job) -> Any:
-        self.seen.append(job)
-        while not self.gates.setdefault(job.number, threading.Event()).wait(0.005):
-            if job.aborted.is_set():
-                return "aborted"
-        return f"done {job.number}"
-
-    def _stuck(self, arguments: dict[str, Any], job: Job) -> Any:
-        """Does not look whether it is aborted."""
-        self.gates.setdefault(job.number, threading.Event()).wait(20)
-        return "late"
-
-    def call(self, *numbers: int, name: str = "gate") -> None:
-        for number in numbers:
-            order = ToolOrder(job=number, key=f"k{number}", pid=7, tool=name, arguments={})
-            self.jobs.call(order)
-
-    def open(self, *numbers: int) -> None:
-        for number in numbers:
-            self.gates.setdefault(number, threading.Event()).set()
-
-    def results(self, count: int = 1, seconds: float = 5.0) -> list[JobResult]:
-        """The next results, as the host would take them: when it is woken."""
-        taken: list[JobResult] = []
-        while len(taken) < count:
-            assert self.woken.wait(seconds), "no result woke the host"
-            self.woken.clear()
-            taken += self.jobs.take_results()
-        return taken
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    bench = Bench()
-    yield bench
-    bench.jobs.drop_all("the test is over")
-    bench.open(*bench.gates)
+from llmagentos.abi.jobs import MAX_DENIED, JobRef, JobResult
+from tests.drivers.bench import Bench, tool
 
 
 def test_are_there_never_more_threads_than_slots(bench: Bench) -> None:
@@ -237,75 +179,3 @@ def test_do_all_open_jobs_fail_when_the_driver_ends(bench: Bench) -> None:
     time.sleep(0.1)
     # those that waited were not begun
     assert {job.number: job.aborted.is_set() for job in bench.seen} == {1: True, 2: False}
-
-
-class _Embedding:
-    """Says when it begins and ends with a text; ends when it is let go."""
-
-    def __init__(self) -> None:
-        self.log: list[str] = []
-        self.begun: dict[str, threading.Event] = {}
-        self.go: dict[str, threading.Event] = {}
-
-    def gate(self, kind: dict[str, threading.Event], text: str) -> threading.Event:
-        return kind.setdefault(text, threading.Event())
-
-    def embed(self, model: str, texts: list[str]) -> tuple[list[list[float]], int]:
-        for text in texts:
-            self.log.append(text)
-            self.gate(self.begun, text).set()
-            assert self.gate(self.go, text).wait(10)
-        return [[1.0] for _ in texts], len(texts)
-
-
-class _Idle(threading.Event):
-    """Counts who waits."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waits = threading.Semaphore(0)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.waits.release()
-        return super().wait()
-
-
-def test_does_what_is_done_in_the_background_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench, engine, idle = Bench(slots=1), _Embedding(), _Idle()
-    jobs = bench.jobs
-    jobs.engine = cast(Engine, engine)
-    idle.set()
-    monkeypatch.setattr(jobs, "_idle", idle)
-
-    def embed(number: int, *texts: str, background: bool = False) -> None:
-        jobs.embed(
-            EmbedOrder(job=number, pid=1, model="m", texts=list(texts), background=background)
-        )
-
-    embed(1, "a", "b", "c", background=True)
-    assert idle.waits.acquire(timeout=10)
-    assert engine.gate(engine.begun, "a").wait(10)
-    embed(2, "query")
-    assert engine.gate(engine.begun, "query").wait(10), "the only slot is free"
-    engine.gate(engine.go, "a").set()
-    assert idle.waits.acquire(timeout=10), "before b it looks whether it may go on"
-    assert engine.log == ["a", "query"]
-    for text in "bc":
-        engine.gate(engine.go, text).set()
-    engine.gate(engine.go, "query").set()
-    assert [result.job for result in bench.results(2)] == [2, 1]
-    assert engine.log == ["a", "query", "b", "c"]
-    assert jobs.active == 0
-
-
-def test_is_what_is_done_in_the_background_aborted_between_two_texts(bench: Bench) -> None:
-    engine = _Embedding()
-    bench.jobs.engine = cast(Engine, engine)
-    bench.jobs.embed(EmbedOrder(job=1, pid=1, model="m", texts=["a", "b"], background=True))
-    assert engine.gate(engine.begun, "a").wait(10)
-    bench.jobs.abort(JobRef(job=1))
-    engine.gate(engine.go, "a").set()
-    assert bench.woken.wait(10)
-    assert bench.jobs.take_results() == []
-    assert engine.log == ["a"]
-    assert bench.jobs.active == 0

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from textual._context import active_app
 from textual.app import App
 from textual.pilot import Pilot, WaitForScreenTimeout
 
+from llmagentos.home import Home
+from tests.system.machines import Machines
+from tests.tui.live import MANIFEST
 from tests.tui.stage import idle
 
 
@@ -48,3 +53,24 @@ def motionless(monkeypatch: pytest.MonkeyPatch) -> None:
         app.animation_level = "none"
 
     monkeypatch.setattr(App, "__init__", init)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if somebody had read what is there before a key is pressed."""
+    monkeypatch.setattr("shell.tui.views.approvals._UNSEEN", 0.0)
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[Machines]:
+    """A real system, for the screen in a real terminal."""
+    home = Home(tmp_path / "h")
+    machines = Machines(home)
+    try:
+        machines.start_kernel()
+        (home.manifests / "a-teller.yaml").write_text(MANIFEST, encoding="utf-8")
+        machines.start_driver("--delay", "0.3")
+        machines.start_host()
+        yield machines
+    finally:
+        machines.close()

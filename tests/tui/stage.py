@@ -21,6 +21,7 @@ from llmagentos.abi.errors import ENOENT, LLMOSError
 from llmagentos.exchange import Piece
 from llmagentos.home import Home
 from shell.tui.app import ShellApp
+from shell.tui.feed import Change
 from shell.tui.link import Link
 from shell.tui.rights import Rights
 from shell.tui.settings import Settings
@@ -211,6 +212,13 @@ async def settled(pilot: Pilot[int]) -> None:
     await until(pilot, lambda: not _waits(app.screen))
 
 
+async def again(pilot: Pilot[int]) -> None:
+    """As if the view had come to the front."""
+    screen: Any = pilot.app.screen
+    screen.live(Change(None, (), vitals=True))
+    await settled(pilot)
+
+
 def _waits(screen: Screen[Any]) -> bool:
     """Whether it has put something off for a moment: to read what the cursor rests on, or, as the
     view of one process does, to read anew what has changed."""
@@ -256,3 +264,8 @@ def text_of(app: App[Any]) -> str:
     width, height = app.size
     lines = app.screen._compositor.render_strips()
     return "\n".join(line.text.rstrip()[:width] for line in lines[:height])
+
+
+def said(app: App[Any]) -> str:
+    """What the app has told in its notes."""
+    return "\n".join(note.message for note in app._notifications)

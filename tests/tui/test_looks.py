@@ -17,7 +17,7 @@ from textual.widgets import OptionList
 
 from llmagentos.abi.errors import ECONNREFUSED
 from tests.tui.stage import LOOKS, SIZES, settled, staged, text_of, until
-from tests.tui.test_agent_view import opened, talking
+from tests.tui.talk import opened, talking
 
 Compare = Callable[..., bool]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.tui.inbox import asking, inbox, writing
 from tests.tui.stage import LOOKS, SIZES
 from tests.tui.test_looks import Compare, pressing
-from tests.tui.test_view_approvals import asking, inbox, writing
 from tests.tui.test_view_drivers import garage
 from tests.tui.test_view_models import HERE, KNOWN, StagedStore, library
 

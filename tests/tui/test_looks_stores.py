@@ -14,9 +14,9 @@ import pytest
 from textual.pilot import Pilot
 
 from shell.tui.reader import Reader
+from tests.tui.folders import files
 from tests.tui.stage import LOOKS, SIZES, settled, until
 from tests.tui.test_view_events import events, many
-from tests.tui.test_view_files import files
 from tests.tui.test_view_memory import NOW, memory
 
 Compare = Callable[..., bool]

@@ -15,7 +15,7 @@ from shell.tui.app import ShellApp
 from shell.tui.dialogs import Choice
 from shell.tui.feed import Change
 from shell.tui.rights import Rights
-from tests.tui.stage import SIZES, THEMES, driver, run, staged, text_of
+from tests.tui.stage import SIZES, THEMES, driver, run, said, staged, text_of
 
 CLOUD = {
     "name": "gpt-large", "context_length": 128_000, "price": {"prompt": 2.5, "completion": 10.0},
@@ -62,10 +62,6 @@ def steady(app: ShellApp) -> ShellApp:
 
 def details(app: ShellApp) -> str:
     return str(app.screen.query_one("#details", Static).content)
-
-
-def said(app: ShellApp) -> str:
-    return "\n".join(note.message for note in app._notifications)
 
 
 async def down(pilot: Pilot[int], rows: int) -> None:

@@ -12,11 +12,10 @@ from textual.widgets import Static
 from llmagentos.abi.errors import ECONNREFUSED, EPERM
 from shell.tui.app import ShellApp
 from shell.tui.dialogs import Choice
-from shell.tui.feed import Change
 from shell.tui.reader import Reader
 from shell.tui.rights import Rights
 from shell.tui.views.memory import MemoryView
-from tests.tui.stage import run, settled, staged, text_of
+from tests.tui.stage import again, run, settled, staged, text_of
 
 NOW = 1_750_000_000.0
 EVIL = "a\x1b[31mb [red]c[/red] \x07d"
@@ -61,12 +60,6 @@ def place(app: ShellApp) -> str:
 
 def pane(app: ShellApp) -> str:
     return app.screen.query_one("#row", Reader).text
-
-
-async def again(pilot: Pilot[int]) -> None:
-    """As if the view had come to the front."""
-    pilot.app.screen.live(Change(None, (), vitals=True))
-    await settled(pilot)
 
 
 def test_the_row_under_the_cursor_is_shown_whole(tmp_path: Path) -> None:

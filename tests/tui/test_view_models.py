@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,15 +11,14 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from llmagentos.abi.errors import EIO, LLMOSError
+from llmagentos.abi.errors import EIO
 from llmagentos.home import Home
-from shell import image
 from shell.tui.app import ShellApp
 from shell.tui.dialogs import Question
 from shell.tui.feed import Change
 from shell.tui.rights import Rights
 from shell.tui.views import models
-from tests.tui.stage import SIZES, THEMES, driver, run, settled, staged, text_of
+from tests.tui.stage import SIZES, THEMES, driver, run, said, settled, staged, text_of
 from tests.tui.test_view_drivers import steady
 
 HERE = {
@@ -93,10 +90,6 @@ def details(app: ShellApp) -> str:
 
 def line(app: ShellApp) -> str:
     return str(app.screen.query_one("#pull", Static).content)
-
-
-def said(app: ShellApp) -> str:
-    return "\n".join(note.message for note in app._notifications)
 
 
 def test_what_is_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,80 +264,3 @@ def test_the_filter_needs_all_words(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert app.screen.table.row_count == 3
 
     run(app, play)
-
-
-# -- the store's program ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Home]:
-    """A store whose program is this."""
-
-    def given(text: str) -> Home:
-        path = tmp_path / "store.py"
-        path.write_text(f"import json, sys, time\n{text}")
-        monkeypatch.setattr(
-            image, "command", lambda module, *words: [sys.executable, str(path), *words]
-        )
-        return Home(tmp_path)
-
-    return given
-
-
-def test_the_program_is_asked_as_its_contract_says(program: Callable[[str], Home]) -> None:
-    home = program("""
-print(json.dumps({"stage": "copy", "done": 1, "total": 2, "unit": "files"}), flush=True)
-print("x" * 200_000, file=sys.stderr)
-print(json.dumps({"ok": True, "name": sys.argv[1:], "much": "y" * 200_000}))
-""")
-    steps: list[dict[str, Any]] = []
-    result = asyncio.run(models.store(home, "pull", "--", "-x", on_progress=steps.append))
-    assert result["name"] == ["pull", "--json", "--", "-x"]
-    assert [step["stage"] for step in steps] == ["copy"]
-
-
-@pytest.mark.parametrize(
-    ("text", "code", "words"),
-    [
-        ('print(json.dumps({"error": {"code": "ENOENT", "message": "unknown"}}))', "ENOENT",
-         "unknown"),
-        ("sys.exit('no torch')", "EIO", "the model store failed: no torch"),
-    ],
-)  # fmt: skip
-def test_what_the_program_tells_is_raised(
-    program: Callable[[str], Home], text: str, code: str, words: str
-) -> None:
-    home = program(text)
-    with pytest.raises(LLMOSError) as caught:
-        asyncio.run(models.store(home, "list"))
-    assert (caught.value.code, caught.value.message) == (code, words)
-
-
-def test_the_program_ends_when_it_is_canceled(
-    program: Callable[[str], Home], tmp_path: Path
-) -> None:
-    ended = tmp_path / "ended"
-    home = program(f"""
-import pathlib, signal
-def end(*_):
-    pathlib.Path({str(ended)!r}).write_text("by a signal")
-    sys.exit()
-signal.signal(signal.SIGTERM, end)
-print(json.dumps({{"stage": "download", "done": 1, "total": 2, "unit": "bytes"}}), flush=True)
-time.sleep(60)
-""")
-
-    async def whole() -> None:
-        begun = asyncio.Event()
-        pull = asyncio.ensure_future(
-            models.store(home, "pull", "--", "x", on_progress=lambda step: begun.set())
-        )
-        await begun.wait()
-        pull.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await pull
-
-    before = time.monotonic()
-    asyncio.run(whole())
-    assert ended.read_text() == "by a signal"
-    assert time.monotonic() - before < 5

@@ -1,0 +1,95 @@
+"""Does a driver that is a program of its own end as it should, and fail as it is told to?"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmagentos.abi.driver import Report
+
+RunProgram = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_does_a_signal_end_it_cleanly(
+    kernel: Any, run_program: RunProgram, number: signal.Signals
+) -> None:
+    program = run_program("drivers.scripted", "--model", "fake-model", "--delay", "0.01")
+    kernel.admit()
+    kernel.start(1, "word " * 5000)
+    kernel.hear_kind("report")
+    program.send_signal(number)
+    last = kernel.steps(1)[-1]  # its burst is handed back
+    assert last["error"]["code"] == "EDRIVER"
+    kernel.hear_state("draining")
+    assert program.wait(5) == 0
+    _, log = program.communicate()
+    assert "Traceback" not in log
+
+
+def test_does_it_end_with_its_parent(kernel: Any) -> None:
+    script = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-m', 'drivers.scripted', '--model', 'm'],"
+        " stderr=subprocess.DEVNULL)\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[2],
+        env={"LLMOS_HOME": str(kernel.home.root), "PATH": ""},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        kernel.admit()
+        parent.kill()
+        parent.wait()
+        kernel.hear_state("draining")
+        end = time.monotonic() + 5
+        while Path(f"/proc/{child}").exists() and time.monotonic() < end:
+            # a zombie is as gone as can be: nobody here may reap it
+            if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                break
+            time.sleep(0.05)
+        else:
+            assert not Path(f"/proc/{child}").exists()
+    finally:
+        parent.kill()
+        parent.communicate()
+
+
+def test_does_the_scripted_engine_misbehave_on_demand(kernel: Any, run_program: RunProgram) -> None:
+    dying = run_program("drivers.scripted", "--model", "fake-model", "--die-after", "3")
+    kernel.admit()
+    kernel.start(1, "a b c d e f")
+    assert dying.wait(10) == -signal.SIGKILL
+    run_program("drivers.scripted", "--model", "fake-model", "--garbage")
+    kernel.hear_kind("register")
+    kernel.hear_state("ready")
+    kernel.start(1, "a b")
+    step = kernel.hear_kind("report").body["steps"][0]
+    with pytest.raises(ValueError, match="validation error"):
+        Report.model_validate({"steps": [step]})
+
+
+def test_does_a_hanging_engine_stop_beating(kernel: Any, run_program: RunProgram) -> None:
+    run_program("drivers.scripted", "--model", "fake-model", "--hang-after", "2")
+    kernel.admit()
+    kernel.start(1, "a b c d e f")
+    kernel.hear_kind("report")
+    with pytest.raises(TimeoutError):
+        kernel.hear_until(lambda message: False, 1.0)
+    with pytest.raises(TimeoutError):
+        kernel.hear(0.5)
+    assert len(kernel.reported(1)) < 3
