@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from llmagentos.abi.errors import BY_CODE
 from llmagentos.abi.model import MAX_TEXT
 from llmagentos.abi.wire import MAX_BODY
 from llmagentos.home import Home
+from shell import image
 from shell.cli import COMMANDS, cli, main
 from shell.commands.process import ended_with
 from shell.failure import status_of
@@ -137,6 +140,15 @@ def test_does_a_system_that_is_down_exit_with_3(llmos: Main, words: tuple[str, .
     assert (status, out) == (3, "")
     assert "is not up" in err
     assert "hint: start it: llmos up --detach" in err
+
+
+def test_does_a_failure_keep_its_exit_code_when_nobody_hears_of_it(home: Home) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "shell", "ps"]
+    done = subprocess.run(command, env=image.environment(home), stderr=theirs, timeout=30)
+    os.close(theirs)
+    assert done.returncode == 3
 
 
 def test_is_down_content_when_nothing_is_up(llmos: Main) -> None:
