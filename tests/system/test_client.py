@@ -14,7 +14,8 @@ import pytest
 
 from llmagentos import AsyncSystem, System, connect, connect_async
 from llmagentos.abi import errors, wire
-from llmagentos.exchange import Exchange
+from llmagentos.connection import Stream
+from llmagentos.exchange import Exchange, Piece, Reply
 from llmagentos.home import Home
 from tests.system.machines import ROOT, Machines, agent, eventually
 
@@ -178,6 +179,15 @@ def test_can_one_wait_again_after_the_kernel_was_away(
                 with pytest.raises(errors.ECONNREFUSED):
                     read(started.stream()) if read else started.wait()
             assert started.wait().answer == SAYS
+
+
+def test_is_an_answer_that_is_made_anew_on_a_new_line(shared: Machines) -> None:
+    pieces = [Piece(1, "A ca"), Piece(1, "A boat.", anew=True)]
+    with shared.program() as system:
+        for read in (iter, Stream.ready):
+            stream = system.open("sys.ping")
+            stream.inbox.extend([*pieces, Reply({})])
+            assert list(read(stream)) == ["A ca", "\nA boat."]
 
 
 def test_does_generate_give_text_usage_and_tokens(shared: Machines) -> None:
