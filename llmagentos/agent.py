@@ -7,9 +7,10 @@ connections.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
-from llmagentos.abi.errors import ETIMEOUT
+from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.process import ExitRecord, ProcessDetail, Signal
 
 if TYPE_CHECKING:
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from llmagentos.aio_connection import AsyncStream
     from llmagentos.client import System
     from llmagentos.connection import Stream
+
+_SHORTEST: Final = 0.001
+"""Seconds: the kernel waits for no less."""
+
+_ON_THE_WAY: Final = 2.0
+"""Seconds that its word of the end of a wait may take to get here."""
 
 
 class Agent:
@@ -26,6 +33,7 @@ class Agent:
         self._system = system
         self._ending: Stream | None = None
         self._end: Stream | None = None
+        self._record: ExitRecord | None = None
         self.pid = pid
         self.name = name
         self.notices = notices
@@ -48,16 +56,31 @@ class Agent:
 
     def wait(self, timeout: float | None = None) -> ExitRecord:
         """How it ended. Raises ``ETIMEOUT`` if it goes on for longer than ``timeout`` seconds."""
-        # Whoever only waits is not sent the answer piece by piece.
-        end = self._end or self._ending or self._system.open("proc.wait", pid=self.pid)
-        self._end = end
+        if self._record is None and self._ending is not None and self._ending.done:
+            # A connection that was lost says nothing about the agent.
+            with suppress(LLMOSError):
+                self._record = ExitRecord.model_validate(self._ending.result())
+        if self._record is None:
+            told = self._told() if timeout is None else self._told_within(timeout)
+            self._record = ExitRecord.model_validate(told)
+        return self._record
+
+    def _told(self) -> dict[str, Any]:
+        # A call of its own, not that of ``ending``: whoever only waits is not sent the answer piece
+        # by piece, and takes none from whoever reads it.
+        end = self._end = self._end or self._system.open("proc.wait", pid=self.pid)
         try:
-            return ExitRecord.model_validate(end.result(timeout))
-        except ETIMEOUT:
-            self._end = None
-            if end is self._ending:
-                self._ending = None
+            return end.result()
+        except LLMOSError:
+            if self._end is end:
+                self._end = None
             raise
+
+    def _told_within(self, seconds: float) -> dict[str, Any]:
+        # The kernel ends the call with the wait: many of them leave none open there.
+        return self._system.call(
+            "proc.wait", pid=self.pid, timeout=max(seconds, _SHORTEST), within=seconds + _ON_THE_WAY
+        )
 
     def kill(self, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
         return self._system.kill(self.pid, signal, tree=tree)
@@ -81,6 +104,7 @@ class AsyncAgent:
         self._system = system
         self._ending: AsyncStream | None = None
         self._end: AsyncStream | None = None
+        self._record: ExitRecord | None = None
         self.pid = pid
         self.name = name
         self.notices = notices
@@ -101,16 +125,31 @@ class AsyncAgent:
 
     async def wait(self, timeout: float | None = None) -> ExitRecord:  # noqa: ASYNC109
         """How it ended. Raises ``ETIMEOUT`` if it goes on for longer than ``timeout`` seconds."""
-        # Whoever only waits is not sent the answer piece by piece.
-        end = self._end or self._ending or self._system.open("proc.wait", pid=self.pid)
-        self._end = end
+        if self._record is None and self._ending is not None and self._ending.done:
+            # A connection that was lost says nothing about the agent.
+            with suppress(LLMOSError):
+                self._record = ExitRecord.model_validate(await self._ending.result())
+        if self._record is None:
+            told = await (self._told() if timeout is None else self._told_within(timeout))
+            self._record = ExitRecord.model_validate(told)
+        return self._record
+
+    async def _told(self) -> dict[str, Any]:
+        # A call of its own, not that of ``ending``: whoever only waits is not sent the answer piece
+        # by piece, and takes none from whoever reads it.
+        end = self._end = self._end or self._system.open("proc.wait", pid=self.pid)
         try:
-            return ExitRecord.model_validate(await end.result(timeout))
-        except ETIMEOUT:
-            self._end = None
-            if end is self._ending:
-                self._ending = None
+            return await end.result()
+        except LLMOSError:
+            if self._end is end:
+                self._end = None
             raise
+
+    async def _told_within(self, seconds: float) -> dict[str, Any]:
+        # The kernel ends the call with the wait: many of them leave none open there.
+        return await self._system.call(
+            "proc.wait", pid=self.pid, timeout=max(seconds, _SHORTEST), within=seconds + _ON_THE_WAY
+        )
 
     async def kill(self, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
         return await self._system.kill(self.pid, signal, tree=tree)

@@ -228,8 +228,7 @@ class AsyncStream:
         """Nothing comes any more; every later use gets the same answer."""
         self._given_up = error
         self._reply = Reply(error=error)
-        # Another task may be waiting for this call as well.
-        self.inbox.put_nowait(self._reply)
+        self.inbox.put_nowait(self._reply)  # for a task that may be waiting
         return error
 
     async def __aiter__(self) -> AsyncIterator[str]:
@@ -246,6 +245,8 @@ class AsyncStream:
                     yield item
                 else:
                     self._reply = item
+                    # Another task may be waiting for this call as well.
+                    self.inbox.put_nowait(item)
         except (asyncio.CancelledError, GeneratorExit):
             # Other calls cost nothing, and may be taken up again where they were left.
             if self._name == GENERATE:
@@ -253,6 +254,11 @@ class AsyncStream:
             raise
         if self._given_up is not None:
             raise self._given_up
+
+    @property
+    def done(self) -> bool:
+        """Whether the reply has come."""
+        return self._reply is not None
 
     @property
     def buffers(self) -> tuple[bytes, ...]:

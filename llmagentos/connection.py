@@ -231,7 +231,7 @@ class Stream:
         """The text. An answer that had to be made anew starts again, on a new line."""
         try:
             for piece in self.pieces():
-                yield f"\n{piece.text}" if piece.anew else piece.text
+                yield _told(piece)
         except GeneratorExit:
             self._withdraw()
             raise
@@ -278,7 +278,7 @@ class Stream:
         while self.inbox and self._reply is None:
             item = self.inbox.popleft()
             if isinstance(item, Piece):
-                yield item.text
+                yield _told(item)
             else:
                 self._reply = item
 
@@ -288,3 +288,7 @@ class Stream:
             pass
         assert self._reply is not None
         return self._reply.unwrap()
+
+
+def _told(piece: Piece) -> str:
+    return f"\n{piece.text}" if piece.anew else piece.text

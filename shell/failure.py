@@ -12,7 +12,7 @@ import re
 import sys
 import time
 import traceback
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
@@ -61,7 +61,7 @@ def status_of(error: BaseException) -> int:
     if isinstance(error, Terminated):
         return TERMINATED
     if isinstance(error, BrokenPipeError | ReaderGone):
-        _close_pipes()
+        _silence(sys.stdout)
         return BROKEN_PIPE
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         # Its message is the help text, which is no sentence.
@@ -81,13 +81,16 @@ def status_of(error: BaseException) -> int:
 
 
 def tell(message: str, hint: str = "") -> None:
-    """One sentence, and what to do about it, on stderr."""
+    """One sentence, and what to do about it, on stderr, if anybody still reads that."""
     lead = paint("llmos:", "red", sys.stderr)
     lines = [f"{lead} {printable(message)}"]
     if hint:
         lines.append(f"{paint('hint:', 'cyan', sys.stderr)} {printable(hint)}")
-    sys.stderr.write("\n".join(lines) + "\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.write("\n".join(lines) + "\n")
+        sys.stderr.flush()
+    except BrokenPipeError:
+        _silence(sys.stderr)
 
 
 def _sentence(text: str) -> str:
@@ -132,8 +135,8 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _close_pipes() -> None:
-    # The interpreter flushes stdout when it ends, and would complain again.
+def _silence(stream: TextIO) -> None:
+    # The interpreter flushes it when it ends, and would complain again.
     nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
+    os.dup2(nothing, stream.fileno())
     os.close(nothing)

@@ -24,9 +24,22 @@ def text_from(argument: str | None) -> str | None:
     """
     if argument is not None and argument != "-":
         return _checked(os.fsencode(argument), "the text")
-    if argument is None and (sys.stdin is None or sys.stdin.isatty()):
+    if argument is None and nothing_piped_in():
         return None
     return _checked(_piped_in(), "the input")
+
+
+def nothing_piped_in() -> bool:
+    """Whether stdin is a keyboard, or was closed from the start."""
+    return sys.stdin is None or sys.stdin.isatty()
+
+
+def piped_in(most: int) -> bytes:
+    """What is piped in, but for what is beyond ``most`` bytes: a pipe may be endless. Raises
+    ``EINVAL`` if stdin is closed."""
+    if sys.stdin is None:
+        raise EINVAL("stdin is closed", hint="pipe something in, or give it as an argument")
+    return sys.stdin.buffer.read(most)
 
 
 def schema_from(path: str) -> dict[str, Any]:
@@ -45,7 +58,7 @@ def schema_from(path: str) -> dict[str, Any]:
 
 def _piped_in() -> bytes:
     # One byte more than the longest text can have: no need to read an endless pipe to its end.
-    text = sys.stdin.buffer.read(_BYTES_PER_CHARACTER * _longest() + 1)
+    text = piped_in(_BYTES_PER_CHARACTER * _longest() + 1)
     # As in $(…): the line end that echo and editors put last is not meant for the model.
     return text.rstrip(b"\r\n")
 

@@ -11,6 +11,7 @@ import click
 
 from llmagentos.abi.errors import EINVAL, ENOENT
 from shell.commands.process import PID
+from shell.input import nothing_piped_in, piped_in
 from shell.session import open_system
 from shell.terminal import clock, is_screen, print_json, printable, size
 
@@ -177,14 +178,14 @@ def restore(path: str, version: int, pid: int | None, as_json: bool) -> None:
 
 
 def _content(file: str | None) -> bytes:
-    if file is None and sys.stdin.isatty():
+    if file is None and nothing_piped_in():
         raise EINVAL("there is no content", hint="llmos fs write PATH FILE, or pipe it in")
     # Imported here: a usage error need not wait for it.
     from llmagentos.abi.wire import MAX_BUFFER
 
     # One byte more than there may be: no need to read an endless pipe to its end.
     if file is None or file == "-":
-        return sys.stdin.buffer.read(MAX_BUFFER + 1)
+        return piped_in(MAX_BUFFER + 1)
     try:
         with Path(file).open("rb") as source:
             return source.read(MAX_BUFFER + 1)

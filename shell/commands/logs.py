@@ -18,6 +18,7 @@ from shell.terminal import paint, printable
 if TYPE_CHECKING:
     from llmagentos.abi.calls.ctx import ContextMessage
     from llmagentos.client import System
+    from llmagentos.exchange import Piece
 
 _COLOURS: Final = {"system": "magenta", "user": "cyan", "assistant": "green", "tool": "yellow"}
 _LOOK_AGAIN: Final = 0.3
@@ -51,8 +52,9 @@ def logs(pid: int, follow: bool) -> None:
         # Before the context is read, so that nothing falls between the two.
         answer = system.open("proc.wait", pid=pid, stream=True, reap=False)
         log.catch_up()
+        log.forget_the_past()
         for piece in answer.pieces():
-            log.stream(piece.burst, piece.text)
+            log.stream(piece)
         answer.result()
         return log.catch_up()
 
@@ -110,7 +112,8 @@ class _Output:
 
 
 class _Log:
-    """What was shown of a context. A streamed answer becomes a message; it is shown once."""
+    """What was shown of a context. A streamed answer becomes a message, or was one before we heard
+    a piece of it; it is shown once."""
 
     def __init__(self, system: System, pid: int) -> None:
         self._system = system
@@ -118,6 +121,9 @@ class _Log:
         self._shown = 0
         self._burst = 0
         self._streamed = ""
+        self._whole = False
+        self._early: list[str] = []
+        """Answers that were shown whole, and whose pieces may be still to come."""
         self._screen = sys.stdout.isatty()
 
     def catch_up(self) -> None:
@@ -132,20 +138,43 @@ class _Log:
             if message.id <= self._shown:
                 continue
             self._shown = message.id
-            if message.role == "assistant" and streamed and message.content == streamed:
-                streamed = ""
-            else:
+            said = message.role == "assistant"
+            if not (said and streamed and message.content == streamed):
                 self._show(message)
+                if said and message.content and not streamed:
+                    self._early.append(message.content)
+            if said:
+                streamed = ""
             for call in message.tool_calls:
                 self._write(f"→ {call.name} {call.arguments}".rstrip() + "\n")
 
-    def stream(self, burst: int, text: str) -> None:
-        if burst != self._burst:
+    def forget_the_past(self) -> None:
+        """What was said up to now comes in no pieces."""
+        self._early.clear()
+
+    def stream(self, piece: Piece) -> None:
+        if piece.burst != self._burst:
             self.catch_up()
-            self._burst = burst
-            self._heading("assistant")
-        self._streamed += text
-        self._write(text)
+            self._burst = piece.burst
+            # A short answer is in the context by now.
+            self._whole = self._was_shown(piece.text)
+            if not self._whole:
+                self._heading("assistant")
+        if self._whole:
+            return
+        if piece.anew and self._streamed:
+            self._write("\n")
+            click.echo("llmos: the answer had to be made anew; here it is from its start", err=True)
+            self._streamed = ""
+        self._streamed += piece.text
+        self._write(piece.text)
+
+    def _was_shown(self, beginning: str) -> bool:
+        """Whether the answer that begins so is among the early ones. They come in their order."""
+        while self._early:
+            if self._early.pop(0).startswith(beginning):
+                return True
+        return False
 
     def _show(self, message: ContextMessage) -> None:
         self._heading(message.role)

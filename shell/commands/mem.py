@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from llmagentos.abi.errors import EINVAL, ENOENT
+from llmagentos.abi.errors import EINVAL, ENOENT, EQUOTA
 from shell.commands.process import PID
+from shell.input import nothing_piped_in, piped_in
 from shell.session import open_system
 from shell.terminal import clock, is_screen, print_json, printable, size
 
@@ -212,18 +213,32 @@ def rm(key: str, space: str | None, pid: int | None, as_json: bool) -> None:
     return click.echo(f"{key} is forgotten")
 
 
+def _piped_in() -> bytes:
+    # Imported here: a usage error need not wait for it.
+    from llmagentos.abi.wire import MAX_BODY
+
+    # No need to read an endless pipe to its end.
+    raw = piped_in(MAX_BODY + 1)
+    if len(raw) > MAX_BODY:
+        raise EQUOTA(
+            f"the input is larger than {MAX_BODY:,} bytes, the most that a call can carry",
+            hint="llmos fs write takes more",
+        )
+    return raw
+
+
 def _value(given: str | None, parse: bool) -> Any:
     """The argument or what is piped in; as text or as the JSON that it says."""
-    if given is None and sys.stdin.isatty():
+    if given is None and nothing_piped_in():
         raise EINVAL("there is no value", hint="llmos mem put KEY VALUE, or pipe it in")
     try:
-        text = sys.stdin.buffer.read().decode() if given in (None, "-") else given
+        text = _piped_in().decode() if given in (None, "-") else given
         return json.loads(text or "") if parse else text
     except UnicodeDecodeError as error:
         raise EINVAL(
             f"the input is not UTF-8: byte {error.start}", hint="llmos fs write takes any bytes"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EINVAL(
             f"the value is not JSON: {error}", hint="without --parse it is a text"
         ) from None

@@ -84,7 +84,7 @@ def _busiest_first(process: ProcessInfo) -> tuple[int, int]:
 @contextmanager
 def _screen() -> Iterator[None]:
     """The alternate screen, and keys without Enter; all as before at the end."""
-    keyboard = sys.stdin.fileno() if sys.stdin.isatty() else None
+    keyboard = _keyboard()
     before = termios.tcgetattr(keyboard) if keyboard is not None else None
     sys.stdout.write(_ENTER)
     try:
@@ -98,14 +98,19 @@ def _screen() -> Iterator[None]:
         sys.stdout.flush()
 
 
+def _keyboard() -> int | None:
+    return None if sys.stdin is None or not sys.stdin.isatty() else sys.stdin.fileno()
+
+
 def _quit_within(seconds: float) -> bool:
     """Whether q is pressed meanwhile."""
+    keyboard = _keyboard()
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
-        if not sys.stdin.isatty():
+        if keyboard is None:
             time.sleep(left)
-        elif select.select([sys.stdin], [], [], left)[0]:
-            key = os.read(sys.stdin.fileno(), 64)
+        elif select.select([keyboard], [], [], left)[0]:
+            key = os.read(keyboard, 64)
             if not key or b"q" in key.lower():
                 return True
     return False

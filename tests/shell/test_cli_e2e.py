@@ -17,6 +17,7 @@ from llmagentos.home import Home
 from shell import boot, image
 from shell.cli import main
 from shell.lock import supervisor_pid
+from tests.shell.conftest import ECHO
 from tests.shell.standins import end, lives, run_llmos, start_llmos, until
 
 CONFIG = """
@@ -160,6 +161,24 @@ def test_do_kill_wait_and_logs_see_a_running_agent(up: Home, llmos: Command, man
     assert (status, json.loads(out)["signal"]) == (run.returncode, "KILL")
     row = next(line for line in llmos("ps", "--all")[1].splitlines() if line.split()[0] == pid)
     assert row.split()[3] == "ENDED"
+
+
+def test_do_logs_show_a_short_answer_once(up: Home, llmos: Command, tmp_path: Path) -> None:
+    file = tmp_path / "short.yaml"
+    spec = {"model": "fake-model", "interactive": True}
+    file.write_text(json.dumps({**ECHO, "spec": spec}))
+    words = [f"word{number} and more" for number in range(8)]
+    pid = llmos("run", str(file), "begin", "--detach")[1].strip()
+    with start_llmos(up, "logs", pid, "-f") as logs:
+        assert logs.stdout is not None
+        assert logs.stdout.readline()
+        until(lambda: "WAITING(mail)" in llmos("ps")[1])
+        for word in words:
+            assert llmos("send", pid, word)[0] == 0
+            until(lambda: "WAITING(mail)" in llmos("ps")[1])
+        assert llmos("kill", pid)[0] == 0
+        told = logs.communicate(timeout=10)[0].splitlines()
+    assert {word: told.count(word) for word in words} == dict.fromkeys(words, 2)
 
 
 def test_is_one_that_was_interrupted_waited_for_with_130(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,9 @@ from click.testing import CliRunner
 
 from llmagentos.abi.errors import BY_CODE
 from llmagentos.abi.model import MAX_TEXT
+from llmagentos.abi.wire import MAX_BODY
 from llmagentos.home import Home
+from shell import image
 from shell.cli import COMMANDS, cli, main
 from shell.commands.process import ended_with
 from shell.failure import status_of
@@ -138,6 +142,15 @@ def test_does_a_system_that_is_down_exit_with_3(llmos: Main, words: tuple[str, .
     assert "hint: start it: llmos up --detach" in err
 
 
+def test_does_a_failure_keep_its_exit_code_when_nobody_hears_of_it(home: Home) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "shell", "ps"]
+    done = subprocess.run(command, env=image.environment(home), stderr=theirs, timeout=30)
+    os.close(theirs)
+    assert done.returncode == 3
+
+
 def test_is_down_content_when_nothing_is_up(llmos: Main) -> None:
     status, out, _ = llmos("down")
     assert status == 0
@@ -181,6 +194,37 @@ def test_is_what_is_piped_in_checked(
     with file.open(encoding="utf-8") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         got, out, err = llmos("run", "x", *words)
+    assert (got, out) == (status, "")
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "status", "said"),
+    [
+        (("fs", "write", "x"), None, 2, "there is no content"),
+        (("fs", "write", "x", "-"), None, 2, "stdin is closed"),
+        (("mem", "put", "x"), None, 2, "there is no value"),
+        (("mem", "put", "x", "-"), None, 2, "stdin is closed"),
+        (("run", "x", "-"), None, 2, "stdin is closed"),
+        (("mem", "put", "x"), "ä".encode() * MAX_BODY, 4, "the input is larger than"),
+        (("mem", "put", "x", "--parse"), b"[" * 100_000, 2, "is not JSON"),
+    ],
+    ids=lambda given: "" if isinstance(given, bytes) else None,
+)
+def test_is_a_pipe_that_is_closed_or_endless_a_mistake(
+    llmos: Main,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    text: bytes | None,
+    status: int,
+    said: str,
+) -> None:
+    file = tmp_path / "input"
+    file.write_bytes(text or b"")
+    with file.open(encoding="utf-8") as stdin:
+        monkeypatch.setattr(sys, "stdin", None if text is None else stdin)
+        got, out, err = llmos(*words)
     assert (got, out) == (status, "")
     assert said in err
 

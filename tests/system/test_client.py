@@ -14,7 +14,8 @@ import pytest
 
 from llmagentos import AsyncSystem, System, connect, connect_async
 from llmagentos.abi import errors, wire
-from llmagentos.exchange import Exchange
+from llmagentos.connection import Stream
+from llmagentos.exchange import Exchange, Piece, Reply
 from llmagentos.home import Home
 from tests.system.machines import ROOT, Machines, agent, eventually
 
@@ -120,6 +121,73 @@ def test_may_one_task_wait_while_another_streams(shared: Machines) -> None:
             assert await started.wait() == await waiting
 
     asyncio.run(scenario())
+
+
+def test_does_every_task_that_waits_hear_of_the_end(shared: Machines) -> None:
+    async def scenario() -> None:
+        async with asyncio.timeout(15), connect_async(home=shared.home.root, user=True) as system:
+            started = await system.spawn(agent(), "word " * 40)
+            impatient = asyncio.ensure_future(started.wait(0.05))
+            records = await asyncio.gather(*(started.wait() for _ in range(3)))
+            assert [record.answer for record in records] == ["word " * 40] * 3
+            with pytest.raises(errors.ETIMEOUT):
+                await impatient
+            # Whatever call it is that more than one of them waits for.
+            stream = system.open("sys.ping")
+            told = await asyncio.gather(*(stream.result() for _ in range(3)))
+            assert told == [told[0]] * 3
+
+    asyncio.run(scenario())
+
+
+def test_does_whoever_waits_take_no_piece_from_who_streams(shared: Machines) -> None:
+    async def scenario() -> None:
+        async with asyncio.timeout(15), connect_async(home=shared.home.root, user=True) as system:
+            started = await system.spawn(agent(), "word " * 40)
+            stream = started.stream()
+            text = await anext(stream)
+            waiting = asyncio.ensure_future(started.wait())
+            text += "".join([piece async for piece in stream])
+            assert (await waiting).answer == text == "word " * 40
+
+    asyncio.run(scenario())
+
+
+def test_do_waits_that_took_too_long_leave_no_call_open(shared: Machines) -> None:
+    with shared.program() as system:
+        started = system.spawn(agent(), LONG, attach=True)
+        for _ in range(20):
+            with pytest.raises(errors.ETIMEOUT, match="did not end within"):
+                started.wait(0)
+        # It would be WAITING for its child for as long as one is.
+        assert system.info().process.reason is None
+        assert started.info().process.exit is None
+
+
+def test_can_one_wait_again_after_the_kernel_was_away(
+    shared: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shared.program() as system:
+
+        def lost(_: float) -> None:
+            system._connection._exchange.fail_all(errors.ECONNREFUSED("it is not up"))
+
+        for read in (list, None):
+            started = system.spawn(agent(), SAYS)
+            with monkeypatch.context() as patch:
+                patch.setattr(system._connection, "pump", lost)
+                with pytest.raises(errors.ECONNREFUSED):
+                    read(started.stream()) if read else started.wait()
+            assert started.wait().answer == SAYS
+
+
+def test_is_an_answer_that_is_made_anew_on_a_new_line(shared: Machines) -> None:
+    pieces = [Piece(1, "A ca"), Piece(1, "A boat.", anew=True)]
+    with shared.program() as system:
+        for read in (iter, Stream.ready):
+            stream = system.open("sys.ping")
+            stream.inbox.extend([*pieces, Reply({})])
+            assert list(read(stream)) == ["A ca", "\nA boat."]
 
 
 def test_does_generate_give_text_usage_and_tokens(shared: Machines) -> None:
@@ -509,8 +577,7 @@ def test_is_a_closed_connection_refused(shared: Machines, kind: str) -> None:
 _FORK = """
 import os, sys
 from llmagentos import connect
-from llmagentos.abi import errors, wire
-from llmagentos.exchange import Exchange
+from llmagentos.abi import errors
 system = connect(home=sys.argv[1])
 if os.fork() == 0:
     try:
