@@ -24,17 +24,27 @@ class Journal:
         self._history = history
         self.effects = Effects()
         self.seq = 0
+        self.written = 0
+        """The last event of those that can be read: what happens in this turn is not yet."""
         self.oldest = 1
         self.audit_seq = 0
+        self.audit_written = 0
         self._audit_oldest = 1
         self._audit_hash = GENESIS
 
     def restore(
         self, seq: int, oldest: int, audit_seq: int, audit_oldest: int, audit_hash: str
     ) -> None:
-        self.seq, self.oldest = seq, max(1, oldest)
-        self.audit_seq, self._audit_oldest = audit_seq, max(1, audit_oldest)
+        self.seq, self.written, self.oldest = seq, seq, max(1, oldest)
+        self.audit_seq, self.audit_written = audit_seq, audit_seq
+        self._audit_oldest = max(1, audit_oldest)
         self._audit_hash = audit_hash or GENESIS
+
+    def flush(self) -> Effects:
+        """What this turn has led to. It is written before the next one begins."""
+        effects, self.effects = self.effects, Effects()
+        self.written, self.audit_written = self.seq, self.audit_seq
+        return effects
 
     def event(self, now: float, type: str, pid: int | None = None, /, **data: Any) -> None:
         self.seq += 1

@@ -137,8 +137,7 @@ class Machine:
             rows.append(Put("processes", process_row(process)))
         self._changed.clear()
         rows += self.replays.flush()
-        effects, self.journal.effects = self.journal.effects, Effects()
-        return effects
+        return self.journal.flush()
 
     # -- what the parts of the kernel share --------------------------------------------------
 

@@ -35,27 +35,21 @@ class Events:
 
     def past(self) -> Iterator[Event]:
         """All that is kept and was not told yet."""
-        # What happens in the moment in which the kernel is asked is in its ``latest``, but it tells
-        # of it only the next time.
-        written = 0
         while True:
             page = EventsResult.model_validate(
                 self._system.call("sys.events", since=self._seen, limit=_PAGE, pid=self._pid)
             )
             if page.latest < self._seen:
                 # Another database: its count starts anew.
-                self._seen = written = 0
+                self._seen = 0
                 continue
             self.lost += max(0, page.oldest - self._seen - 1) if self._seen else 0
-            self._seen = max(self._seen, page.oldest - 1)
             for event in page.events:
-                self._seen = max(self._seen, event.seq)
+                self._seen = event.seq
                 yield event
             if not page.more:
-                self._seen = max(self._seen, written)
-                if written or self._seen == page.latest:
-                    return
-            written = page.latest
+                self._seen = max(self._seen, page.latest)
+                return
 
     def all(self) -> Iterator[Event]:
         """Endless. Subscribes first, so that nothing falls between past and future."""

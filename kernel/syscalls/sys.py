@@ -60,7 +60,7 @@ def events(kernel: Machine, call: Call, args: EventsArgs) -> EventsResult:
         events=[Event.model_validate(row) for row in fit],
         more=len(fit) < len(rows) or len(rows) == args.limit,
         oldest=kernel.journal.oldest,
-        latest=kernel.journal.seq,
+        latest=kernel.journal.written,
     )
 
 
@@ -68,7 +68,7 @@ def audit(kernel: Machine, call: Call, args: AuditArgs) -> AuditResult:
     rows = kernel.services.history.audit(args.since, args.limit)
     return AuditResult(
         entries=[AuditEntry.model_validate(row) for row in rows],
-        latest=kernel.journal.audit_seq,
+        latest=kernel.journal.audit_written,
     )
 
 

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from kernel import dispatch
+from kernel.effects import FromClient, Tick
 from llmagentos.abi.errors import EBUDGET, EBUSY, ECONTEXT, EINVAL, EIO, EQUOTA
 from llmagentos.abi.manifest import Manifest
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.abi.syscalls import TABLE
+from llmagentos.abi.wire import Message
 from tests.kernel.keeping import do, say
-from tests.kernel.rig import MODEL, FakeHost, Program, Rig, agent
+from tests.kernel.rig import MODEL, USER, FakeHost, Program, Rig, agent
 
 pytestmark = pytest.mark.usefixtures("booted")
 
@@ -165,3 +167,21 @@ def test_do_the_replies_for_a_stopped_process_have_a_bound(rig: Rig) -> None:
         program.call("fs.read", path="/self/f")
     rig.call("proc.kill", pid=program.pid, signal="CONT")
     program.call("fs.read", path="/self/f")
+
+
+def test_is_what_happens_while_one_asks_left_for_the_next_time(rig: Rig) -> None:
+    # A reader takes `latest` for what it has seen: what it was not told must come after that.
+    before = rig.call("sys.events", limit=10_000)["latest"]
+    audited = rig.call("sys.audit", limit=1000)["latest"]
+    calls = ("proc.spawn", {"manifest": agent()}), ("sys.events", {}), ("sys.audit", {})
+    for number, (name, args) in enumerate(calls, start=900):
+        rig.machine.apply(FromClient(b"user", Message("call", number, name, USER, args)), rig.now)
+        if name == "proc.spawn":
+            rig.machine.journal.audit(rig.now, 1, "x", "ok")
+    rig.put_in(Tick())
+    for number, latest in ((901, before), (902, audited)):
+        told = rig.reply(number)
+        assert told is not None
+        assert told["result"]["latest"] == latest
+    assert rig.call("sys.events", since=before, limit=10_000)["events"][0]["seq"] == before + 1
+    assert rig.call("sys.audit", since=audited)["entries"][0]["seq"] == audited + 1
