@@ -65,3 +65,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory, request: Any) -> Iterator[M
         machines.await_driver("fake", driver.pid)
         assert host.poll() is None
         yield machines
+
+
+@pytest.fixture
+def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may be a program of a system."""
+    monkeypatch.delenv("LLMOS_SESSION", raising=False)

@@ -1,0 +1,194 @@
+"""What becomes of a call that is given up, closed, or can't be sent?"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from llmagentos import AsyncSystem, connect_async
+from llmagentos.abi import errors
+from tests.system.machines import Machines, agent
+
+pytestmark = pytest.mark.usefixtures("no_session")
+
+SAYS = "one two three four"
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_does_a_call_that_took_too_long_stay_ended(shared: Machines, kind: str) -> None:
+    if kind == "sync":
+        with shared.program() as system:
+            stream = system.open("proc.wait", pid=system.spawn(agent(), "word " * 300).pid)
+            for use in (lambda: stream.result(0.1), stream.result, lambda: list(stream)):
+                with pytest.raises(errors.ETIMEOUT, match=r"within 0\.1 s"):
+                    use()
+        return
+
+    async def main() -> None:
+        async with asyncio.timeout(10), connect_async(home=shared.home.root) as system:
+            started = await system.spawn(agent(), "word " * 300)
+            stream = system.open("proc.wait", pid=started.pid)
+            for within in (0.1, None):
+                with pytest.raises(errors.ETIMEOUT, match=r"within 0\.1 s"):
+                    await stream.result(within)
+            with pytest.raises(errors.ETIMEOUT):
+                [text async for text in stream]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_is_a_closed_connection_refused(shared: Machines, kind: str) -> None:
+    if kind == "sync":
+        system = shared.program()
+        waiting = system.open("proc.wait", pid=system.pid)
+        system.close()
+        for use in (system.info, waiting.result, lambda: list(system.generate_stream("x"))):
+            with pytest.raises(errors.ECONNREFUSED, match="this connection was closed"):
+                use()
+        return
+
+    async def main() -> None:
+        system = await connect_async(home=shared.home.root)
+        await system.close()
+        with pytest.raises(errors.ECONNREFUSED, match="this connection was closed"):
+            await asyncio.wait_for(system.info(), 3)
+
+    asyncio.run(main())
+
+
+LONG = "word " * 2000
+
+
+@pytest.mark.parametrize("way", ["close", "with", "break", "interrupt", "timeout"])
+def test_is_an_answer_that_nobody_reads_cancelled(
+    shared: Machines, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shared.program() as system:
+        stream = system.generate_stream(LONG, max_tokens=2000)
+        next(stream.pieces())
+        if way == "close":
+            stream.close()
+        elif way == "with":
+            with stream:
+                pass
+        elif way == "break":
+            for _ in stream:
+                break
+        elif way == "timeout":
+            with pytest.raises(errors.ETIMEOUT):
+                stream.result(0.1)
+        else:
+            stream.inbox.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr(system._connection, "pump", _interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    list(stream)
+        # Nothing is left to cancel: that is what this call would say.
+        assert system.call("llm.cancel") == {"cancelled": 0}
+        with pytest.raises((errors.ECANCELED, errors.ETIMEOUT)):
+            stream.result()
+        assert system.generate(SAYS).text == SAYS
+
+
+def _interrupt(_: float) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("way", ["cancel", "cancel loop", "break", "close", "timeout"])
+def test_is_an_answer_that_no_task_reads_cancelled(shared: Machines, way: str) -> None:
+    async def read(system: AsyncSystem, *, some: bool = False) -> None:
+        async for _ in system.generate_stream(LONG, max_tokens=2000):
+            if some:
+                break
+
+    async def main() -> None:
+        async with asyncio.timeout(15), connect_async(home=shared.home.root) as system:
+            if way == "close":
+                system.generate_stream(LONG, max_tokens=2000).close()
+            elif way == "break":
+                await read(system, some=True)
+            elif way == "timeout":
+                with pytest.raises(errors.ETIMEOUT):
+                    await system.generate_stream(LONG, max_tokens=2000).result(0.2)
+            else:
+                work = read(system) if "loop" in way else system.generate(LONG, max_tokens=2000)
+                task = asyncio.create_task(work)
+                await asyncio.sleep(0.3)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            await asyncio.sleep(0.1)
+            assert await system.call("llm.cancel") == {"cancelled": 0}
+            assert (await system.generate(SAYS)).text == SAYS
+
+    asyncio.run(main())
+
+
+def test_may_a_wait_that_was_cancelled_be_taken_up_again(shared: Machines) -> None:
+    async def main() -> None:
+        async with connect_async(home=shared.home.root) as system:
+            started = await system.spawn(agent(), "word " * 40)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(started.wait(), 0.1)
+            assert (await started.wait(10)).code == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["threads", "tasks"])
+def test_do_programs_of_one_name_become_one_process(shared: Machines, kind: str) -> None:
+    pids: list[int | None] = []
+    name = f"fresh-{kind}"
+
+    def one() -> None:
+        with shared.program(name=name) as system:
+            pids.append(system.info().process.pid)
+
+    async def other() -> None:
+        async with connect_async(home=shared.home.root, name=name) as system:
+            pids.append((await system.info()).process.pid)
+
+    async def main() -> None:
+        await asyncio.gather(*(other() for _ in range(12)))
+
+    if kind == "tasks":
+        asyncio.run(main())
+    else:
+        threads = [threading.Thread(target=one) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert (len(pids), len(set(pids))) == (12, 1)
+
+
+def test_is_what_can_not_be_sent_no_raw_exception(shared: Machines) -> None:
+    with shared.program() as system:
+        for use in (
+            lambda: system.info(2**70),
+            lambda: system.generate("\udcff"),
+            lambda: system.spawn("/dev/zero"),
+        ):
+            with pytest.raises(errors.EINVAL):
+                use()
+
+
+def test_does_a_message_that_can_not_be_taken_in_fail_the_calls(
+    shared: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Any) -> None:
+        raise RuntimeError("odd")
+
+    async def main() -> None:
+        async with connect_async(home=shared.home.root) as system:
+            with monkeypatch.context() as patch:
+                patch.setattr(system._connection._exchange, "feed", broken)
+                with pytest.raises(errors.EPROTO):
+                    await asyncio.wait_for(system.info(), 3)
+            assert (await system.info()).process.pid == system.pid
+
+    asyncio.run(main())
