@@ -18,7 +18,8 @@ from typing import Final
 import torch
 
 from drivers.edge.blocks import BLOCK
-from drivers.edge.families import families, of_a_length
+from drivers.edge.families import COST, families, of_a_length
+from drivers.edge.memory import PROGRAMS
 from drivers.edge.pool import Pool
 
 _Places = torch.Tensor | slice
@@ -27,6 +28,11 @@ _Places = torch.Tensor | slice
 _PIECE: Final = 16 * 2**20
 """Bytes of keys and values, or of scores, that are made at once on a CPU. From 32 MiB on the system
 clears the memory each time (``memory``), which takes several times as long as to compute."""
+
+_PRODUCTS: Final = PROGRAMS - 16
+"""The most for those that decode, each of a shape of its own, so that there is a program for all
+others too. Were they more than are kept, each would be made anew at each layer, which takes several
+times as long as to compute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,17 +156,19 @@ class Step:
 
     def _grouped(self, decoding: Sequence[Span]) -> list[_Part]:
         """Find who begins alike, and among these whose rest is of similar length."""
+        cost = COST
+        groups = _groups(decoding, cost)
+        while sum(4 if common else 2 for _, common, _ in groups) > _PRODUCTS:
+            cost *= 2  # in the end there is one group
+            groups = _groups(decoding, cost)
         found: list[_Part] = []
-        for members, common in families([span.blocks for span in decoding]):
-            own = [decoding[place].start // BLOCK + 1 - common for place in members]
-            for group in of_a_length(own):
-                # Pieces of one shape, as each has programs of its own in oneDNN.
-                places, width = [members[at] for at in group], max(own[at] for at in group)
-                heads, most = self._at_once(common, width)
-                size = _evenly(len(places), most)
-                for at in range(0, len(places), size):
-                    piece = places[at : at + size]
-                    found += [self._part(piece, one, common, width, decoding) for one in heads]
+        for places, common, width in groups:
+            # Pieces of one shape, as each has programs of its own in oneDNN.
+            heads, most = self._at_once(common, width)
+            size = _evenly(len(places), most)
+            for at in range(0, len(places), size):
+                piece = places[at : at + size]
+                found += [self._part(piece, one, common, width, decoding) for one in heads]
         return found
 
     def _at_once(self, common: int, width: int) -> tuple[list[slice], int]:
@@ -211,6 +219,18 @@ class Step:
         if places == list(range(places[0], places[0] + len(places))):
             return slice(places[0], places[0] + len(places))
         return torch.tensor(places, device=self._pool.device)
+
+
+def _groups(decoding: Sequence[Span], cost: int) -> list[tuple[list[int], int, int]]:
+    """Who is read together, by their places; the blocks that they begin with, and the most that one
+    of them has beyond these."""
+    found = []
+    for members, common in families([span.blocks for span in decoding], cost):
+        own = [decoding[place].start // BLOCK + 1 - common for place in members]
+        for group in of_a_length(own, cost):
+            places, width = [members[at] for at in group], max(own[at] for at in group)
+            found.append((places, common, width))
+    return found
 
 
 def _evenly(number: int, most: int) -> int:

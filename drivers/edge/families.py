@@ -44,15 +44,15 @@ class _Branch:
     cost: int = 0
 
 
-def families(tables: Sequence[Sequence[int]]) -> list[Family]:
+def families(tables: Sequence[Sequence[int]], cost: int = COST) -> list[Family]:
     """``tables``: the blocks of each sequence, at least one, the last of which has a new token in
-    it, and so is nobody else's."""
+    it, and so is nobody else's. ``cost``: of a product, in blocks."""
     if not tables:
         return []
     order = sorted(range(len(tables)), key=lambda place: list(tables[place]))
     lengths = [len(tables[place]) for place in order]
     for branch in _branches([tables[place] for place in order]):
-        _settle(branch, lengths)
+        _settle(branch, lengths, cost)
     found: list[Family] = []
     alone: list[int] = []
     for members, common in branch.families:
@@ -64,7 +64,7 @@ def families(tables: Sequence[Sequence[int]]) -> list[Family]:
     return [*found, Family(sorted(alone), 0)] if alone else found
 
 
-def of_a_length(lengths: Sequence[int]) -> list[list[int]]:
+def of_a_length(lengths: Sequence[int], cost: int = COST) -> list[list[int]]:
     """By their places, those that are padded to the longest of them and read together: so that what
     is read, with what is only padding, and the products cost least."""
     members = Counter(lengths)
@@ -72,11 +72,12 @@ def of_a_length(lengths: Sequence[int]) -> list[list[int]]:
     before = [0, *accumulate(members[size] for size in sizes)]
     costs, firsts = [0], list[int]()
     for last, size in enumerate(sizes, start=1):
-        cost, first = min(
-            (costs[first] + COST + (before[last] - before[first]) * size, first)
-            for first in range(last)
+        least, first = min(
+            (costs[first] + cost + (before[last] - before[first]) * size, first)
+            # Of more sizes the smallest would always better have a product of its own.
+            for first in range(max(0, last - 1 - cost), last)
         )
-        costs.append(cost)
+        costs.append(least)
         firsts.append(first)
     group: dict[int, int] = {}
     last = len(sizes)
@@ -108,7 +109,7 @@ def _branches(tables: Sequence[Sequence[int]]) -> Iterator[_Branch]:
     yield open_[0]
 
 
-def _settle(branch: _Branch, lengths: Sequence[int]) -> None:
+def _settle(branch: _Branch, lengths: Sequence[int], cost: int) -> None:
     """Its families, of neighbours: those inside that are worth it, and one of all others."""
 
     def beyond(one: _Branch) -> int:
@@ -118,7 +119,7 @@ def _settle(branch: _Branch, lengths: Sequence[int]) -> None:
     taken = [one for one, gain in zip(branch.inside, gains, strict=True) if gain > 0]
     losses = sum(-gain for gain in gains if gain < 0)
     whole = sum(one.last - one.first for one in branch.inside) == branch.last - branch.first
-    if whole and losses < COST + branch.common:
+    if whole and losses < cost + branch.common:
         taken = branch.inside  # so that there are no others
     rest, at = list[int](), branch.first
     for one in taken:
@@ -129,7 +130,7 @@ def _settle(branch: _Branch, lengths: Sequence[int]) -> None:
     rest += range(at, branch.last)
     if rest:
         branch.families.append(Family(rest, branch.common if len(rest) > 1 else 0))
-        branch.cost += COST + branch.common
+        branch.cost += cost + branch.common
         branch.cost += sum(lengths[place] - branch.common for place in rest)
 
 

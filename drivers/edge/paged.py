@@ -82,8 +82,8 @@ class PagedRunner:
         coming: set[bytes] = set()
         """Blocks that this step computes: who begins with one of them waits a step, and has it."""
         for sequence in waiting:
-            if budget <= 0:
-                break
+            if budget <= 0 and not self._goes_on(sequence):
+                continue
             if sequence.burst not in self._active:
                 if full and not (refused and self._residents.has(("burst", sequence.burst))):
                     continue  # those that are in already go on
@@ -104,12 +104,20 @@ class PagedRunner:
             if unread == 1 and sequence.tokens:
                 ready.append(sequence)
                 continue
+            if budget <= 0:
+                continue
             count = min(unread, budget)
             chosen.append((sequence, count))
             coming.update(table.names(table.full, (table.length + count) // BLOCK))
             budget -= count
         lost = [refused] if refused is not None and not self._active else []
         return Plan(chosen, ready, lost)
+
+    def _goes_on(self, sequence: Burst) -> bool:
+        """Whether it was held in its answer: then it has all its KV, as a rule, and need not wait
+        for the prompts of others."""
+        table = self._active.get(sequence.burst) or self._waiting.get(sequence.burst)
+        return bool(sequence.tokens) and table is not None and table.begun
 
     def _admit(self, sequence: Burst) -> bool:
         """Whether it has its KV, or the room for it. Raises ``ENOSPC`` if there is nobody whose

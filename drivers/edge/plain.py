@@ -49,11 +49,12 @@ class PlainRunner:
         chosen: list[tuple[Burst, int]] = []
         ready: list[Burst] = []
         for sequence in waiting:
-            if budget <= 0:
-                break
-            self._apart[sequence.burst] = sequence
             unread = self._batch.unread(sequence)
-            if unread == 1 and sequence.tokens:
+            goes_on = unread == 1 and bool(sequence.tokens)
+            if budget <= 0 and not goes_on:
+                continue
+            self._apart[sequence.burst] = sequence
+            if goes_on:
                 ready.append(sequence)
                 continue
             count = min(budget, unread)

@@ -58,7 +58,8 @@ class Runner(Protocol):
 
     def plan(self, waiting: Iterable[Burst], budget: int) -> Plan:
         """Whose prompts to read in the next step, ``budget`` tokens of them at most, oldest first.
-        One that can't have its KV yet waits, and none behind it is let in before it."""
+        Those that are ready wait for no prompt. One that can't have its KV yet waits, and none
+        behind it is let in before it."""
 
     def forward(
         self, decoding: Sequence[Burst], reading: Reading

@@ -10,6 +10,7 @@ import torch
 
 from drivers.edge.attention import Span, Step
 from drivers.edge.blocks import BLOCK
+from drivers.edge.memory import PROGRAMS
 from drivers.edge.pool import Pool, Shape
 
 SIZE = 8
@@ -59,15 +60,21 @@ class World:
 def test_is_what_is_read_what_is_there(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
     monkeypatch.setattr("drivers.edge.attention._PIECE", piece)
     torch.manual_seed(3)
+    shared = 0
     for seed in range(24):
+        # Else so few would never be worth a product of their own.
+        monkeypatch.setattr("drivers.edge.attention.COST", 1 + seed % 3)
         world = World(seed, 1 + seed % 2 * 2, 1 + seed % 3)
         decoding = world.spans(seed % 7, 1)
         reading = world.spans(2 if not decoding else seed % 3, 40)
         tokens = sum(span.count for span in [*decoding, *reading])
         queries = torch.randn(tokens, world.kv_heads * world.heads, SIZE, dtype=torch.float64)
         both = torch.randn(tokens, 2 * world.kv_heads, SIZE, dtype=torch.float64)
-        read = Step(world.pool, decoding, reading).attend(0, queries, both)
+        step = Step(world.pool, decoding, reading)
+        shared += any(part.common is not None for part in step._parts)
+        read = step.attend(0, queries, both)
         assert torch.allclose(read, world.expected([*decoding, *reading], queries), atol=1e-12)
+    assert shared > 6, "what is common was hardly ever read for all"
 
 
 def test_is_nothing_made_at_once_that_is_too_large_to_be_kept(
@@ -101,3 +108,17 @@ def test_is_nothing_made_at_once_that_is_too_large_to_be_kept(
     Step(world.pool, decoding, reading).attend(0, queries, both)
     assert counts == [4, 4, 4, 4, 1]
     assert max(sizes) <= most
+
+
+def test_are_there_no_more_products_than_programs_are_kept() -> None:
+    # Each pair has so much in common, and each single one is so long, that a product of its own
+    # would pay.
+    fresh, decoding = iter(range(10**6)), list[Span]()
+    for kind in range(40):
+        common = [next(fresh) for _ in range(130 + kind)]
+        for own in (3, 100 + kind):
+            blocks = [*common, *(next(fresh) for _ in range(own))]
+            decoding.append(Span(blocks, len(blocks) * BLOCK - 1, 1))
+    parts = Step(World(1, 1, 1).pool, decoding, [])._parts
+    assert sum(2 if part.common is None else 4 for part in parts) < PROGRAMS
+    assert sum(part.count for part in parts) == len(decoding)

@@ -180,6 +180,22 @@ def test_do_others_go_on_between_the_chunks_of_a_long_prompt(tiny: Any) -> None:
         assert by_burst[2].prefill_seconds > 0
 
 
+def test_does_one_that_goes_on_wait_for_no_prompt(tiny: Any) -> None:
+    engine, got = EdgeEngine(tiny, slots=2, chunk=16), Collected()
+    engine.start(order(1, "hi"))
+    while not got.tokens.get(1):
+        got.add(engine.step())
+    engine.start(order(2, "a " * 100))
+    for _ in range(3):
+        engine.preempt(1)
+        engine.resume(1)  # behind the other now
+        got.add(stepped := engine.step())
+        assert {report.burst: len(report.tokens) for report in stepped} == {1: 1, 2: 0}
+    got.run(engine)
+    for burst, text in ((1, "hi"), (2, "a " * 100)):
+        assert got.tokens[burst] == reference(tiny, text)
+
+
 def test_does_one_failing_forward_leave_the_engine_usable(
     tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
