@@ -88,7 +88,9 @@ def forks(loaded: LoadedModel) -> dict[str, float]:
     engine = EdgeEngine(loaded, 16, runner=make_runner(loaded, 16))
     anew = _read(engine, apart(orders(16, LONG, 50)))
     parent, *children = orders(17, LONG, 50)
-    _read(engine, [parent])
+    engine.start(parent)
+    while engine.busy:
+        engine.step()
     before = engine.stats.kv_bytes
     for order in children:
         engine.fork(parent.pid, order.burst + 1000)
