@@ -23,7 +23,7 @@ def finish(program: Any) -> tuple[int, list[dict[str, Any]], str]:
     return program.returncode, [json.loads(line) for line in out.splitlines()], err
 
 
-def wait_for(condition: Any, seconds: float = 20.0) -> None:
+def wait_for(condition: Any, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"

@@ -63,7 +63,7 @@ def test_is_every_attempt_in_the_audit_log(machines: Machines, world: World) -> 
         for attempt in (*FILES, *PROCESSES, *NETWORK)
     }
     calls |= {
-        name: ("shell", {"command": command, "timeout": 0.5 if name == "no end" else 20.0}, what)
+        name: ("shell", {"command": command, "timeout": 0.5 if name == "no end" else 60.0}, what)
         for name, (command, what) in BOMBS.items()
     }
     pids: dict[str, int] = {}

@@ -14,7 +14,7 @@ import pytest
 from llmagentos import System
 from llmagentos.abi import errors
 from tests.system.machines import Machines, Raw, eventually
-from tests.system.peers import DEEP, QUICKLY, announce, bugs, head
+from tests.system.peers import DEEP, announce, bugs, head
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_does_a_driver_lay_hands_on_no_burst_of_another(
         step = {"burst": burst, "attempt": 1, "index": 1, "tokens": [1], "text": "LIE",
                 "finish": "stop"}  # fmt: skip
         line.send(*announce("report", key, steps=[step]))
-    assert call.result(10)["text"].split() == ["word"] * 30
+    assert call.result(60)["text"].split() == ["word"] * 30
 
 
 @pytest.mark.parametrize("misdeed", ["--garbage", "--die-after"])
@@ -130,19 +130,18 @@ def test_does_a_burst_go_on_when_its_driver_fails(
     shared.await_driver(name, bad.pid)
     text = " ".join(f"w{n}" for n in range(20))
     call = other.generate_stream(text, model=name, max_tokens=20)
-    assert bad.wait(10) != 0
-    begun = time.monotonic()
+    assert bad.wait(30) != 0
     with shared.user() as user:
 
         def noticed() -> bool:
-            state: str = user.call("drv.info", name=name)["state"]
-            return state == "down"
+            row = user.call("drv.info", name=name)
+            assert "silent" not in row["note"], "that would take 10 seconds"
+            return bool(row["state"] == "down")
 
-        eventually(noticed, QUICKLY)
-        assert time.monotonic() - begun < QUICKLY
+        eventually(noticed)
         assert user.info(other.pid).process.state == "WAITING"
     shared.start(*words)
-    assert call.result(10)["text"] == text
+    assert call.result(60)["text"] == text
 
 
 def test_does_a_burst_that_kills_its_drivers_fail_with_edriver(
@@ -157,12 +156,12 @@ def test_does_a_burst_that_kills_its_drivers_fail_with_edriver(
     call = healthy.generate_stream("a b c d e f g", model="weak-model")
     with shared.user() as user:
         for _ in range(3):
-            assert driver.wait(10)
+            assert driver.wait(30)
             # Until the kernel knows that it is dead, another of its name is refused.
             eventually(lambda: user.call("drv.info", name="weak")["state"] == "down")
             driver = shared.start(*words)
     with pytest.raises(errors.EDRIVER) as caught:
-        call.result(5)
+        call.result(60)
     assert "died under this burst" in caught.value.message
     assert caught.value.hint
     driver.kill()
@@ -171,12 +170,12 @@ def test_does_a_burst_that_kills_its_drivers_fail_with_edriver(
 def test_is_a_driver_that_hangs_taken_for_dead(shared: Machines, hung: Any) -> None:
     driver, (call, _), since = hung
     with shared.user() as user:
-        eventually(lambda: user.call("drv.info", name="hung")["state"] == "down", 15)
+        eventually(lambda: user.call("drv.info", name="hung")["state"] == "down")
         assert time.monotonic() - since > 9
         assert "silent" in user.call("drv.info", name="hung")["note"]
         assert not call.done
         os.kill(driver.pid, signal.SIGCONT)
-        assert call.result(10)["text"].split() == ["word"] * 100
+        assert call.result(60)["text"].split() == ["word"] * 100
         assert user.call("drv.info", name="hung")["state"] == "ready"
 
 
