@@ -19,7 +19,7 @@ NAMES = {"config.json", "llmos.json", "model.safetensors"}
 
 
 def finish(program: Any) -> tuple[int, list[dict[str, Any]], str]:
-    out, err = program.communicate(timeout=60)
+    out, err = program.communicate(timeout=100)
     return program.returncode, [json.loads(line) for line in out.splitlines()], err
 
 
@@ -102,7 +102,7 @@ def test_is_an_interrupted_pull_no_traceback(run: Any, index: Any, store_root: P
     program = run("pull", "fake")
     wait_for(lambda: any(store_root.glob(".partial/*")))
     program.send_signal(signal.SIGINT)
-    out, err = program.communicate(timeout=20)
+    out, err = program.communicate(timeout=60)
     assert program.returncode == 130
     assert out == ""
     assert "Traceback" not in err
@@ -114,7 +114,7 @@ def test_is_there_no_half_model_after_a_kill(
     run: Any, index: Any, store_root: Path, tmp_path: Path, when: str
 ) -> None:
     index.slowly = 0.05 if when == "download" else 0.0
-    program = run("pull", "fake", convert_seconds=30)
+    program = run("pull", "fake", convert_seconds=100 if when == "convert" else 30)
     if when == "download":
         wait_for(lambda: any(store_root.glob(".partial/*")))
     else:

@@ -103,7 +103,7 @@ async def browsing(folder: Path, address: str) -> AsyncIterator[Page]:
 
 
 def _port(file: Path) -> str:
-    for _ in range(200):
+    for _ in range(600):
         if file.exists() and (lines := file.read_text(encoding="ascii").splitlines()):
             return lines[0]
         time.sleep(0.1)
