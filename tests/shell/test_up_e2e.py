@@ -34,16 +34,9 @@ def test_does_a_screen_say_what_it_waits_for_and_ctrl_c_take_all_down(
             told = b""
             while b"waiting for late loading" not in told:
                 told += os.read(ours, 4096)
-            words = [
-                "-m",
-                "drivers.scripted",
-                "--name",
-                "early",
-                "--model",
-                "fake-model",
-                "--no-parent",
-            ]
-            with subprocess.Popen([sys.executable, *words], env=image.environment(home)) as early:
+            words = [sys.executable, "-m", "drivers.scripted", "--name", "early"]
+            words += ["--model", "fake-model", "--no-parent"]
+            with subprocess.Popen(words, env=image.environment(home)) as early:
                 try:
                     assert run.communicate(timeout=60)[0] == "hello\n"
                 finally:
