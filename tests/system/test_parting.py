@@ -9,11 +9,12 @@ import asyncio
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
 
-from llmagentos import monitor
+from llmagentos import aio_connection, monitor
 from llmagentos.abi import errors, wire
 from llmagentos.aio_connection import AsyncConnection, AsyncStream
 from llmagentos.connection import Connection
@@ -170,6 +171,48 @@ def test_does_the_next_kernel_hear_nothing_on_asyncio_of_a_call_that_was_given_u
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_is_the_old_socket_gone_before_there_is_another_of_its_name(
+    home: Home, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It connects anew by itself. Did it so after the other one, that would never hear again."""
+    heard: list[int] = []
+    dialled: list[list[int]] = []
+    shape: Any = Connection if kind == "sync" else AsyncConnection
+    parse, dial = monitor.parse, shape._dial
+
+    def hear(frames: list[bytes]) -> monitor.MonitorEvent:
+        event = parse(frames)
+        heard.append(event.event)
+        return event
+
+    def dials(self: Any) -> None:
+        dialled.append(heard[-1:])
+        dial(self)
+
+    monkeypatch.setattr(monitor, "parse", hear)
+    monkeypatch.setattr(shape, "_dial", dials)
+    kernel = _Kernel(home)
+
+    async def run() -> None:
+        connection = AsyncConnection(home.syscalls, home)
+        await _served(kernel, connection.open("sys.ping", {}, ""), "sys.ping")
+        kernel.go()
+        while len(dialled) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await connection.close()
+
+    if kind == "async":
+        asyncio.run(run())
+    else:
+        with closing(Connection(home.syscalls, home)) as connection:
+            _met(connection)
+            kernel.go()
+            while len(dialled) < 2:
+                connection.pump(1)
+    assert dialled == [[], [zmq.EVENT_MONITOR_STOPPED]]
+
+
 def test_does_the_next_kernel_hear_a_call_once_of_who_has_not_looked(home: Home) -> None:
     kernel = _Kernel(home)
     with closing(Connection(home.syscalls, home)) as connection:
@@ -202,6 +245,25 @@ def test_does_the_next_kernel_hear_a_call_once_of_who_has_not_looked_on_asyncio(
         await asyncio.sleep(0.3)
         ((peer, name),) = await asyncio.to_thread(kernel.overheard)
         assert (peer[:1], name) == (b"c", "proc.spawn")
+        await connection.close()
+        kernel.go()
+
+    asyncio.run(run())
+
+
+def test_is_a_kernel_found_by_a_loop_that_is_late(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aio_connection, "CONNECT_PATIENCE", 0.2)
+
+    async def run() -> None:
+        connection = AsyncConnection(home.syscalls, home)
+        stream = connection.open("sys.ping", {}, "")
+        await asyncio.sleep(0.02)  # it looks for one
+        kernel = _Kernel(home)
+        kernel.found()
+        time.sleep(0.3)  # noqa: ASYNC251 -- until its patience is at an end
+        await _served(kernel, stream, "sys.ping")
         await connection.close()
         kernel.go()
 
