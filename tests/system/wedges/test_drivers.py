@@ -13,7 +13,7 @@ import pytest
 
 from llmagentos import System
 from llmagentos.abi import errors
-from tests.system.machines import Machines, Raw, eventually
+from tests.system.machines import Machines, Raw, agent, eventually
 from tests.system.peers import DEEP, announce, bugs, head
 
 
@@ -26,19 +26,18 @@ def other(shared: Machines) -> Iterator[System]:
 
 @pytest.fixture(scope="module", autouse=True)
 def hung(shared: Machines, healthy: System) -> Iterator[Any]:
-    """A driver that was stopped (SIGSTOP) in the middle of a burst, and the call that waits. It is
-    stopped before all these tests, and looked at after them."""
+    """A driver that was stopped (SIGSTOP) in the middle of a burst, and the agent that waits. It is
+    stopped before all these tests, and looked at after them, however long they take."""
     driver = shared.start(
         "-m", "drivers.scripted", "--name", "hung", "--model", "hung-model",
         "--no-parent", "--delay", "0.05",
     )  # fmt: skip
     shared.await_driver("hung", driver.pid)
-    call = healthy.generate_stream("word " * 100, model="hung-model", max_tokens=100)
-    pieces = iter(call)
-    assert next(pieces) == "word "
+    patient = agent("patient", model="hung-model", placement={"patience": 3600})
+    started = healthy.spawn(patient, "word " * 100)
+    assert next(started.stream()) == "word "
     os.kill(driver.pid, signal.SIGSTOP)
-    # The iterator is kept: a loop over an answer that is left cancels it.
-    return driver, (call, pieces), time.monotonic()
+    return driver, started, time.monotonic()
 
 
 @pytest.fixture
@@ -168,14 +167,14 @@ def test_does_a_burst_that_kills_its_drivers_fail_with_edriver(
 
 
 def test_is_a_driver_that_hangs_taken_for_dead(shared: Machines, hung: Any) -> None:
-    driver, (call, _), since = hung
+    driver, started, since = hung
     with shared.user() as user:
         eventually(lambda: user.call("drv.info", name="hung")["state"] == "down")
         assert time.monotonic() - since > 9
         assert "silent" in user.call("drv.info", name="hung")["note"]
-        assert not call.done
+        assert started.info().process.exit is None
         os.kill(driver.pid, signal.SIGCONT)
-        assert call.result(60)["text"].split() == ["word"] * 100
+        assert started.wait(60).answer.split() == ["word"] * 100
         assert user.call("drv.info", name="hung")["state"] == "ready"
 
 
