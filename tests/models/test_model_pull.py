@@ -143,12 +143,14 @@ def test_is_a_wrong_file_thrown_away(run: Any, index: Any, store_root: Path) -> 
 
 
 def test_do_two_pulls_at_once_do_the_work_once(run: Any, index: Any, tmp_path: Path) -> None:
-    first = run("pull", "fake", "--json", convert_seconds=1.5)
+    first = run("pull", "fake", "--json", convert_seconds=3)
     wait_for(lambda: begun(tmp_path) == 1)
-    second = run("pull", "fake", "--json", convert_seconds=1.5)
+    first.send_signal(signal.SIGSTOP)  # in the middle of it, until the second one has come
+    second = run("pull", "fake", "--json")
+    assert json.loads(second.stdout.readline())["stage"] == "wait"
+    first.send_signal(signal.SIGCONT)
     status, lines, _ = finish(second)
     assert (status, finish(first)[0]) == (0, 0)
-    assert lines[0]["stage"] == "wait"
     assert lines[-1]["ok"] is True
     assert begun(tmp_path) == 1
     assert len(index.downloads) == 1

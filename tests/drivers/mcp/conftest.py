@@ -44,7 +44,7 @@ class Served:
     def note(self) -> str:
         return self.said[-1][1]
 
-    def until(self, fact: Callable[[], Any], seconds: float = 30.0) -> Any:
+    def until(self, fact: Callable[[], Any], seconds: float = 60.0) -> Any:
         end = time.monotonic() + seconds
         while not (value := fact()):
             assert time.monotonic() < end, self.said

@@ -152,7 +152,8 @@ def test_is_its_environment_clean(serve: Serve, monkeypatch: Any) -> None:
     assert set(found) <= {"PATH", "HOME", "LANG", "WANTED", "LC_CTYPE"}
 
 
-def test_does_stopping_end_the_server_and_what_it_started(serve: Serve) -> None:
+def test_does_stopping_end_the_server_and_what_it_started(serve: Serve, monkeypatch: Any) -> None:
+    monkeypatch.setattr("drivers.mcp.child._GRACE", 0.5)  # its kid has to be killed
     words = ["/bin/sh", "-c", f"sleep 600 & exec {' '.join(command())}"]
     served = serve(*words).ready()
     pid = served.call("whoami")["structuredContent"]["pid"]
