@@ -32,6 +32,9 @@ from llmagentos.home import Home
 _AT_ONCE: Final = 256
 """Messages."""
 
+_AFTER_ALL: Final = 0.05
+"""Seconds for a loop that is late to take in what has come meanwhile, before it is given up."""
+
 
 class AsyncConnection:
     """A DEALER socket on the running event loop that repeats its calls after a reconnect.
@@ -60,15 +63,15 @@ class AsyncConnection:
         self._broken: errors.LLMOSError | None = None
         self._address = address
         self._name = routing_id()
-        loop = asyncio.get_running_loop()
-        self._giving_up = loop.call_later(CONNECT_PATIENCE, self._give_up)
+        self._be_patient(CONNECT_PATIENCE)
         self._dial()
 
     def _dial(self) -> None:
         self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
         prepare(self._socket, self._name)
-        self._monitor = self._socket.get_monitor_socket(
-            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        self._monitor = monitor.watch(
+            self._socket,
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED,
         )
         self._socket.connect(self._address)
         # The same socket: a future for each message would take longer than all else here.
@@ -81,10 +84,17 @@ class AsyncConnection:
         for task in (self._reading, self._watching):
             task.add_done_callback(self._ended)
 
-    def _hang_up(self, linger: int | None = None) -> None:
+    def _dial_anew(self) -> None:
+        """By a socket of the same name. What was queued for the kernel that has gone is dropped."""
+        self._socket.close(0)
+        monitor.outlast(self._monitor)
+        self._monitor.close(0)
+        self._dial()
+
+    def _hang_up(self) -> None:
         self._socket.disable_monitor()
         self._monitor.close(0)
-        self._socket.close(linger)
+        self._socket.close()
 
     @property
     def up(self) -> bool:
@@ -178,12 +188,18 @@ class AsyncConnection:
                     self._send(frames)
             elif self._up:
                 self._up = False
-                loop = asyncio.get_running_loop()
-                self._giving_up = loop.call_later(self._patience, self._give_up)
+                self._be_patient(self._patience)
                 self._read_up()
-                self._hang_up(0)
-                self._dial()
+                self._dial_anew()
                 return
+
+    def _be_patient(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+
+        def look_once_more() -> None:
+            self._giving_up = loop.call_later(_AFTER_ALL, self._give_up)
+
+        self._giving_up = loop.call_later(seconds, look_once_more)
 
     def _give_up(self) -> None:
         self._lost = True

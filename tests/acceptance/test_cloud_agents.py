@@ -30,7 +30,7 @@ from tests.drivers.orders import order
 from tests.shell.standins import run_llmos
 from tests.system.machines import eventually
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
 QUESTION = "What is the capital of France?"
 AGENTS = {
@@ -64,7 +64,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, server: str) -> Iterator[Home
                     row["name"] == "there" and row["state"] == "ready"
                     for row in user.call("drv.list")["drivers"]
                 ),
-                60,
+                90,
             )
         yield home
     finally:

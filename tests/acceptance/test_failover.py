@@ -16,7 +16,7 @@ from tests.acceptance.llama_server import llama_server
 from tests.campaigns.failover import KILLED_AFTER, TOKENS, Pair, prompt, rounds
 from tests.system.machines import Machines
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
 
 def test_does_another_edge_driver_go_on_to_the_letter(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from shell import boot
 from tests.system.machines import eventually
 from tests.tui.terminal import Terminal
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_does_the_first_start_end_in_a_chat(home: Home, size: tuple[int, int]) -
     given = {k: v for k, v in os.environ.items() if not k.startswith("LLMOS_")}
     environment = {**given, "LLMOS_HOME": str(home.root), "COLORTERM": "truecolor"}
     with Terminal([sys.executable, "-m", "shell"], *size, environment) as screen:
-        screen.shows("LLMAgentOS is coming up", "edge loading", seconds=60)
+        screen.shows("LLMAgentOS is coming up", "edge loading", seconds=90)
         screen.shows("Write to it", seconds=120)
         screen.read(1.0)
         screen.press("Say hello in five words.", "enter")
@@ -53,5 +53,5 @@ def test_does_the_first_start_end_in_a_chat(home: Home, size: tuple[int, int]) -
         screen.press("ctrl+q")
         screen.shows("1 agent is still there", "Take the system down")
         screen.press("down", "enter")
-        assert screen.status(30) == 0
+        assert screen.status(60) == 0
     assert not boot.is_up(home)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 MODEL = "smollm2-135m-instruct"
 TEXT = "The ferry to the island leaves at nine. It was late today because of the fog."
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
 
 class System:
@@ -49,7 +49,7 @@ class System:
         return next(driver for driver in drivers if driver["kind"] == "edge")
 
     def until_ready(self) -> None:
-        end = time.monotonic() + 90
+        end = time.monotonic() + 150
         while self.driver()["state"] != "ready":
             assert time.monotonic() < end, "the driver does not get ready"
             time.sleep(0.3)
@@ -69,7 +69,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     there = System(home)
     there.llmos("up", "--detach")
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while len(json.loads(there.llmos("drivers", "--json"))["drivers"]) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.2)
@@ -100,7 +100,7 @@ def test_is_an_answer_transformers_own_and_the_same_each_time(system: System) ->
     answers = [
         subprocess.run(
             ["bash", "-c", f"{piped} --max-tokens 24"],
-            env=system.environment, capture_output=True, check=True, timeout=60,
+            env=system.environment, capture_output=True, check=True, timeout=120,
         ).stdout
         for _ in range(2)
     ]  # fmt: skip
@@ -160,10 +160,10 @@ def test_does_ctrl_c_end_its_own_work_and_nobody_elses(system: System) -> None:
         assert victim.stdout is not None
         assert victim.stdout.read(1)
         victim.send_signal(signal.SIGINT)
-        assert victim.wait(10) == 130
+        assert victim.wait(60) == 130
         running = system.driver()["running"]
         assert running <= 1, "the interrupted burst is still on the driver"
-        out, _ = other.communicate(timeout=60)
+        out, _ = other.communicate(timeout=120)
     assert other.returncode == 0
     assert out == system.llmos(*system.story(16))
 
@@ -175,7 +175,7 @@ def test_does_an_answer_go_on_after_the_death_of_its_driver(system: System) -> N
         first = running.stdout.read(1)
         os.kill(system.driver()["os_pid"], signal.SIGKILL)
         rest = running.stdout.read()
-        assert running.wait(10) == 0
+        assert running.wait(60) == 0
     assert first + rest == undisturbed
 
 
@@ -197,7 +197,7 @@ def test_is_what_a_stopped_agent_has_read_found_again_after_the_death_of_its_dri
         system.until_ready()
         known = user.info(agent.pid).process.usage
         agent.kill("CONT")
-        record = agent.wait(60)
+        record = agent.wait(120)
         events = user.call("sys.events", pid=agent.pid)["events"]
     assert record.answer + "\n" == undisturbed
     told = [event["data"]["recalled_tokens"] for event in events if event["type"] == "burst.done"]

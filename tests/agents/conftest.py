@@ -42,7 +42,7 @@ def kernel(home: Home) -> Iterator[ScriptedKernel]:
 def launch(home: Home) -> Iterator[Launch]:
     """Start ``python -m agents`` in this home."""
     with ExitStack() as started:
-        yield lambda *options: started.enter_context(running(home, *options))
+        yield lambda *options, **more: started.enter_context(running(home, *options, **more))
 
 
 @pytest.fixture
@@ -74,16 +74,18 @@ _pids = count(2)
 
 
 @contextmanager
-def running(home: Home, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A host process, killed at the end."""
+def running(home: Home, *options: str, first: str = "") -> Iterator[subprocess.Popen[str]]:
+    """A host process, killed at the end. ``first``: what it does before all else."""
+    code = f"import runpy\n{first}\nrunpy.run_module('agents', run_name='__main__', alter_sys=True)"
     process = subprocess.Popen(
-        [sys.executable, "-m", "agents", "--name", "h1", "--verbose", *options],
+        [sys.executable, *(["-c", code] if first else ["-m", "agents"]),
+         "--name", "h1", "--verbose", *options],
         cwd=ROOT,
         env={**os.environ, "LLMOS_HOME": str(home.root)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    )  # fmt: skip
     try:
         yield process
     finally:

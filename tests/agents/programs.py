@@ -26,7 +26,7 @@ def script(folder: Path, text: str) -> str:
     return "it.py"
 
 
-def until(fact: Any, seconds: float = 10.0) -> Any:
+def until(fact: Any, seconds: float = 30.0) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := fact()):
         assert time.monotonic() < deadline

@@ -12,7 +12,7 @@ from llmagentos.abi import wire
 from llmagentos.home import Home, write_secret
 
 SERVICE_KEY = "service-key-of-the-test"
-PATIENCE = 10_000
+PATIENCE = 30_000
 PROBE = [b""]
 """What a client's socket sends by itself when it has connected (ZMQ_PROBE_ROUTER)."""
 

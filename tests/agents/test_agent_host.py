@@ -38,9 +38,9 @@ def test_does_a_host_register_and_beat(
     assert message.body["os_pid"] == host.pid
     kernel.tell("welcome", boot=1, beat_interval=0.05)
     began = time.monotonic()
-    for _ in range(6):
+    for _ in range(30):
         assert kernel.hear("beat").session == SERVICE_KEY
-    assert time.monotonic() - began < 4, "it beats as often as it was told to"
+    assert time.monotonic() - began < 25, "it beats as often as it was told to, not each second"
 
 
 @pytest.mark.usefixtures("host")
@@ -98,8 +98,11 @@ def test_does_term_end_an_agent_with_143(kernel: ScriptedKernel) -> None:
     assert kernel.welcome()["running"] == [7], "until the exit is confirmed"
 
 
-@pytest.mark.usefixtures("host")
-def test_is_it_term_even_if_the_cancelled_call_is_heard_of_first(kernel: ScriptedKernel) -> None:
+def test_is_it_term_even_if_the_cancelled_call_is_heard_of_first(
+    kernel: ScriptedKernel, launch: Callable[..., Process]
+) -> None:
+    launch(first="import agents.loop; agents.loop._TERM_GRACE = 30.0")
+    kernel.welcome()
     kernel.fail(generating(kernel, 7), "ECANCELED")
     time.sleep(0.05)
     kernel.signal(7, "TERM")
@@ -157,7 +160,7 @@ def test_does_a_host_end_cleanly_and_leave_its_agents_to_the_next(
 ) -> None:
     generating(kernel, 7)
     host.send_signal(number)
-    _, log = host.communicate(timeout=10)
+    _, log = host.communicate(timeout=60)
     assert host.returncode == 0
     assert "Traceback" not in log
     assert kernel.is_quiet(), "no agent exits because its host does"
@@ -169,7 +172,7 @@ def test_does_a_refused_host_say_why_and_fail(
     host = launch()
     kernel.hear("register")
     kernel.tell("refuse", code="EAUTH", message="the key is not ours", hint="start it with llmos")
-    _, log = host.communicate(timeout=10)
+    _, log = host.communicate(timeout=60)
     assert host.returncode == 4
     assert log.splitlines()[-1] == (
         "agent host h1: the key is not ours (EAUTH); start it with llmos"
@@ -178,7 +181,7 @@ def test_does_a_refused_host_say_why_and_fail(
 
 def test_does_a_host_without_a_system_say_so(launch: Callable[..., Process]) -> None:
     host = launch()
-    _, log = host.communicate(timeout=10)
+    _, log = host.communicate(timeout=60)
     assert host.returncode == 3
     assert "there is no system in" in log
     assert "Traceback" not in log
@@ -188,7 +191,7 @@ def test_is_a_senseless_name_refused_in_one_line(
     kernel: ScriptedKernel, launch: Callable[..., Process]
 ) -> None:
     host = launch("--name", "no/name")
-    _, log = host.communicate(timeout=10)
+    _, log = host.communicate(timeout=60)
     assert host.returncode == 2
     assert "Traceback" not in log
 
@@ -219,7 +222,7 @@ def test_does_a_host_end_with_its_parent_unless_told_otherwise(home: Home) -> No
     parent.kill()
     parent.wait()
     try:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while is_running(pids["h1"]) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not is_running(pids["h1"])

@@ -118,7 +118,7 @@ def test_does_one_agents_failure_leave_the_others_alone(
     kernel.generated(healthy, "Still here.")
     assert kernel.call("proc.exit").args["answer"] == "Still here."
     host.terminate()
-    _, log = host.communicate(timeout=10)
+    _, log = host.communicate(timeout=60)
     assert "Traceback" in log
     assert "summarise (pid 8)" in log
 

@@ -25,9 +25,11 @@ def test_does_term_reach_it_and_is_it_given_the_chance_to_end_well(
     kernel: ScriptedKernel, folder: Path, home: Home
 ) -> None:
     text = (
-        "import signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: (print('bye'), sys.exit(0)))\n"
-        "print('ready')\ntime.sleep(60)\n"
+        "import signal, time\n"
+        "over = []\n"
+        "signal.signal(signal.SIGTERM, lambda *_: over.append(1))\n"
+        # A signal that comes just before a long sleep would be heard after it.
+        "print('ready')\nwhile not over: time.sleep(0.02)\nprint('bye')\n"
     )
     run(kernel, folder, "python", script(folder, text))
     written(home, "ready")
@@ -67,7 +69,7 @@ def test_does_a_leash_go_on_though_a_process_is_out_of_its_reach(folder: Path) -
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.sendall(bytes([signal.SIGINT]))
-        subprocess.run([sys.executable, "-c", text], stdin=theirs, check=True, timeout=30)
+        subprocess.run([sys.executable, "-c", text], stdin=theirs, check=True, timeout=60)
         theirs.close()
         assert ours.recv(64) == b"exited 5\n"
 
@@ -116,7 +118,7 @@ def test_does_it_end_with_its_host_however_that_ends(
     children = family(kernel, folder, home)
     host.send_signal(number)
     until(lambda: not any(map(is_running, children)))
-    host.wait(10)
+    host.wait(30)
     assert kernel.is_quiet(), "its process goes on, on another host"
 
 

@@ -24,7 +24,7 @@ from llmagentos.abi.errors import BY_CODE
 from llmagentos.abi.syscalls import TABLE
 from tests.campaigns.system import Broken
 
-PATIENCE = 25.0
+PATIENCE = 60.0
 """Seconds that a call may take while the kernel is up: a driver has to come back, too."""
 _TWICE = 0.03
 _ASKED_AGAIN = 6

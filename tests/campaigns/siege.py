@@ -25,7 +25,7 @@ LIMITS: dict[str, Any] = {
 }  # fmt: skip
 _PROGRAMS = 3
 _TOPICS = ["news", "talk"]
-_ENDING = 60.0
+_ENDING = 120.0
 
 
 class Siege:

@@ -22,7 +22,7 @@ from llmagentos.home import Home
 
 ROOT = Path(__file__).parents[2]
 MODEL = "fake-model"
-_BOOTING = 30.0
+_BOOTING = 60.0
 _ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
 """glibc would keep what one large message took for the next one: up to 64 MB, in which no leak can
 be seen. So it gives back what is free."""
@@ -95,7 +95,7 @@ class System:
     def kill_kernel(self) -> None:
         """kill -9, unless it has done that itself."""
         self.kernel.kill()
-        self.kernel.wait(10)
+        self.kernel.wait(30)
 
     def resident(self) -> float:
         """The kernel's resident memory in MB."""
@@ -110,7 +110,7 @@ class System:
         for process in (self._kernel, self._driver):
             if process is not None:
                 process.kill()
-                process.wait(10)
+                process.wait(30)
         self._out.close()
 
     def remove(self) -> None:

@@ -42,7 +42,7 @@ class Page:
     def type_in(self, line: str) -> str:
         """One command; what it said."""
         done = subprocess.run(
-            ["bash", "-c", line], cwd=self.folder, env=self.environment, timeout=110,
+            ["bash", "-c", line], cwd=self.folder, env=self.environment, timeout=250,
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
         )  # fmt: skip
         said = f"{line}\nended with {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -53,5 +53,5 @@ class Page:
 
     def leave(self) -> None:
         subprocess.run(
-            ["bash", "-c", "llmos down"], env=self.environment, capture_output=True, timeout=60
+            ["bash", "-c", "llmos down"], env=self.environment, capture_output=True, timeout=120
         )

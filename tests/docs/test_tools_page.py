@@ -90,7 +90,7 @@ def test_is_a_repeat_of_a_call_answered_with_the_first_result(tmp_path: Path) ->
                 kernel.send_multipart([peer, *encode(Message("call", body=body))])
                 result = {}
                 while "job" not in result:
-                    assert kernel.poll(10_000)
+                    assert kernel.poll(30_000)
                     result = msgpack.unpackb(kernel.recv_multipart()[2])
                 assert result["job"] == job
                 rolled.append(result["content"])

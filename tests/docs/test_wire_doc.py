@@ -120,7 +120,7 @@ class Kernel:
 
     def serve(self, name: str, *messages: tuple[str, dict[str, Any]]) -> dict[str, Any]:
         """Answer the call that must come next; its arguments."""
-        assert self.socket.poll(10_000), f"nobody called {name}"
+        assert self.socket.poll(30_000), f"nobody called {name}"
         route, *frames = self.socket.recv_multipart()
         call = wire.decode(frames)
         assert (call.name, call.session) == (name, "the key")
@@ -166,7 +166,7 @@ def test_does_a_client_made_from_the_text_alone_run_an_agent(
     ended = {"ok": True, "result": {"code": 5, "error": {"message": "it stopped"}}}
     args = kernel.serve("proc.wait", *pieces, ("reply", ended))
     assert args == {"pid": 7, "stream": True}
-    out, log = hello.communicate(timeout=10)
+    out, log = hello.communicate(timeout=60)
     assert (hello.returncode, out, log) == (5, "Buenos días.\n", "it stopped\n")
 
 
@@ -176,5 +176,5 @@ def test_does_it_show_an_error_in_one_line(kernel: Kernel, hello: subprocess.Pop
     hello.stdin.close()
     hello.stdin = None
     kernel.serve("proc.spawn", ("reply", {"ok": False, "error": error}))
-    out, log = hello.communicate(timeout=10)
+    out, log = hello.communicate(timeout=60)
     assert (hello.returncode, out, log) == (1, "", "no manifest (ENOENT) llmos ls\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +38,7 @@ class Bench:
 
     def _stuck(self, arguments: dict[str, Any], job: Job) -> Any:
         """Does not look whether it is aborted."""
-        self.gates.setdefault(job.number, threading.Event()).wait(20)
+        self.gates.setdefault(job.number, threading.Event()).wait(60)
         return "late"
 
     def call(self, *numbers: int, name: str = "gate") -> None:
@@ -49,7 +50,16 @@ class Bench:
         for number in numbers:
             self.gates.setdefault(number, threading.Event()).set()
 
-    def results(self, count: int = 1, seconds: float = 5.0) -> list[JobResult]:
+    def begun(self, count: int) -> set[int]:
+        """The jobs that have begun, once they are so many. A moment later: it may be too many."""
+        end = time.monotonic() + 30
+        while len(self.seen) < count:
+            assert time.monotonic() < end, f"{len(self.seen)} of {count} have begun"
+            time.sleep(0.005)
+        time.sleep(0.1)
+        return {job.number for job in self.seen}
+
+    def results(self, count: int = 1, seconds: float = 30.0) -> list[JobResult]:
         """The next results, as the host would take them: when it is woken."""
         taken: list[JobResult] = []
         while len(taken) < count:

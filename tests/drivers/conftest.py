@@ -53,7 +53,7 @@ class FakeKernel:
     def say_raw(self, *frames: bytes) -> None:
         self._socket.send_multipart([self.driver, *frames])
 
-    def hear(self, seconds: float = 10.0) -> Message:
+    def hear(self, seconds: float = 30.0) -> Message:
         if not self._socket.poll(round(seconds * 1000)):
             raise TimeoutError(f"nothing heard; before: {[m.kind for m in self.seen]}")
         self.driver, *frames = self._socket.recv_multipart()
@@ -61,16 +61,16 @@ class FakeKernel:
         self.seen.append(message)
         return message
 
-    def hear_until(self, wanted: Callable[[Message], bool], seconds: float = 10.0) -> Message:
+    def hear_until(self, wanted: Callable[[Message], bool], seconds: float = 30.0) -> Message:
         end = time.monotonic() + seconds
         while not wanted(message := self.hear(max(0.0, end - time.monotonic()))):
             pass
         return message
 
-    def hear_kind(self, kind: str, seconds: float = 10.0) -> Message:
+    def hear_kind(self, kind: str, seconds: float = 30.0) -> Message:
         return self.hear_until(lambda message: message.kind == kind, seconds)
 
-    def hear_state(self, state: str, seconds: float = 10.0) -> Message:
+    def hear_state(self, state: str, seconds: float = 30.0) -> Message:
         """The next beat of a driver that is in this state."""
         return self.hear_until(lambda m: m.kind == "beat" and m.body["state"] == state, seconds)
 
@@ -96,7 +96,7 @@ class FakeKernel:
         order = {"job": job, "key": f"key-{job}", "pid": 2, "tool": tool, "arguments": arguments}
         self.say("call", order)
 
-    def result(self, job: int, seconds: float = 10.0) -> dict[str, Any]:
+    def result(self, job: int, seconds: float = 30.0) -> dict[str, Any]:
         """The result of a job that has not been heard yet."""
         return self.hear_until(
             lambda message: message.kind == "result" and message.body["job"] == job, seconds
@@ -107,7 +107,7 @@ class FakeKernel:
         reports = (m.body["steps"] for m in self.seen if m.kind == "report")
         return [step for steps in reports for step in steps if step["burst"] == burst]
 
-    def steps(self, burst: int, seconds: float = 10.0) -> list[dict[str, Any]]:
+    def steps(self, burst: int, seconds: float = 30.0) -> list[dict[str, Any]]:
         """The step reports of a burst up to its finish."""
         steps: list[dict[str, Any]] = []
         while not steps or not steps[-1].get("finish"):
@@ -164,7 +164,7 @@ def run_host(kernel: FakeKernel) -> Iterator[Callable[..., SimpleNamespace]]:
     yield run
     for result in running:
         result.host.stop()
-        result.thread.join(10)
+        result.thread.join(30)
         assert not result.thread.is_alive()
 
 

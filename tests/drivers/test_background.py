@@ -27,7 +27,7 @@ class _Embedding:
         for text in texts:
             self.log.append(text)
             self.gate(self.begun, text).set()
-            assert self.gate(self.go, text).wait(10)
+            assert self.gate(self.go, text).wait(30)
         return [[1.0] for _ in texts], len(texts)
 
 
@@ -56,12 +56,12 @@ def test_does_what_is_done_in_the_background_give_way(monkeypatch: pytest.Monkey
         )
 
     embed(1, "a", "b", "c", background=True)
-    assert idle.waits.acquire(timeout=10)
-    assert engine.gate(engine.begun, "a").wait(10)
+    assert idle.waits.acquire(timeout=30)
+    assert engine.gate(engine.begun, "a").wait(30)
     embed(2, "query")
-    assert engine.gate(engine.begun, "query").wait(10), "the only slot is free"
+    assert engine.gate(engine.begun, "query").wait(30), "the only slot is free"
     engine.gate(engine.go, "a").set()
-    assert idle.waits.acquire(timeout=10), "before b it looks whether it may go on"
+    assert idle.waits.acquire(timeout=30), "before b it looks whether it may go on"
     assert engine.log == ["a", "query"]
     for text in "bc":
         engine.gate(engine.go, text).set()
@@ -75,10 +75,10 @@ def test_is_what_is_done_in_the_background_aborted_between_two_texts(bench: Benc
     engine = _Embedding()
     bench.jobs.engine = cast(Engine, engine)
     bench.jobs.embed(EmbedOrder(job=1, pid=1, model="m", texts=["a", "b"], background=True))
-    assert engine.gate(engine.begun, "a").wait(10)
+    assert engine.gate(engine.begun, "a").wait(30)
     bench.jobs.abort(JobRef(job=1))
     engine.gate(engine.go, "a").set()
-    assert bench.woken.wait(10)
+    assert bench.woken.wait(30)
     assert bench.jobs.take_results() == []
     assert engine.log == ["a"]
     assert bench.jobs.active == 0

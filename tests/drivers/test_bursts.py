@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -132,14 +131,13 @@ def test_does_it_beat_while_it_takes_in_a_hundred_prompts(kernel: Any, run_host:
     kernel.admit(beat_interval=0.1)
     for burst in range(1, 51):
         kernel.start(burst, hold=True)
-    heard, counted = [time.monotonic()], 0
-    while counted < 50:
+    between = [0]  # prompts that were reported from one beat to the next
+    while sum(between) < 50:
         message = kernel.hear()
         if message.kind == "beat":
-            heard.append(time.monotonic())
+            between.append(0)
         elif message.kind == "report":
-            counted += len(message.body["steps"])
-    heard.append(time.monotonic())
-    assert max(after - before for before, after in itertools.pairwise(heard)) < 0.7
+            between[-1] += len(message.body["steps"])
+    assert max(between) <= 6, "three take longer than a beat, and twice as many may be reported"
     reports = [m.body["steps"] for m in kernel.seen if m.kind == "report"]
     assert [step["burst"] for steps in reports for step in steps] == [*range(1, 51)]

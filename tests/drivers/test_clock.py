@@ -37,15 +37,16 @@ def test_does_it_serve_the_kernel(kernel: Any, run_program: RunProgram) -> None:
     assert kernel.result(5)["content"] == {"slept": 0.05}
     program.terminate()
     assert kernel.result(3)["error"]["code"] == "EDRIVER"
-    assert program.wait(5) == 0
+    assert program.wait(30) == 0
     assert {m.body["job"] for m in kernel.seen if m.kind == "result"} == {1, 3, 5}
 
 
 def test_is_it_the_time_in_the_zone_that_was_asked_for() -> None:
     pytest.importorskip("zoneinfo")
+    before = time.time()
     told = datetime.fromisoformat(str(NOW.run({"timezone": "Asia/Kolkata"}, Job(1, 2))))
     assert told.utcoffset() == timedelta(hours=5, minutes=30)
-    assert abs(told.timestamp() - time.time()) < 5
+    assert before - 1 <= told.timestamp() <= time.time()
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd", "/etc/passwd", "Europe", ""])
@@ -65,5 +66,5 @@ def test_does_an_abort_end_a_sleep() -> None:
     threading.Timer(0.1, job.aborted.set).start()
     started = time.monotonic()
     with pytest.raises(ECANCELED):
-        sleep(Sleep(seconds=30), job)
-    assert time.monotonic() - started < 5
+        sleep(Sleep(seconds=60), job)
+    assert time.monotonic() - started < 40

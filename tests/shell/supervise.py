@@ -8,11 +8,17 @@ import sys
 from pathlib import Path
 
 from llmagentos.home import Home
+from shell import supervisor
 from shell.lock import SupervisorLock
 from shell.service import Program
 from shell.supervisor import Supervisor
 
 TURNED_AWAY = 77
+
+
+# However slow the machine is, what is told to end has the time for it.
+for patience in ("_GRACE", "_KERNEL_GRACE", "_BOOT_PATIENCE"):
+    setattr(supervisor, patience, 120.0)
 
 
 def script(name: str, text: str) -> Program:

@@ -40,7 +40,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     supervisor = supervisor_pid(home)
     assert supervisor is not None
     try:
-        until(lambda: _drivers(home) == {"fake": "ready", "slow": "ready", "host": "ready"}, 30)
+        until(lambda: _drivers(home) == {"fake": "ready", "slow": "ready", "host": "ready"}, 60)
         yield home
         assert run_llmos(home, "down").returncode == 0
         assert not boot.is_up(home)
@@ -110,7 +110,7 @@ def test_does_a_signal_end_the_agent_too(
         assert run.stdout is not None
         assert run.stdout.read(10).strip()
         run.send_signal(number)
-        err = run.communicate(timeout=10)[1]
+        err = run.communicate(timeout=60)[1]
     assert run.returncode == status, err
     assert "Traceback" not in err
     rows = json.loads(llmos("ps", "--json", "--all")[1])["processes"]
@@ -128,7 +128,7 @@ def test_does_the_agent_end_when_its_reader_goes_away(
         assert run.stdout is not None
         assert run.stdout.read(10)
         run.stdout.close()
-        assert run.wait(10) == 141
+        assert run.wait(60) == 141
         assert run.stderr is not None
         assert run.stderr.read() == ""
     until(lambda: states() == ["ZOMBIE"])
@@ -154,8 +154,8 @@ def test_do_kill_wait_and_logs_see_a_running_agent(up: Home, llmos: Command, man
             assert "RUNNING" in llmos("ps", "--tree")[1]
             assert "slow 1/" in llmos("top")[1]
             assert llmos("kill", pid, "-s", "kill", "--tree")[0] == 0
-            logs.communicate(timeout=10)
-        run.communicate(timeout=10)
+            logs.communicate(timeout=60)
+        run.communicate(timeout=60)
     assert run.returncode not in (0, 1, 2, 3, 4)
     status, out, _ = llmos("wait", pid, "--json")
     assert (status, json.loads(out)["signal"]) == (run.returncode, "KILL")
@@ -177,7 +177,7 @@ def test_do_logs_show_a_short_answer_once(up: Home, llmos: Command, tmp_path: Pa
             assert llmos("send", pid, word)[0] == 0
             until(lambda: "WAITING(mail)" in llmos("ps")[1])
         assert llmos("kill", pid)[0] == 0
-        told = logs.communicate(timeout=10)[0].splitlines()
+        told = logs.communicate(timeout=60)[0].splitlines()
     assert {word: told.count(word) for word in words} == dict.fromkeys(words, 2)
 
 
@@ -190,7 +190,7 @@ def test_is_one_that_was_interrupted_waited_for_with_130(
         rows = json.loads(llmos("ps", "--json")[1])["processes"]
         pid = next(str(row["pid"]) for row in rows if row["name"] == "cut")
         assert llmos("kill", pid, "-s", "INT")[0] == 0
-        run.communicate(timeout=10)
+        run.communicate(timeout=60)
     assert (run.returncode, llmos("wait", pid)[0]) == (130, 130)
 
 
@@ -199,7 +199,7 @@ def test_does_it_do_without_a_stdout(up: Home, manifest: str, words: tuple[str, 
     given = [manifest if word == "MANIFEST" else word for word in words]
     closed = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "shell", *given]
     done = subprocess.run(
-        closed, env=image.environment(up), stderr=subprocess.PIPE, text=True, timeout=30
+        closed, env=image.environment(up), stderr=subprocess.PIPE, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -216,7 +216,7 @@ def test_are_all_events_told_and_then_followed(up: Home, llmos: Command, manifes
             seqs.append(event["seq"])
             name = event["data"].get("name", "")
         follower.send_signal(signal.SIGINT)
-        follower.communicate(timeout=10)
+        follower.communicate(timeout=60)
     assert follower.returncode == 130
     assert seqs == list(range(1, len(seqs) + 1))
     kept = json.loads(llmos("events", "--json")[1])

@@ -43,8 +43,8 @@ def _start(home: Home, demo: list[subprocess.Popen[str]]) -> subprocess.Popen[st
 
 
 def test_do_all_agents_answer_at_once(home: Home, demo: list[subprocess.Popen[str]]) -> None:
-    _configure(home, delay=0.02, script='"' + "word " * 60 + '"')
-    out, err = _start(home, demo).communicate(timeout=60)
+    _configure(home, delay=0.05, script='"' + "word " * 60 + '"')
+    out, err = _start(home, demo).communicate(timeout=100)
     assert demo[0].returncode == 0, err
     speakers = [line.split()[0] for line in out.splitlines() if "│" in line]
     assert set(speakers) == set(AGENTS)
@@ -59,7 +59,7 @@ def test_do_all_agents_answer_at_once(home: Home, demo: list[subprocess.Popen[st
 
 def test_does_an_empty_answer_fail_it(home: Home, demo: list[subprocess.Popen[str]]) -> None:
     _configure(home, script="' '")
-    _, err = _start(home, demo).communicate(timeout=60)
+    _, err = _start(home, demo).communicate(timeout=100)
     assert demo[0].returncode == 1
     assert all(f"{name} gave an empty answer" in err for name in AGENTS)
 
@@ -70,7 +70,7 @@ def test_does_ctrl_c_take_its_system_down(home: Home, demo: list[subprocess.Pope
     assert process.stdout is not None
     assert process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert not boot.is_up(home)

@@ -29,7 +29,7 @@ def installed(tmp_path: Path) -> Path:
 def _run(site: Path, code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(site)!r})\n{code}"],
-        capture_output=True, text=True, timeout=30, cwd=cwd,
+        capture_output=True, text=True, timeout=60, cwd=cwd,
     )  # fmt: skip
 
 
@@ -55,6 +55,6 @@ def test_is_a_users_own_folder_not_taken_for_ours(home: Home, tmp_path: Path) ->
     (tmp_path / "kernel/__main__.py").write_text("print('not ours')")
     done = subprocess.run(
         [*image.command("kernel"), "--help"], env=image.environment(home), cwd=tmp_path,
-        capture_output=True, text=True, timeout=30,
+        capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.stdout.startswith("usage: python -m kernel")

@@ -120,7 +120,7 @@ def test_is_one_that_ignores_term_killed_with_what_it_has_started(
     time.sleep(0.3)
     assert supervisor.process.poll() is None
     supervisor.signal(signal.SIGTERM)
-    assert supervisor.ended(3.0) == 0
+    assert supervisor.ended() == 0, "long before its patience is at an end"
     until(lambda: not any(lives(int(pid)) for pid in _lines(pids)))
 
 
@@ -181,10 +181,13 @@ def test_is_a_long_log_set_aside(tmp_path: Path) -> None:
 def test_does_it_sleep_while_nothing_happens(supervised: Start) -> None:
     supervisor = supervised(others={"edge": SLEEP})
     supervisor.pid_of("edge")
-    time.sleep(0.2)
-    before = _cpu_ticks(supervisor.process.pid)
-    time.sleep(1.0)
-    assert _cpu_ticks(supervisor.process.pid) == before
+
+    def sleeps() -> bool:
+        before = _cpu_ticks(supervisor.process.pid)
+        time.sleep(1.0)
+        return _cpu_ticks(supervisor.process.pid) == before
+
+    assert any(sleeps() for _ in range(10)), "sooner or later; it has something to do at first"
 
 
 def _cpu_ticks(pid: int) -> int:

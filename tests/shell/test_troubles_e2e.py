@@ -52,7 +52,7 @@ def test_is_a_hung_kernel_told_from_one_that_is_down(home: Home) -> None:
                 stack.enter_context(start_llmos(home, *words))
                 for words in (("ps",), ("status",), ("run", "x", "hello"))
             ]
-            told = [(command.communicate(timeout=60), command.returncode) for command in commands]
+            told = [(command.communicate(timeout=100), command.returncode) for command in commands]
     finally:
         os.kill(kernel, signal.SIGCONT)
     for (out, err), status in told:
@@ -64,15 +64,21 @@ def test_is_a_hung_kernel_told_from_one_that_is_down(home: Home) -> None:
 def test_does_up_wait_for_a_down_that_is_in_progress(home: Home) -> None:
     _up(home, hosts=1)
     before = supervisor_pid(home)
+    assert before is not None
     # It can't heed SIGTERM, so that going down takes some seconds.
     os.kill(_pid(home, "host"), signal.SIGSTOP)
     with start_llmos(home, "down") as down:
         until(lambda: boot.going_down(home))
-        again = run_llmos(home, "up", "--detach")
-        assert down.wait(20) == 0
-    assert again.returncode == 0, again.stderr
-    assert "is going down" in again.stderr
-    assert "already" not in again.stdout
+        os.kill(before, signal.SIGSTOP)  # and until somebody has seen it
+        with start_llmos(home, "up", "--detach") as again:
+            assert again.stderr is not None
+            told = again.stderr.readline()
+            os.kill(before, signal.SIGCONT)
+            out, err = again.communicate(timeout=60)
+        assert down.wait(60) == 0
+    assert again.returncode == 0, err
+    assert "is going down" in told
+    assert "already" not in out
     assert supervisor_pid(home) not in (None, before)
     assert not boot.going_down(home)
     assert run_llmos(home, "down").returncode == 0
@@ -115,7 +121,7 @@ def test_is_a_pipe_told_what_is_waited_for(home: Home, manifest: str) -> None:
         assert run.stderr is not None
         line = run.stderr.readline()
         run.send_signal(signal.SIGINT)
-        rest = run.communicate(timeout=20)[1]
+        rest = run.communicate(timeout=60)[1]
     assert "waiting: no driver is up and no agent host is up; look at llmos status" in line
     assert "waiting" not in rest
     assert run.returncode == 130
@@ -148,7 +154,7 @@ def test_does_hello_wire_say_that_there_is_no_system(home: Home, key: bool) -> N
         home.user_key_file.write_text("0" * 64)
     done = subprocess.run(
         [sys.executable, str(HELLO)], input="hi", capture_output=True, text=True,
-        env=image.environment(home), timeout=20,
+        env=image.environment(home), timeout=60,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.count("\n") == 1

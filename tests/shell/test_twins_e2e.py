@@ -163,7 +163,7 @@ def test_does_a_detached_run_return_at_once_and_go_on(
     silent = subprocess.run(
         [*image.command("shell"), "run", manifest(interactive=True), "--detach"],
         env=image.environment(machines.home), stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=20,
+        capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert (silent.returncode, silent.stderr) == (0, "")
     status, out, _ = llmos("run", manifest(), "one two", "--detach")

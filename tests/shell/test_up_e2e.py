@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from llmagentos.home import Home
-from shell import boot
+from shell import boot, image
 from shell.lock import supervisor_pid
 from shell.ping import listening
 from shell.watch import services_of
@@ -21,21 +23,30 @@ def test_does_a_screen_say_what_it_waits_for_and_ctrl_c_take_all_down(
     home: Home, manifest: str
 ) -> None:
     home.root.mkdir()
-    late = "{name: late, kind: scripted, model: fake-model, options: {load-delay: 3}}"
+    late = "{name: late, kind: scripted, model: fake-model, options: {load-delay: 600}}"
     home.config.write_text(f"drivers: [{late}]")
     with start_llmos(home, "up") as foreground:
         until(lambda: listening(home))
         supervisor = supervisor_pid(home)
         ours, theirs = pty.openpty()
         with start_llmos(home, "run", manifest, "hello", stderr=theirs) as run:
-            assert run.communicate(timeout=30)[0] == "hello\n"
-        os.close(theirs)
-        assert b"waiting for late loading" in _all_of(ours)
+            os.close(theirs)
+            told = b""
+            while b"waiting for late loading" not in told:
+                told += os.read(ours, 4096)
+            words = [sys.executable, "-m", "drivers.scripted", "--name", "early"]
+            words += ["--model", "fake-model", "--no-parent"]
+            with subprocess.Popen(words, env=image.environment(home)) as early:
+                try:
+                    assert run.communicate(timeout=60)[0] == "hello\n"
+                finally:
+                    early.kill()
+        os.close(ours)
         assert foreground.stderr is not None
-        while not foreground.stderr.readline().startswith("late ready"):
+        while not foreground.stderr.readline().startswith("early ready"):
             assert foreground.poll() is None
         foreground.send_signal(signal.SIGINT)
-        foreground.communicate(timeout=20)
+        foreground.communicate(timeout=60)
     assert foreground.returncode == 130
     assert not boot.is_up(home)
     assert supervisor is not None
@@ -89,16 +100,4 @@ def test_does_the_foreground_end_well_when_the_system_is_taken_down(home: Home) 
         assert foreground.stderr is not None
         assert "is up" in foreground.stderr.readline()
         assert run_llmos(home, "down").returncode == 0
-        assert foreground.wait(10) == 0
-
-
-def _all_of(screen: int) -> bytes:
-    told = b""
-    while True:
-        try:
-            chunk = os.read(screen, 4096)
-        except OSError:
-            return told
-        if not chunk:
-            return told
-        told += chunk
+        assert foreground.wait(60) == 0

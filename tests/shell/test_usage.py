@@ -141,7 +141,7 @@ def test_does_a_failure_keep_its_exit_code_when_nobody_hears_of_it(home: Home) -
     ours, theirs = os.pipe()
     os.close(ours)
     command = [sys.executable, "-m", "shell", "ps"]
-    done = subprocess.run(command, env=image.environment(home), stderr=theirs, timeout=30)
+    done = subprocess.run(command, env=image.environment(home), stderr=theirs, timeout=60)
     os.close(theirs)
     assert done.returncode == 3
 

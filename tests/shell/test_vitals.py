@@ -24,7 +24,7 @@ def ill(home: Home) -> Any:
         with machines.user() as user:
             return [row["state"] for row in user.call("drv.list")["drivers"]] == ["failed"]
 
-    eventually(failed, 30)
+    eventually(failed, 60)
     yield machines
     machines.close()
 

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from llmagentos.home import Home
-from tests.system.machines import Machines
+from tests.system.machines import PATIENCE, Machines
+
+
+@pytest.fixture(autouse=True)
+def _ample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, a kernel that is there is found."""
+    for module in ("llmagentos.connection", "llmagentos.aio_connection"):
+        monkeypatch.setattr(f"{module}.CONNECT_PATIENCE", PATIENCE)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from llmagentos.home import Home
 
 ROOT = Path(__file__).parents[2]
 MODEL = "fake-model"
+PATIENCE = 30.0
+"""Seconds for whatever comes as soon as it can, however busy the machine is."""
 
 
 def agent(name: str = "agent", **spec: Any) -> dict[str, Any]:
@@ -33,7 +36,7 @@ def agent(name: str = "agent", **spec: Any) -> dict[str, Any]:
     }
 
 
-def eventually(fact: Callable[[], Any], seconds: float = 10.0) -> Any:
+def eventually(fact: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """The first true value of ``fact`` within so many seconds."""
     end = time.monotonic() + seconds
     while not (value := fact()):
@@ -72,13 +75,13 @@ class Machines:
         words = ("-m", "kernel", "--default-model", MODEL, *options)
         self.kernel = self.start(*words, within=within)
         with Raw(self.home.syscalls) as raw:
-            raw.call("sys.ping", seconds=20)
+            raw.call("sys.ping")
         return time.monotonic() - begun
 
     def kill_kernel(self) -> None:
         """kill -9."""
         self.kernel.kill()
-        self.kernel.wait(10)
+        self.kernel.wait(PATIENCE)
 
     def start_driver(self, *options: str, name: str = "fake", slots: int = 4) -> Any:
         """A scripted driver; returns when the kernel knows that it is ready."""
@@ -107,7 +110,7 @@ class Machines:
         self.await_driver(name, host.pid)
         return host
 
-    def await_driver(self, name: str, os_pid: int, seconds: float = 20) -> None:
+    def await_driver(self, name: str, os_pid: int, seconds: float = PATIENCE) -> None:
         """Until the driver or host of that name is ready, and is this process."""
 
         def ready(user: System) -> bool:
@@ -116,6 +119,17 @@ class Machines:
 
         with self.user() as user:
             eventually(lambda: ready(user), seconds)
+
+    @contextmanager
+    def held_up(self, name: str = "fake") -> Iterator[None]:
+        """Nothing comes from this driver in the block."""
+        with self.user() as user:
+            number = user.call("drv.info", name=name)["os_pid"]
+        os.kill(number, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(number, signal.SIGCONT)
 
     def user(self, **options: Any) -> System:
         """Connected as the user, as a shell is."""
@@ -139,7 +153,7 @@ class Machines:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
-            process.wait(10)
+            process.wait(PATIENCE)
         self._log.close()
         if self.home.run.parent != self.home.root:
             shutil.rmtree(self.home.run, ignore_errors=True)
@@ -175,7 +189,7 @@ class Raw:
         self.send(*wire.encode(wire.Message("call", self._last, name, session, args)))
         return self._last
 
-    def hear(self, seconds: float = 2.0) -> wire.Message:
+    def hear(self, seconds: float = PATIENCE) -> wire.Message:
         """The next message that says anything."""
         while True:
             assert self.socket.poll(round(seconds * 1000)), f"nothing came within {seconds:g} s"
@@ -183,14 +197,14 @@ class Raw:
             if message.kind != "alive":
                 return message
 
-    def refusal(self, seconds: float = 2.0) -> tuple[int, errors.LLMOSError]:
+    def refusal(self, seconds: float = PATIENCE) -> tuple[int, errors.LLMOSError]:
         """The id and the error of the next reply."""
         message = self.hear(seconds)
         assert message.kind == "reply"
         assert message.body["ok"] is False
         return message.id, errors.from_wire(message.body["error"])
 
-    def call(self, name: str, /, seconds: float = 2.0, **more: Any) -> dict[str, Any]:
+    def call(self, name: str, /, seconds: float = PATIENCE, **more: Any) -> dict[str, Any]:
         number = self.say(name, **more)
         while (message := self.hear(seconds)).id != number or message.kind != "reply":
             pass
@@ -203,6 +217,6 @@ class Raw:
 def raw_stream(home: Home, door: str) -> socket.socket:
     """A plain socket to a door, below ZeroMQ."""
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    line.settimeout(5)
+    line.settimeout(PATIENCE)
     line.connect(str(home.run / f"{door}.sock"))
     return line

@@ -48,7 +48,7 @@ class Networks:
         try:
             self._pids = self._answer()["pids"]
         except ValueError:
-            _, said = self._process.communicate(timeout=10)
+            _, said = self._process.communicate(timeout=60)
             why = (said.strip().splitlines() or ["no reason was given"])[-1]
             raise Unavailable(f"network namespaces are not permitted here: {why}") from None
 
@@ -64,7 +64,7 @@ class Networks:
 
     def close(self) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.communicate("", timeout=5)
+            self._process.communicate("", timeout=30)
         self._process.kill()
         self._process.wait()
 

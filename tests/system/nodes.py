@@ -12,6 +12,7 @@ from llmagentos import keys, monitor
 from llmagentos.abi import wire
 from llmagentos.abi.keys import NodeFile, NodeKey
 from llmagentos.home import Home
+from tests.system.machines import PATIENCE
 
 
 def free_port() -> int:
@@ -83,7 +84,7 @@ class RawNode:
         self.say("register", card | claims)
         return self.hear()
 
-    def hear(self, seconds: float = 5.0) -> wire.Message:
+    def hear(self, seconds: float = PATIENCE) -> wire.Message:
         while True:
             assert self.socket.poll(round(seconds * 1000)), f"nothing came within {seconds:g} s"
             message = wire.decode(self.socket.recv_multipart())

@@ -62,7 +62,7 @@ def waiting(user: System, pid: int) -> dict[str, Any]:
         rows: list[dict[str, Any]] = user.call("cap.list", pid=pid)["approvals"]
         return rows if is_parked(user, pid) else []
 
-    (one,) = eventually(found, 20)
+    (one,) = eventually(found)
     assert isinstance(one, dict)
     return one
 
@@ -79,7 +79,7 @@ def answers(user: System, pid: int) -> list[str]:
 
 
 def ended(user: System, pid: int) -> None:
-    found = eventually(lambda: user.call("proc.info", pid=pid)["process"]["exit"], 20)
+    found = eventually(lambda: user.call("proc.info", pid=pid)["process"]["exit"])
     assert (found["code"], found["answer"]) == (0, "it is done")
 
 
@@ -97,7 +97,7 @@ def test_is_an_agent_asked_once_always_and_never_in_vain(town: Town) -> None:
         again = waiting(user, pid)
         assert (again["id"], again["hash"]) == (asked["id"], asked["hash"])
         town.host.kill()
-        town.host.wait(10)
+        town.host.wait(30)
         eventually(lambda: not is_parked(user, pid))
         town.start_host("another")
         again = waiting(user, pid)

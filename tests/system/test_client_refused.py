@@ -22,6 +22,12 @@ def _assert_refused(error: errors.ECONNREFUSED, home: Home) -> None:
     assert error.exit_status == 3
 
 
+def _patience(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Far less than that of a connection that is lost (30)."""
+    for module in ("connection", "aio_connection"):
+        monkeypatch.setattr(f"llmagentos.{module}.CONNECT_PATIENCE", seconds)
+
+
 def _connected(home: Home, kind: str, **options: Any) -> None:
     if kind == "sync":
         connect(home=home.root, **options).close()
@@ -38,26 +44,26 @@ def _connected(home: Home, kind: str, **options: Any) -> None:
 def test_is_one_refused_quickly_where_nothing_was_ever_up(
     home: Home, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmagentos.aio_connection.CONNECT_PATIENCE", 1.0)
+    _patience(monkeypatch, 1.0)
     begun = time.monotonic()
     with pytest.raises(errors.ECONNREFUSED) as caught:
         _connected(home, kind)
     _assert_refused(caught.value, home)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 25
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_is_one_refused_quickly_where_a_kernel_was_killed(
     kernel: Machines, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmagentos.aio_connection.CONNECT_PATIENCE", 1.0)
+    _patience(monkeypatch, 1.0)
     kernel.kill_kernel()
     assert (kernel.home.run / "kernel.sock").exists()
     begun = time.monotonic()
     with pytest.raises(errors.ECONNREFUSED) as caught:
         _connected(kernel.home, kind, user=True)
     _assert_refused(caught.value, kernel.home)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 25
 
 
 def test_does_a_call_lose_patience_with_a_kernel_that_stays_away(kernel: Machines) -> None:
@@ -68,19 +74,19 @@ def test_does_a_call_lose_patience_with_a_kernel_that_stays_away(kernel: Machine
         begun = time.monotonic()
         with pytest.raises(errors.ECONNREFUSED) as caught:
             system.info()
-        assert 0.9 < time.monotonic() - begun < 4
+        assert 0.9 < time.monotonic() - begun < 25
         _assert_refused(caught.value, kernel.home)
         with pytest.raises(errors.LLMOSError):
-            waiting.result(5)
+            waiting.result(60)
         with pytest.raises(errors.ECONNREFUSED):
-            system.call("sys.ping", within=5)
+            system.call("sys.ping", within=300)
         kernel.start_kernel()
-        assert eventually(lambda: _answers(system), 5)
+        assert eventually(lambda: _answers(system))
 
 
 def _answers(system: System) -> bool:
     try:
-        return bool(system.call("sys.ping", within=2))
+        return bool(system.call("sys.ping", within=300))
     except errors.ECONNREFUSED:
         return False
 
@@ -93,11 +99,11 @@ def test_does_the_async_client_lose_patience_too(kernel: Machines, late: bool) -
         async with connect_async(home=kernel.home.root, patience=0.5) as system:
             kernel.kill_kernel()
             with pytest.raises(errors.ECONNREFUSED) as caught:
-                await system.call("sys.ping", within=5)
+                await system.call("sys.ping", within=300)
             _assert_refused(caught.value, kernel.home)
             if late:
                 with pytest.raises(errors.ECONNREFUSED):
-                    await system.call("sys.ping", within=3)
+                    await system.call("sys.ping", within=30)
 
     asyncio.run(main())
 

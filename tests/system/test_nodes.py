@@ -42,7 +42,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 def revoke(machines: Machines, name: str) -> None:
     """As the command does it."""
     keys.revoke(machines.home, name)
-    assert answers(machines.home, 5)
+    assert answers(machines.home, 30)
 
 
 def driver(user: System, name: str) -> dict[str, Any]:
@@ -60,19 +60,19 @@ def down_at(user: System, name: str) -> float:
 class Reader:
     """Hears a stream in a thread."""
 
-    def __init__(self, user: System, delay: int = 10) -> None:
+    def __init__(self, user: System, pieces: int) -> None:
         self.stream = user.generate_stream("".join(WORDS), max_tokens=len(WORDS))
         self.heard: list[str] = []
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
-        eventually(lambda: len(self.heard) > delay)
+        eventually(lambda: len(self.heard) >= pieces)
 
     def _listen(self) -> None:
         self.heard.extend(piece.text for piece in self.stream.pieces())
 
     def check(self) -> None:
         """It is all there, and nothing of it twice."""
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         result = self.stream.result()
         assert "".join(self.heard) == result["text"] == "".join(WORDS)
@@ -87,7 +87,7 @@ def test_does_an_unknown_key_get_nothing(system: Machines) -> None:
         assert zmq.EVENT_HANDSHAKE_FAILED_AUTH not in stranger.events
         assert not stranger.socket.poll(0)
         ended = zmq.EVENT_DISCONNECTED in stranger.events
-        assert ended or stranger.watch(zmq.EVENT_DISCONNECTED, 8)
+        assert ended or stranger.watch(zmq.EVENT_DISCONNECTED, 30)
     with system.user() as user:
         assert driver(user, "stranger")["state"] == "unknown"
 
@@ -95,8 +95,8 @@ def test_does_an_unknown_key_get_nothing(system: Machines) -> None:
 def test_does_a_stranger_without_any_key_get_nothing(system: Machines) -> None:
     """Below ZeroMQ: the greeting that every socket sends, and then the end."""
     host, _, port = ADDRESS.removeprefix("tcp://").partition(":")
-    with socket.create_connection((host, int(port)), 5) as line:
-        line.settimeout(10)
+    with socket.create_connection((host, int(port)), 30) as line:
+        line.settimeout(30)
         line.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(16 + 1 + 31))
         line.sendall(b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER")
         said = b""
@@ -150,7 +150,7 @@ def test_is_a_node_never_taken_for_another_with_the_same_routing_id(
         with RawNode(ADDRESS, two, b"same") as second:
             second.say("beat", {"state": "failed"})
             assert second.hear().kind == "who"
-            eventually(lambda: driver(user, "one")["state"] == "down", 3)
+            eventually(lambda: driver(user, "one")["state"] == "down")
             assert second.register().kind == "welcome"
             assert driver(user, "two")["state"] == "ready"
 
@@ -162,24 +162,24 @@ def test_is_a_revoked_node_cut_off_at_once_and_for_good(system: Machines, tmp_pa
         assert raw.register().kind == "welcome"
         silent = read_node_file(make_key(system.home, "silent", tmp_path))
         with RawNode(ADDRESS, silent) as quiet, system.user() as user:
-            assert quiet.watch(zmq.EVENT_HANDSHAKE_SUCCEEDED, 5)
+            assert quiet.watch(zmq.EVENT_HANDSHAKE_SUCCEEDED, 30)
             revoke(system, "silent")
-            assert quiet.watch(zmq.EVENT_DISCONNECTED, 2), "it had said nothing yet"
+            assert quiet.watch(zmq.EVENT_DISCONNECTED, 30), "it had said nothing yet"
             assert driver(user, "raw")["state"] == "ready", "it is not meant"
             revoke(system, "raw")
             assert driver(user, "raw")["state"] == "down"
             assert "revoked" in driver(user, "raw")["note"]
-            assert raw.watch(zmq.EVENT_DISCONNECTED, 2)
+            assert raw.watch(zmq.EVENT_DISCONNECTED, 30)
             raw.events.clear()
+            assert raw.watch(zmq.EVENT_CONNECTED, 30), "it tries again"
             assert not raw.watch(zmq.EVENT_HANDSHAKE_SUCCEEDED, 1.5)
-            assert zmq.EVENT_CONNECTED in raw.events, "it has not tried"
 
 
 def test_does_a_burst_of_a_revoked_node_go_on_elsewhere(system: Machines, tmp_path: Path) -> None:
-    node = system.start_node(ADDRESS, make_key(system.home, "a", tmp_path), "--delay", "0.03")
+    node = system.start_node(ADDRESS, make_key(system.home, "a", tmp_path), "--delay", "0.2")
     system.await_driver("a", node.pid)
     with system.user() as user, system.user() as watching:
-        reader = Reader(user)
+        reader = Reader(user, 2)  # of 60: it is at it for 10 seconds yet
         revoke(system, "a")
         assert driver(watching, "a")["state"] == "down"
         other = system.start_node(ADDRESS, make_key(system.home, "b", tmp_path))
@@ -188,7 +188,7 @@ def test_does_a_burst_of_a_revoked_node_go_on_elsewhere(system: Machines, tmp_pa
     assert node.poll() is None, "it goes on dialling: the key may be granted again"
     for process in (node, other):
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     assert "the connection to tcp://" in system.logged()
 
 
@@ -198,22 +198,23 @@ def test_is_a_node_that_vanishes_missed_soon_and_taken_back(
     node = system.start_node(ADDRESS, make_key(system.home, "far", tmp_path), "--delay", "0.03")
     system.await_driver("far", node.pid)
     with system.user() as user, system.user() as watching:
-        reader = Reader(user)
+        reader = Reader(user, 10)
         stopped = time.time()
         node.send_signal(signal.SIGSTOP)
-        eventually(lambda: down_at(watching, "far"), 9)
+        eventually(lambda: down_at(watching, "far"))
+        assert "silent" not in driver(watching, "far")["note"], "sooner than a silence tells"
         print(f"a stopped node was missed after {down_at(watching, 'far') - stopped:.2f} s")
         node.send_signal(signal.SIGCONT)
         reader.check()
         assert driver(watching, "far")["state"] == "ready"
     node.terminate()
-    assert node.wait(10) == 0
+    assert node.wait(30) == 0
 
 
 def test_is_a_port_that_is_taken_said_clearly(system: Machines, tmp_path: Path) -> None:
     other = Machines(Home(tmp_path / "other"))
     try:
-        assert other.start("-m", "kernel", "--listen", ADDRESS).wait(10) == 1
+        assert other.start("-m", "kernel", "--listen", ADDRESS).wait(30) == 1
         assert f"nodes can't be listened for on {ADDRESS}: Address already" in other.logged()
         assert "see listen in config.yaml" in other.logged()
     finally:
@@ -227,4 +228,4 @@ def test_does_a_node_outlive_the_kernel(system: Machines, tmp_path: Path) -> Non
     system.start_kernel("--listen", ADDRESS)
     system.await_driver("loyal", node.pid)
     node.terminate()
-    assert node.wait(10) == 0
+    assert node.wait(30) == 0

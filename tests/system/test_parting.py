@@ -9,22 +9,25 @@ import asyncio
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 import pytest
 import zmq
 
-from llmagentos import monitor
+from llmagentos import aio_connection, monitor
 from llmagentos.abi import errors, wire
 from llmagentos.aio_connection import AsyncConnection, AsyncStream
 from llmagentos.connection import Connection
 from llmagentos.home import Home
+from llmagentos.monitor import pending
 
-_UNREAD: Final = 0.3
-"""Seconds for which a client looks at nothing: the end, and all before it, has arrived then."""
 
-_BACK: Final = 1.0
-"""Seconds in which libzmq has found the next kernel by itself."""
+def _unread(connection: Connection | AsyncConnection) -> None:
+    """The end, and all before it, has arrived, and nobody has looked at it."""
+    end = time.monotonic() + 30
+    while not pending(connection._monitor):
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 class _Kernel:
@@ -34,20 +37,26 @@ class _Kernel:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self._socket.bind(home.syscalls)
 
     def hear(self) -> tuple[bytes, wire.Message]:
         """The next call."""
         while True:
-            assert self._socket.poll(10_000)
+            assert self._socket.poll(30_000)
             peer, *frames = self._socket.recv_multipart()
             if frames != [b""]:
                 return peer, wire.decode(frames)
 
+    def found(self) -> None:
+        """Until a client's libzmq has found it by itself."""
+        assert self._monitor.poll(30_000)
+        time.sleep(0.1)  # for its own side of it
+
     def overheard(self) -> list[tuple[bytes, str]]:
         """Who has called what, until nobody says anything more."""
         heard = []
-        while self._socket.poll(300):
+        while self._socket.poll(300 if heard else 30_000):
             peer, *frames = self._socket.recv_multipart()
             if frames != [b""]:
                 heard.append((peer, wire.decode(frames).name))
@@ -59,7 +68,9 @@ class _Kernel:
 
     def go(self) -> None:
         """What was sent still leaves."""
-        self._socket.close(10_000)
+        self._socket.disable_monitor()
+        self._monitor.close(0)
+        self._socket.close(30_000)
         self._context.term()
 
 
@@ -80,7 +91,7 @@ async def _served(kernel: _Kernel, stream: AsyncStream, name: str) -> None:
     peer, call = await asyncio.to_thread(kernel.hear)
     assert call.name == name
     kernel.reply(peer, call.id)
-    assert await stream.result(5) == {"a": 1}
+    assert await stream.result(60) == {"a": 1}
 
 
 def test_is_a_reply_heard_that_came_just_before_the_end(home: Home) -> None:
@@ -91,8 +102,8 @@ def test_is_a_reply_heard_that_came_just_before_the_end(home: Home) -> None:
         peer, call = kernel.hear()
         kernel.reply(peer, call.id)
         kernel.go()
-        time.sleep(_UNREAD)
-        assert stream.result(5) == {"a": 1}
+        _unread(connection)
+        assert stream.result(60) == {"a": 1}
 
 
 def test_is_a_reply_heard_on_asyncio_that_came_just_before_the_end(home: Home) -> None:
@@ -103,8 +114,8 @@ def test_is_a_reply_heard_on_asyncio_that_came_just_before_the_end(home: Home) -
         peer, call = await asyncio.to_thread(kernel.hear)
         kernel.reply(peer, call.id)
         kernel.go()
-        time.sleep(_UNREAD)  # noqa: ASYNC251 -- the loop is to be late
-        assert await stream.result(5) == {"a": 1}
+        _unread(connection)  # the loop is to be late
+        assert await stream.result(60) == {"a": 1}
         await connection.close()
 
     asyncio.run(run())
@@ -122,7 +133,7 @@ def test_does_the_next_kernel_hear_nothing_of_a_call_that_was_given_up(home: Hom
     with closing(Connection(home.syscalls, home)) as connection:
         _met(connection)
         kernel.go()
-        time.sleep(_UNREAD)
+        _unread(connection)
         # The client has not looked, and takes the kernel to be there.
         given_up = connection.open("given.up", {}, "")
         with pytest.raises(errors.ETIMEOUT):
@@ -133,7 +144,7 @@ def test_does_the_next_kernel_hear_nothing_of_a_call_that_was_given_up(home: Hom
         peer, call = kernel.hear()
         assert call.name == "wanted"
         kernel.reply(peer, call.id)
-        assert wanted.result(5) == {"a": 1}
+        assert wanted.result(60) == {"a": 1}
     kernel.go()
 
 
@@ -146,10 +157,12 @@ def test_does_the_next_kernel_hear_nothing_on_asyncio_of_a_call_that_was_given_u
         connection = AsyncConnection(home.syscalls, home)
         await _served(kernel, connection.open("sys.ping", {}, ""), "sys.ping")
         kernel.go()
-        time.sleep(_UNREAD)  # noqa: ASYNC251 -- the loop is to be late
+        _unread(connection)  # the loop is to be late
         given_up = connection.open("given.up", {}, "")
         with pytest.raises(errors.ETIMEOUT):
             await given_up.result(0.2)
+        while connection.up:  # noqa: ASYNC110 -- it tells nobody
+            await asyncio.sleep(0.01)
         kernel = _Kernel(home)
         await _served(kernel, connection.open("wanted", {}, ""), "wanted")
         await connection.close()
@@ -158,14 +171,56 @@ def test_does_the_next_kernel_hear_nothing_on_asyncio_of_a_call_that_was_given_u
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_is_the_old_socket_gone_before_there_is_another_of_its_name(
+    home: Home, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It connects anew by itself. Did it so after the other one, that would never hear again."""
+    heard: list[int] = []
+    dialled: list[list[int]] = []
+    shape: Any = Connection if kind == "sync" else AsyncConnection
+    parse, dial = monitor.parse, shape._dial
+
+    def hear(frames: list[bytes]) -> monitor.MonitorEvent:
+        event = parse(frames)
+        heard.append(event.event)
+        return event
+
+    def dials(self: Any) -> None:
+        dialled.append(heard[-1:])
+        dial(self)
+
+    monkeypatch.setattr(monitor, "parse", hear)
+    monkeypatch.setattr(shape, "_dial", dials)
+    kernel = _Kernel(home)
+
+    async def run() -> None:
+        connection = AsyncConnection(home.syscalls, home)
+        await _served(kernel, connection.open("sys.ping", {}, ""), "sys.ping")
+        kernel.go()
+        while len(dialled) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await connection.close()
+
+    if kind == "async":
+        asyncio.run(run())
+    else:
+        with closing(Connection(home.syscalls, home)) as connection:
+            _met(connection)
+            kernel.go()
+            while len(dialled) < 2:
+                connection.pump(1)
+    assert dialled == [[], [zmq.EVENT_MONITOR_STOPPED]]
+
+
 def test_does_the_next_kernel_hear_a_call_once_of_who_has_not_looked(home: Home) -> None:
     kernel = _Kernel(home)
     with closing(Connection(home.syscalls, home)) as connection:
         _met(connection)
         kernel.go()
-        time.sleep(_UNREAD)
+        _unread(connection)
         kernel = _Kernel(home)
-        time.sleep(_BACK)
+        kernel.found()
         connection.open("proc.spawn", {}, "")
         connection.pump(0.1)
         _met(connection)
@@ -183,13 +238,32 @@ def test_does_the_next_kernel_hear_a_call_once_of_who_has_not_looked_on_asyncio(
         connection = AsyncConnection(home.syscalls, home)
         await _served(kernel, connection.open("sys.ping", {}, ""), "sys.ping")
         kernel.go()
-        time.sleep(_UNREAD)  # noqa: ASYNC251 -- the loop is to be late
+        _unread(connection)  # the loop is to be late
         kernel = _Kernel(home)
-        time.sleep(_BACK)  # noqa: ASYNC251
+        kernel.found()
         connection.open("proc.spawn", {}, "")
         await asyncio.sleep(0.3)
         ((peer, name),) = await asyncio.to_thread(kernel.overheard)
         assert (peer[:1], name) == (b"c", "proc.spawn")
+        await connection.close()
+        kernel.go()
+
+    asyncio.run(run())
+
+
+def test_is_a_kernel_found_by_a_loop_that_is_late(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aio_connection, "CONNECT_PATIENCE", 0.2)
+
+    async def run() -> None:
+        connection = AsyncConnection(home.syscalls, home)
+        stream = connection.open("sys.ping", {}, "")
+        await asyncio.sleep(0.02)  # it looks for one
+        kernel = _Kernel(home)
+        kernel.found()
+        time.sleep(0.3)  # noqa: ASYNC251 -- until its patience is at an end
+        await _served(kernel, stream, "sys.ping")
         await connection.close()
         kernel.go()
 

@@ -59,7 +59,7 @@ def manifest(folder: Path, code: str, *, head: str = "", **spec: Any) -> Path:
 def test_does_a_program_act_as_its_process(shared: Machines, folder: Path) -> None:
     with shared.user() as user:
         started = user.spawn(manifest(folder, CLERK), "say this")
-        record = started.wait(20)
+        record = started.wait(60)
         assert (record.code, record.error) == (0, None)
         assert record.answer == f"{started.pid} say this say this 0"
         assert (record.usage.turns, record.usage.completion_tokens) == (1, 2)
@@ -70,7 +70,7 @@ def test_does_a_program_act_as_its_process(shared: Machines, folder: Path) -> No
 def test_does_an_async_program_end_itself_with_an_answer(shared: Machines, folder: Path) -> None:
     with shared.user() as user:
         started = user.spawn(manifest(folder, ASYNC), "loud")
-        record = started.wait(20)
+        record = started.wait(60)
         assert (record.code, record.answer) == (0, "LOUD")
         log = shared.home.program_log(started.pid)
         eventually(lambda: "exited 0" in log.read_text(encoding="utf-8"))
@@ -83,7 +83,7 @@ def test_is_an_end_that_a_program_has_said_itself_no_refusal(
     with shared.user() as user:
         for _ in range(2):  # what the first has left behind is there when the second has ended
             started = user.spawn(manifest(folder, ASYNC), "loud")
-            assert started.wait(20).code == 0
+            assert started.wait(60).code == 0
             log = shared.home.program_log(started.pid)
             eventually(lambda log=log: "exited 0" in log.read_text(encoding="utf-8"))
         entries = user.sys.audit(limit=10_000).entries
@@ -95,7 +95,7 @@ def test_is_an_executable_run_that_lies_beside_its_manifest(shared: Machines, fo
     file = manifest(folder, "print('by itself')", head=head, program=["./it.py"])
     (folder / "it.py").chmod(0o700)
     with shared.user() as user:
-        assert user.spawn(file).wait(20).answer == "by itself"
+        assert user.spawn(file).wait(60).answer == "by itself"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_has_it_the_rights_of_its_manifest_and_no_more(
             print(put, tried(lambda: system.spawn("it.yaml")))
     """
     with shared.user() as user:
-        record = user.spawn(manifest(folder, code, capabilities=capabilities)).wait(20)
+        record = user.spawn(manifest(folder, code, capabilities=capabilities)).wait(60)
         assert record.answer == says
 
 
@@ -133,7 +133,7 @@ def test_is_its_budget_its_own(shared: Machines, folder: Path) -> None:
                 system.generate("one two three")
     """
     with shared.user() as user:
-        record = user.spawn(manifest(folder, code, limits={"turns": 3})).wait(20)
+        record = user.spawn(manifest(folder, code, limits={"turns": 3})).wait(60)
         assert (record.code, record.usage.turns) == (1, 3)
         assert record.error is not None
         assert "EQUOTA" in record.error.message
@@ -156,7 +156,7 @@ def test_is_one_that_does_not_heed_term_there_until_it_is_killed(
         with pytest.raises(errors.ETIMEOUT):
             started.wait(0.5)
         started.kill("KILL")
-        assert started.wait(5).code == 137
+        assert started.wait(60).code == 137
 
 
 def test_does_it_go_on_on_another_host_by_what_it_has_kept(
@@ -180,7 +180,7 @@ def test_does_it_go_on_on_another_host_by_what_it_has_kept(
         first = int(row.key.removeprefix("life-"))
         host.kill()
         kernel.start_host("second")
-        assert started.wait(20).answer == "2 go on"
+        assert started.wait(60).answer == "2 go on"
         assert not Path(f"/proc/{first}").exists()
 
 
@@ -188,7 +188,7 @@ def test_is_one_that_fails_begun_again_as_its_manifest_says(shared: Machines, fo
     restart = {"strategy": "on-failure", "intensity": 2, "period": "60s"}
     with shared.user() as user:
         started = user.spawn(manifest(folder, "raise SystemExit(9)", restart=restart))
-        record = started.wait(20)
+        record = started.wait(60)
         assert record.code == 9
         assert record.error is not None
         assert record.error.code == "EFAILED"
@@ -212,18 +212,18 @@ def test_does_it_live_through_a_restart_of_the_kernel(
         kernel.kill_kernel()
         kernel.start_kernel()
         user.ipc.send(pid=started.pid, body="still there")
-        assert started.wait(20).answer == "still there"
+        assert started.wait(60).answer == "still there"
 
 
 def test_do_logs_show_what_it_wrote(shared: Machines, folder: Path) -> None:
     with shared.user() as user:
         started = user.spawn(manifest(folder, "print('from the program')"), "the task")
-        started.wait(20)
+        started.wait(60)
         environment = {"LLMOS_HOME": str(shared.home.root), "PATH": "/usr/bin"}
         for options in ([], ["-f"]):
             done = subprocess.run(
                 [sys.executable, "-m", "shell", "logs", str(started.pid), *options],
-                cwd=ROOT, env=environment, capture_output=True, text=True, timeout=20,
+                cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60,
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
             assert "the task\n── output ──\n" in done.stdout
@@ -259,7 +259,7 @@ def test_does_a_shipped_manifest_run_a_module_of_the_system(
     machines.start_kernel(within=run)
     machines.start("-P", "-m", "agents", "--name", "host", "--no-parent", within=run)
     with machines.user() as user:
-        record = user.spawn("tiny").wait(20)
+        record = user.spawn("tiny").wait(60)
         assert (record.answer, record.code) == ("True hello", 0), record
-        record = user.spawn("mine").wait(20)
+        record = user.spawn("mine").wait(60)
         assert str(image) not in record.answer, "another project's agents would not be found"

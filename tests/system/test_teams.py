@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,16 +101,14 @@ def test_does_a_kill_of_the_tree_leave_nothing(machines: Machines) -> None:
     _team(machines, SLEEP)
     with machines.user() as user:
         agent = user.spawn("research-team", QUESTION)
-        eventually(lambda: user.call("drv.info", name="clock")["running"] == 8, 20)
+        eventually(lambda: user.call("drv.info", name="clock")["running"] == 8)
         programs = _below(_host(user))
         assert programs
         victims = user.kill(agent.pid, "KILL", tree=True)
-        killed = time.monotonic()
         assert len(victims) == 9
-        eventually(lambda: _quiet(user), 5)
-        eventually(lambda: not any(map(_is_there, programs)), 5)
-        # Far from the second that it may take, so that a busy machine does not matter.
-        assert time.monotonic() - killed < 5
+        # Sooner than the tools would end by themselves.
+        eventually(lambda: _quiet(user))
+        eventually(lambda: not any(map(_is_there, programs)))
         states = {one.state for one in user.processes(agent.pid)}
         assert states == {"ZOMBIE"}
         ledger = user.info(agent.pid).ledger

@@ -34,7 +34,7 @@ class Page:
         number = self._number
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
         while True:
-            message = await self._socket.receive_json(timeout=20)
+            message = await self._socket.receive_json(timeout=30)
             if message.get("id") == number:
                 assert "error" not in message, message
                 found: dict[str, Any] = message["result"]
@@ -49,7 +49,7 @@ class Page:
         elif message.get("method") == "Log.entryAdded":
             self.logged.append(message["params"]["entry"]["text"])
 
-    async def until(self, text: str, seconds: float = 20.0) -> None:
+    async def until(self, text: str, seconds: float = 30.0) -> None:
         """Until its sockets got this."""
         end = asyncio.get_running_loop().time() + seconds
         while text.encode() not in self.heard:
@@ -103,7 +103,7 @@ async def browsing(folder: Path, address: str) -> AsyncIterator[Page]:
 
 
 def _port(file: Path) -> str:
-    for _ in range(200):
+    for _ in range(600):
         if file.exists() and (lines := file.read_text(encoding="ascii").splitlines()):
             return lines[0]
         time.sleep(0.1)

@@ -174,4 +174,4 @@ def test_is_torch_never_loaded_and_the_first_screen_soon_there(machines: Machine
         maps = Path(f"/proc/{screen.pid}/maps").read_text(encoding="ascii")
         assert "torch" not in maps
     # How long it takes is measured in benchmarks/tui.py; here only that it is no matter of minutes.
-    assert took < 30
+    assert took < 60

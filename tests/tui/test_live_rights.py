@@ -89,7 +89,7 @@ def test_are_an_agents_own_calls_decided_with_the_arguments_in_view(tmp_path: Pa
             screen.shows("approval 3 of agent", "echo three")
             screen.read(1.0)
             screen.press("A")
-            ended = eventually(lambda: row(user, pid)["exit"], 20)
+            ended = eventually(lambda: row(user, pid)["exit"], PATIENCE)
             assert ended["answer"] == "it is done"
             messages = user.call("ctx.read", pid=pid)["messages"]
             first, second, *rest = (one["content"] for one in messages if one["role"] == "tool")

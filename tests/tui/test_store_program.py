@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,7 @@ def end(*_):
     sys.exit()
 signal.signal(signal.SIGTERM, end)
 print(json.dumps({{"stage": "download", "done": 1, "total": 2, "unit": "bytes"}}), flush=True)
-time.sleep(60)
+time.sleep(100)
 """)
 
     async def whole() -> None:
@@ -85,7 +84,5 @@ time.sleep(60)
         with pytest.raises(asyncio.CancelledError):
             await pull
 
-    before = time.monotonic()
     asyncio.run(whole())
-    assert ended.read_text() == "by a signal"
-    assert time.monotonic() - before < 5
+    assert ended.read_text() == "by a signal", "or it would have ended by itself"

@@ -56,10 +56,10 @@ def address(machines: Machines) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(30)
         assert process.stdout is not None
         process.stdout.close()
 
@@ -85,7 +85,7 @@ async def _greeting(address: str, origin: str | None) -> bytes:
         heard = b""
         async with session.ws_connect(f"{base}ws?width=100&height=30", headers=headers) as page:
             while b"init" not in heard:
-                message = await page.receive(timeout=20)
+                message = await page.receive(timeout=30)
                 heard += message.data if isinstance(message.data, bytes) else b""
         return heard
 

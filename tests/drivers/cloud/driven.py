@@ -30,12 +30,12 @@ class Driven:
     def _wake(self, *, news: bool = False) -> None:
         self.news += news
 
-    def answer(self, order: Any, seconds: float = 10.0) -> list[StepReport]:
+    def answer(self, order: Any, seconds: float = 60.0) -> list[StepReport]:
         """All reports of this burst, up to its end."""
         said = self.engine.start(order)
         return [said] if said is not None else self.rest(order.burst, seconds)
 
-    def rest(self, burst: int, seconds: float = 10.0) -> list[StepReport]:
+    def rest(self, burst: int, seconds: float = 60.0) -> list[StepReport]:
         end = time.monotonic() + seconds
         while not any(r.burst == burst and r.finish for r in self.reports):
             assert time.monotonic() < end, f"no end; heard: {self.reports}"

@@ -26,12 +26,13 @@ PROMPT_TOKENS = 7
 @dataclass
 class Behaviour:
     """What happens to a request. ``status``: refused with this; ``times``: so many times, and then
-    all is well; ``well``: each such one is answered all the same. ``breaks``: how the answer ends
-    instead."""
+    all is well; ``well``: each such one is answered all the same. ``together``: not before so
+    many have been asked in all. ``breaks``: how the answer ends instead."""
 
     words: list[str] = field(default_factory=lambda: ["Hello", ", ", "world", "!"])
     delay: float = 0.0
     between: float = 0.0
+    together: int = 0
     status: int = 200
     times: int | None = None
     well: int = 0
@@ -67,12 +68,12 @@ class MockEndpoint:
 
     def __enter__(self) -> MockEndpoint:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(30)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self.closing.set)
-        self._thread.join(10)
+        self._thread.join(30)
 
     def _run(self) -> None:
         self._loop.run_until_complete(self._serve())
@@ -103,6 +104,8 @@ class MockEndpoint:
     async def _answer(self, request: web.Request, plan: Behaviour) -> web.StreamResponse:
         if plan.delay:
             await asyncio.sleep(plan.delay)
+        while len(self.requests) < plan.together:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
         well = plan.well and len(self.requests) % plan.well == 0
         if not well and (plan.times is None or plan.times > 0):
             if plan.times is not None:
@@ -231,7 +234,7 @@ class serving:  # noqa: N801 - used like a function
         await self._runner.cleanup()
 
 
-def until(true: Callable[[], object], seconds: float = 10.0) -> None:
+def until(true: Callable[[], object], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not happen in time"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -84,7 +83,7 @@ def test_is_an_answer_cut_that_is_longer_than_it_may_be(mock: MockEndpoint, driv
     assert sum(len(report.tokens) for report in reports) == 5
     assert reports[-1].finish == "length"
     assert reports[-1].completion_tokens is None, "how many it made nobody knows"
-    assert mock.gone.wait(5), "the endpoint is still at it"
+    assert mock.gone.wait(30), "the endpoint is still at it"
 
 
 def test_does_an_answer_of_just_the_length_have_its_usage(mock: MockEndpoint, drive: Any) -> None:
@@ -100,21 +99,19 @@ def test_does_a_cancel_close_the_request(mock: MockEndpoint, drive: Any) -> None
     until(lambda: driven.engine.busy)
     driven.engine.cancel(1)
     assert driven.engine.step() == [], "nothing more is said of it"
-    assert mock.gone.wait(5)
+    assert mock.gone.wait(30)
     assert driven.engine.stats.active == 0
 
 
 def test_do_bursts_run_at_the_same_time(mock: MockEndpoint, drive: Any) -> None:
-    mock.behaviour.delay = 0.3
+    mock.behaviour.together = 8
     driven = drive()
-    begun = time.monotonic()
     for burst in range(1, 9):
         driven.engine.start(order(burst, "hi"))
     refused = driven.engine.start(order(9, "hi"))
     assert refused.error.code == "EBUSY"
     for burst in range(1, 9):
         assert text_of(driven.rest(burst)) == "Hello, world!"
-    assert time.monotonic() - begun < 8 * 0.3 / 2
 
 
 def test_are_calls_of_tools_put_together(mock: MockEndpoint, drive: Any) -> None:

@@ -81,11 +81,11 @@ def test_does_it_sleep_while_it_waits_and_end_when_told(
     before = _worked(driver.pid)
     for _ in range(10):
         kernel.hear_kind("beat")
-    assert _worked(driver.pid) - before < 0.3, "a second in which there is nothing to do"
+    assert _worked(driver.pid) - before < 0.5, "a second in which there is nothing to do"
     driver.send_signal(signal.SIGTERM)
     assert kernel.steps(1)[-1]["error"]["code"] == "EDRIVER"
-    assert driver.wait(5) == 0
-    assert mock.gone.wait(5)
+    assert driver.wait(30) == 0
+    assert mock.gone.wait(30)
     assert "Traceback" not in driver.communicate()[1]
 
 

@@ -84,7 +84,7 @@ def test_is_an_answer_cut_that_is_longer_than_it_may_be(mock: MockEndpoint, driv
     reports = drive().answer(order(1, "hi", max_tokens=5))
     assert sum(len(report.tokens) for report in reports) == 5
     assert reports[-1].finish == "length"
-    assert mock.gone.wait(5), "the request was closed"
+    assert mock.gone.wait(30), "the request was closed"
 
 
 def test_are_calls_of_tools_put_together(mock: MockEndpoint, drive: Any) -> None:

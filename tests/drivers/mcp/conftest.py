@@ -44,7 +44,7 @@ class Served:
     def note(self) -> str:
         return self.said[-1][1]
 
-    def until(self, fact: Callable[[], Any], seconds: float = 15.0) -> Any:
+    def until(self, fact: Callable[[], Any], seconds: float = 60.0) -> Any:
         end = time.monotonic() + seconds
         while not (value := fact()):
             assert time.monotonic() < end, self.said
@@ -58,6 +58,12 @@ class Served:
     def call(self, name: str, **arguments: Any) -> Any:
         self._job += 1
         return self.tools[f"s.{name}"].run(arguments, Job(self._job, 2))
+
+
+@pytest.fixture(autouse=True)
+def _ample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, how a server has ended is known before it is told."""
+    monkeypatch.setattr("drivers.mcp.child._GRACE", 30.0)
 
 
 @pytest.fixture

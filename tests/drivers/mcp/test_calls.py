@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,13 +72,12 @@ def test_does_a_hanging_call_hold_nobody(shared: Served, tmp_path: Path) -> None
     for thread in threads:
         thread.start()
     shared.until(lambda: log.exists() and len(log.read_text().splitlines()) == 8)
-    started = time.monotonic()
     assert shared.call("add", a=1)["structuredContent"] == {"result": 2}
-    assert time.monotonic() - started < 5
+    assert not heard, "they hang as before"
     for job in jobs:
         job.aborted.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
         assert not thread.is_alive()
     assert [type(error) for error in heard] == [ECANCELED] * 8
     # The server is told, so that it can stop.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +61,7 @@ def test_is_a_server_that_died_in_a_call_started_again(serve: Serve, tmp_path: P
     served.until(lambda: log.exists() and log.read_text().endswith("\n"))
     first = int(log.read_text())
     os.kill(first, signal.SIGKILL)
-    thread.join(5)
+    thread.join(30)
     assert "while it worked on s.hang: it was killed by SIGKILL" in heard[0].message
     assert "nobody knows how far it came" in heard[0].hint
     served.until(lambda: len(served.said) >= 3)
@@ -69,12 +72,25 @@ def test_is_a_server_that_died_in_a_call_started_again(serve: Serve, tmp_path: P
 
 
 def test_does_a_call_in_between_say_when_to_come_again(serve: Serve) -> None:
-    served = serve().ready()
+    go = threading.Event()
+
+    class Held(child.Child):
+        @asynccontextmanager
+        async def streams(self) -> AsyncIterator[Any]:
+            while not go.is_set():  # noqa: ASYNC110 -- it is set in another thread
+                await asyncio.sleep(0.01)
+            async with super().streams() as streams:
+                yield streams
+
+    go.set()
+    served = serve(dial=lambda: Held(command(), child.environment(()))).ready()
+    go.clear()
     with pytest.raises(EDRIVER, match="it ended with exit status 7"):
         served.call("die", status=7)
     served.until(lambda: len(served.said) == 2)
     with pytest.raises(EBUSY, match="being started"):
         served.call("echo", text="")
+    go.set()
     served.ready()
 
 
@@ -93,7 +109,8 @@ def test_is_a_server_that_never_gets_ready_told_of(
 ) -> None:
     monkeypatch.setattr("drivers.mcp.server.FIRST_PAUSE", 0.01)
     monkeypatch.setattr("drivers.mcp.server.PATIENCE", 2)
-    monkeypatch.setattr("drivers.mcp.child._GRACE", 0.2)
+    if words[-1] in ("--mute", "--flood") or "closed" in said:  # they don't end by themselves
+        monkeypatch.setattr("drivers.mcp.child._GRACE", 0.2)
     served = serve(*words, **options)
     served.until(lambda: served.state == "failed")
     assert said in served.note
@@ -112,8 +129,10 @@ def test_is_a_banner_only_skipped(serve: Serve) -> None:
 def test_is_the_log_bounded(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "driver")
     served = serve().ready()
+    begun = time.monotonic()
     served.call("shout", lines=200_000)
-    assert 100 < caplog.text.count("x" * 80) <= 400
+    most = 400 + 20 * (time.monotonic() - begun)  # 200 in ten seconds
+    assert 100 < caplog.text.count("x" * 80) <= most < 100_000
 
 
 def test_is_a_line_without_an_end_bounded(serve: Serve, monkeypatch: Any) -> None:
@@ -133,7 +152,8 @@ def test_is_its_environment_clean(serve: Serve, monkeypatch: Any) -> None:
     assert set(found) <= {"PATH", "HOME", "LANG", "WANTED", "LC_CTYPE"}
 
 
-def test_does_stopping_end_the_server_and_what_it_started(serve: Serve) -> None:
+def test_does_stopping_end_the_server_and_what_it_started(serve: Serve, monkeypatch: Any) -> None:
+    monkeypatch.setattr("drivers.mcp.child._GRACE", 0.5)  # its kid has to be killed
     words = ["/bin/sh", "-c", f"sleep 600 & exec {' '.join(command())}"]
     served = serve(*words).ready()
     pid = served.call("whoami")["structuredContent"]["pid"]

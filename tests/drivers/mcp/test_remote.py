@@ -74,7 +74,7 @@ def test_does_a_remote_server_serve(
     served.until(log.exists)
     assert served.call("add", a=2)["structuredContent"] == {"result": 3}
     job.aborted.set()
-    hang.join(5)
+    hang.join(30)
     served.until(lambda: "cancelled" in log.read_text())
 
 

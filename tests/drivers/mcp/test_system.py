@@ -64,7 +64,7 @@ def user(machines: Machines) -> Iterator[System]:
         yield user
 
 
-def call(system: System, name: str, timeout: float = 30, **arguments: Any) -> dict[str, Any]:
+def call(system: System, name: str, timeout: float = 60, **arguments: Any) -> dict[str, Any]:
     return system.call("tool.call", name=name, arguments=arguments, timeout=timeout)
 
 
@@ -80,7 +80,7 @@ def test_is_the_time_told(user: System) -> None:
     content = call(user, "time.get_current_time", timezone="Asia/Kolkata")["content"]
     told = datetime.fromisoformat(content["structuredContent"]["datetime"])
     assert told.utcoffset() == timedelta(hours=5, minutes=30)
-    assert abs(told.timestamp() - time.time()) < 10
+    assert abs(told.timestamp() - time.time()) < 60
     with pytest.raises(EINVAL, match="Invalid timezone"):
         call(user, "time.get_current_time", timezone="Atlantis/Capital")
     assert "mcp-time" in driver(user, "time")["note"]
@@ -115,7 +115,7 @@ def test_does_an_agent_work_on_files(machines: Machines, user: System) -> None:
     machines.start_host("clerks")
     manifest = agent(tools=[{"mcp": "files"}], model="clerk")
     pid = user.call("proc.spawn", manifest=manifest, text="go")["pid"]
-    ended = eventually(lambda: user.call("proc.info", pid=pid)["process"]["exit"], 20)
+    ended = eventually(lambda: user.call("proc.info", pid=pid)["process"]["exit"])
     driver.terminate()
     assert ended["answer"] == "Her name is Ilse."
     messages = user.call("ctx.read", pid=pid)["messages"]
@@ -147,7 +147,7 @@ def test_does_an_agent_have_the_tools_of_the_server_that_it_names(
     machines.start_driver("--turns", json.dumps(turns), "--label", "work")
     machines.start_host()
     pid = user.call("proc.spawn", manifest=agent(tools=[{"mcp": "time"}]), text="go")["pid"]
-    ended = eventually(lambda: user.call("proc.info", pid=pid)["process"]["exit"], 20)
+    ended = eventually(lambda: user.call("proc.info", pid=pid)["process"]["exit"])
     assert ended["answer"] == "it is late"
     messages = user.call("ctx.read", pid=pid)["messages"]
     told, refused = (one["content"] for one in messages if one["role"] == "tool")
@@ -169,8 +169,10 @@ def test_does_a_killed_server_come_back(machines: Machines, user: System, tmp_pa
     eventually(lambda: log.exists() and log.read_text().endswith("\n"))
     server = int(log.read_text())
     os.kill(server, signal.SIGKILL)
-    thread.join(10)
-    assert "scripted.hang: it was killed by SIGKILL" in heard[0].message
+    thread.join(60)
+    # The driver gives it a second to be collected, to be able to tell how it ended.
+    told = ("it was killed by SIGKILL", "it closed its output")
+    assert any(f"scripted.hang: {how}" in heard[0].message for how in told), heard[0].message
     # Waits for the new one, if it must.
     again = call(user, "scripted.whoami")["content"]["structuredContent"]
     assert again["pid"] != server
@@ -179,21 +181,16 @@ def test_does_a_killed_server_come_back(machines: Machines, user: System, tmp_pa
 
 def test_does_a_hanging_call_end_alone(machines: Machines, user: System, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    heard: list[Any] = []
-
-    def hang() -> None:
-        with machines.user() as other, pytest.raises(ETIMEOUT) as caught:
-            call(other, "scripted.hang", timeout=1.5, log=str(log))
-        heard.append(caught.value)
-
-    thread = threading.Thread(target=hang)
-    thread.start()
-    eventually(log.exists)
-    assert call(user, "scripted.echo", text="meanwhile")["seconds"] < 1
-    assert not heard
-    thread.join(10)
-    assert "took longer than 1.5 s" in heard[0].message
+    with machines.program() as other:
+        hung = other.open("tool.call", name="scripted.hang", arguments={"log": str(log)})
+        eventually(log.exists)
+        assert call(user, "scripted.echo", text="meanwhile")["content"]
+        assert other.info().process.state == "WAITING", "it hangs as before"
+        assert not hung.done
+    # Its process ended with its connection, and its call with it.
     eventually(lambda: "cancelled" in log.read_text())
+    with pytest.raises(ETIMEOUT, match=r"took longer than 0\.5 s"):
+        call(user, "scripted.hang", timeout=0.5, log=str(tmp_path / "another"))
 
 
 def test_do_changes_reach_the_kernel(machines: Machines, user: System, tmp_path: Path) -> None:
@@ -221,7 +218,7 @@ def test_do_changes_reach_the_kernel(machines: Machines, user: System, tmp_path:
     eventually(lambda: "scripted.extra" not in tools())
     assert not heard
     log.write_text("begun\nnow end\n")
-    thread.join(10)
+    thread.join(60)
     assert heard[0]["content"]["content"][0]["text"] == "over"
 
 
@@ -229,7 +226,14 @@ def test_does_the_kernel_restart_under_it(machines: Machines) -> None:
     machines.kill_kernel()
     machines.start_kernel()
     with machines.user() as user:
-        eventually(lambda: call(user, "scripted.add", a=1)["content"]["structuredContent"])
+
+        def added() -> Any:
+            try:
+                return call(user, "scripted.add", a=1)["content"]["structuredContent"]
+            except ENOENT:  # its driver takes long to find the kernel
+                return None
+
+        assert eventually(added) == {"result": 2}
 
 
 def test_does_a_broken_server_fail_calls_at_once(machines: Machines, user: System) -> None:
@@ -248,5 +252,5 @@ def test_does_the_server_die_with_its_driver(machines: Machines, user: System) -
     machines.await_driver("brief", process.pid)
     server = call(user, "brief.whoami")["content"]["structuredContent"]["pid"]
     process.kill()
-    process.wait(10)
+    process.wait(30)
     eventually(lambda: not alive(server))

@@ -27,7 +27,7 @@ def syscall(name, *args):
     libc.syscall.restype = ctypes.c_long
     return done(libc.syscall(ctypes.c_long(NUMBERS[name]), *[ctypes.c_long(a) if isinstance(a, int) else a for a in args]))
 def said(*words, **more):
-    return subprocess.run(words, capture_output=True, text=True, timeout=10, **more).stdout
+    return subprocess.run(words, capture_output=True, text=True, timeout=30, **more).stdout
 def read(path):
     with open(path, "rb") as file:
         return file.read(100)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class Box:
 
     def __init__(self, root: Path, limits: Limits | None = None, *, confined: bool = True) -> None:
         self.folders = Folders(root)
-        self.sandbox = Sandbox(self.folders, limits or Limits(seconds=20), confined=confined)
+        self.sandbox = Sandbox(self.folders, limits or Limits(seconds=60), confined=confined)
         self.tools = {tool.card.name: tool for tool in self.sandbox.tools()}
 
     def shell(self, command: str, *, job: Job | None = None, **more: Any) -> dict[str, Any]:
@@ -40,6 +41,15 @@ class Box:
         result = self.tools[tool].run(arguments, job or Job(1, PID))
         assert isinstance(result, dict)
         return result
+
+    def is_still(self, name: str) -> bool:
+        """Nobody writes to this file."""
+        file = self.folders.root / str(PID) / name
+        texts = []
+        for pause in (0.0, 0.6):
+            time.sleep(pause)
+            texts.append(file.read_text() if file.exists() else "")
+        return texts[0] == texts[1]
 
     def works(self) -> None:
         """A benign command does what it always did."""
@@ -118,7 +128,7 @@ class World:
         for one in (self.kernel, self.abstract, self.tcp, self.udp):
             one.close()
         self.victim.kill()
-        self.victim.wait(10)
+        self.victim.wait(30)
 
 
 def _listener(family: socket.AddressFamily, address: Any) -> socket.socket:
@@ -160,7 +170,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
 def small_box(tmp_path: Path) -> Box:
     """With little of everything, so that it is used up soon."""
     limits = Limits(
-        seconds=20, memory=128 << 20, processes=24, file=8 << 20, folder=16 << 20, entries=500,
+        seconds=60, memory=128 << 20, processes=24, file=8 << 20, folder=16 << 20, entries=500,
         tmp=4 << 20, output=1 << 20,
     )  # fmt: skip
     return _confined(Box(tmp_path / "box", limits))

