@@ -190,7 +190,9 @@ class Supervisor:
         """Start it after a pause, or give it up if it has died too often. ``forgive``: never."""
         pause = service.back_off()
         if service.deaths >= QUICK_DEATHS and not forgive:
-            service.give_up(f"it ended {service.deaths} times in a row; see {service.log}")
+            said = service.last_line()
+            why = f", at last with {said!r}" if said else ""
+            service.give_up(f"it ended {service.deaths} times in a row{why}; see {service.log}")
             self._say(f"{service.name} is given up: {service.given_up}")
         else:
             self._say(f"{service.name} is started again in {pause:.1f} s")

@@ -14,6 +14,7 @@ from shell.service import LOG_LIMIT, LONGEST_BACKOFF, QUICK_DEATHS, Program, Ser
 from tests.shell.standins import Supervised, lives, until
 
 Start = Callable[..., Supervised]
+DYING = "edge: there is no KEY in the environment"
 SLEEP = "exec sleep 60"
 
 
@@ -25,8 +26,9 @@ def test_is_one_that_dies_started_again_ever_later_and_then_given_up(
     supervised: Start, tmp_path: Path
 ) -> None:
     born = tmp_path / "born"
-    supervisor = supervised(others={"edge": f"date +%s.%N >> {born}; exit 4"})
+    supervisor = supervised(others={"edge": f"date +%s.%N >> {born}; echo '{DYING}' >&2; exit 4"})
     until(lambda: supervisor.services.get("edge", {}).get("given_up"))
+    assert repr(DYING) in supervisor.services["edge"]["given_up"]
     times = [float(line) for line in _lines(born)]
     assert len(times) == QUICK_DEATHS
     pauses = [after - before for before, after in itertools.pairwise(times)]

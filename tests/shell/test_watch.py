@@ -9,6 +9,7 @@ import pytest
 
 from llmagentos.abi.calls.drv import DriverInfo
 from shell import watch
+from shell.commands.status import _show
 
 HOST = DriverInfo(name="host", kind="host", state="ready", slots=9, running=0)
 CLOUD = DriverInfo(name="cloud", kind="cloud", state="ready", slots=9, running=0)
@@ -56,3 +57,17 @@ def test_is_nothing_told_of_a_driver_that_nobody_waits_for(
     loading, ready = [HOST, CLOUD, EDGE], [HOST, CLOUD, LOADED]
     assert _explained(monkeypatch, [loading, loading, ready], reason) == looks
     assert capsys.readouterr().err == ""
+
+
+def test_does_status_name_what_has_started_and_is_no_driver_yet(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kernel = {"version": "1", "os_pid": 1, "boot": 1, "uptime": 1.0, "running": 0}
+    gone = {"name": "wiki", "pid": None, "given_up": "it ended 5 times"}
+    names = ("kernel", "edge", "repo")
+    services = [gone, *({"name": name, "pid": 9, "given_up": ""} for name in names)]
+    whole = {"home": "/h", "kernel": kernel, "processes": {}, "queued": 0, "services": services}
+    _show(whole, {"drivers": [EDGE.model_dump()], "queued": 0})
+    lines = capsys.readouterr().out.splitlines()
+    assert "starting   repo" in lines
+    assert "given up   wiki: it ended 5 times; llmos up tries again" in lines
