@@ -1,19 +1,24 @@
-"""Does `llmos top` give the terminal back, also for a while? In a real shell on a real terminal."""
+"""Do `llmos top` and the screen give the terminal back for a while? In a real shell, on a pty."""
 
 from __future__ import annotations
 
 import shlex
+
+import pytest
 
 from shell import image
 from tests.system.machines import Machines
 from tests.tui.terminal import Terminal
 
 
-def test_does_ctrl_z_give_the_terminal_back_until_fg(machines: Machines) -> None:
+@pytest.mark.parametrize("words", [("top",), ()], ids=["top", "the screen"])
+def test_does_ctrl_z_give_the_terminal_back_until_fg(
+    machines: Machines, words: tuple[str, ...]
+) -> None:
     environment = image.environment(machines.home) | {"PS1": "ready> "}
     with Terminal(["bash", "--norc", "-i"], 80, 24, environment) as terminal:
         terminal.shows("ready>")
-        terminal.press(shlex.join(image.command("shell", "top")), "enter")
+        terminal.press(shlex.join(image.command("shell", *words)), "enter")
         terminal.shows("processes", "init")
         assert terminal.cursor_hidden
         terminal.press("\x1a")
@@ -23,6 +28,9 @@ def test_does_ctrl_z_give_the_terminal_back_until_fg(machines: Machines) -> None
         terminal.until(lambda: terminal.cursor_hidden, "the screen of top again")
         terminal.shows("processes", "init")
         terminal.press("q")
+        if not words:
+            terminal.shows("Leave the system up")
+            terminal.press("enter")
         terminal.until(lambda: not terminal.cursor_hidden, "the shell again")
         terminal.press("echo code $?", "enter")
         terminal.shows("code 0")
