@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from kernel.effects import Send
 from llmagentos.abi import errors, wire
-from llmagentos.abi.model import Model
+from llmagentos.abi.model import NAME, NAME_RULE, Model
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.abi.syscalls import TABLE, Syscall
 from llmagentos.abi.wire import Message
@@ -68,10 +68,13 @@ def unfit(name: str, error: ValidationError) -> errors.EINVAL:
     problems = error.errors(include_url=False, include_input=False, include_context=False)
     first = problems[0]
     where = ".".join(map(str, first["loc"])) or "arguments"
+    detail = {"field": where, "problems": len(problems)}
+    if first["type"] == "string_pattern_mismatch" and NAME in first["msg"]:
+        return errors.EINVAL(f"{name}: {where}: it is no name", hint=NAME_RULE, detail=detail)
     return errors.EINVAL(
         f"{name}: {where}: {first['msg'].removeprefix('Value error, ')}",
         hint=_TAKES,
-        detail={"field": where, "problems": len(problems)},
+        detail=detail,
     )
 
 

@@ -34,8 +34,8 @@ def lowered(old: Limits, new: Limits) -> Limits:
         before = getattr(old, name)
         if before is not None and (value is None or value > before):
             raise EPERM(
-                f"{name} is limited to {before:g} and can't be raised to "
-                f"{'no limit' if value is None else format(value, 'g')}",
+                f"{name} is limited to {before:.15g} and can't be raised to "
+                f"{'no limit' if value is None else format(value, '.15g')}",
                 hint="limits are only ever lowered; start it anew with a higher one",
             )
     return old.model_copy(update=changes)

@@ -18,7 +18,7 @@ import zmq.asyncio
 
 from llmagentos import monitor
 from llmagentos.abi import errors
-from llmagentos.connection import check_usable, prepare, routing_id
+from llmagentos.connection import check_usable, checked, not_up, prepare, routing_id
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
     DEFAULT_PATIENCE,
@@ -61,7 +61,7 @@ class AsyncConnection:
         self._lost = False
         self._closed = False
         self._broken: errors.LLMOSError | None = None
-        self._address = address
+        self._address = checked(address)
         self._name = routing_id()
         self._be_patient(CONNECT_PATIENCE)
         self._dial()
@@ -203,11 +203,7 @@ class AsyncConnection:
 
     def _give_up(self) -> None:
         self._lost = True
-        self._exchange.fail_all(
-            errors.ECONNREFUSED(
-                f"the system in {self._home.root} is not up", hint="start it: llmos up --detach"
-            )
-        )
+        self._exchange.fail_all(not_up(self._address, self._home))
 
     async def close(self) -> None:
         if self._closed or os.getpid() != self._owner:

@@ -7,13 +7,14 @@ calls there are, but that one of the LLM is cancelled when nobody waits for it a
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import zmq
 
@@ -28,6 +29,11 @@ from llmagentos.exchange import (
     Reply,
 )
 from llmagentos.home import Home
+
+_ENDPOINT: Final = re.compile(
+    r"ipc://[^\0]{1,107}|tcp://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
+)
+"""No socket of a file can have a longer path."""
 
 
 def routing_id() -> bytes:
@@ -65,6 +71,27 @@ def check_usable(owner: int, *, closed: bool) -> None:
         raise errors.ECONNREFUSED("this connection was closed")
 
 
+def checked(address: str) -> str:
+    """An endpoint that libzmq can dial. Raises ``EINVAL``."""
+    if not isinstance(address, str) or not _ENDPOINT.fullmatch(address):
+        raise errors.EINVAL(
+            f"{address!a:.200} is no address of a system",
+            hint="write it as ipc:///PATH/OF/kernel.sock or tcp://HOST:PORT, or leave it out",
+        )
+    return address
+
+
+def not_up(address: str, home: Home) -> errors.ECONNREFUSED:
+    """Nobody answers there."""
+    if address != home.syscalls:
+        return errors.ECONNREFUSED(
+            f"no system answers at {address:.200}", hint="is the address right, and is it up?"
+        )
+    return errors.ECONNREFUSED(
+        f"the system in {home.root} is not up", hint="start it: llmos up --detach"
+    )
+
+
 class Connection:
     """A DEALER socket to the kernel that repeats its calls when the kernel comes back.
 
@@ -77,9 +104,9 @@ class Connection:
         self._home = home
         self._owner = os.getpid()
         self._exchange = Exchange()
+        self._address = checked(address)
         if address.startswith("ipc://") and not Path(address[6:]).exists():
             raise self._refused()
-        self._address = address
         self._name = routing_id()
         self._was_up = False
         self._down_since: float | None = time.monotonic()
@@ -185,9 +212,7 @@ class Connection:
             self._send(frames)
 
     def _refused(self) -> errors.ECONNREFUSED:
-        return errors.ECONNREFUSED(
-            f"the system in {self._home.root} is not up", hint="start it: llmos up --detach"
-        )
+        return not_up(self._address, self._home)
 
     def close(self) -> None:
         if self._socket.closed or os.getpid() != self._owner:

@@ -21,12 +21,18 @@ class Families:
     def __getattr__(self, name: str) -> Any:
         return _family(self, name, _Family)
 
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *NAMES]
+
 
 class AsyncFamilies:
     """The same for one whose calls are awaited."""
 
     def __getattr__(self, name: str) -> Any:
         return _family(self, name, _AsyncFamily)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *NAMES]
 
 
 def _family(system: Any, name: str, kind: type[_Family]) -> Any:
@@ -47,9 +53,12 @@ class _Family:
 
         call = TABLE.get(f"{self._name}.{name}")
         if call is None:
-            raise AttributeError(f"there is no syscall {self._name}.{name}")
+            raise AttributeError(
+                f"there is no syscall {self._name}.{name}; there are {', '.join(dir(self))}"
+            )
         made = self._call(call.name, call.result)
-        made.__name__, made.__doc__ = name, call.doc
+        # Python's own words for a wrong use name it by the second.
+        made.__name__, made.__qualname__, made.__doc__ = name, call.name, call.doc
         self.__dict__[name] = made
         return made
 

@@ -135,16 +135,12 @@ class Home:
         """Where a named program's token is kept. Raises ``EINVAL`` for what can't be a name."""
         from pydantic import TypeAdapter, ValidationError
 
-        from llmagentos.abi.model import Name
+        from llmagentos.abi.model import NAME_RULE, Name
 
         try:
             TypeAdapter(Name).validate_python(name, strict=True)
         except ValidationError:
-            raise EINVAL(
-                f"{name!a:.100} can't be a program's name",
-                hint="a name has up to 63 letters, digits, '.', '_' and '-', "
-                "and starts with a letter or digit",
-            ) from None
+            raise EINVAL(f"{name!a:.100} can't be a program's name", hint=NAME_RULE) from None
         return self.sessions / name
 
     def token(self, name: str) -> str:

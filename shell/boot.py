@@ -23,7 +23,7 @@ from shell import disk, image
 from shell.lock import SupervisorLock, supervisor_pid
 from shell.ping import answers, listening
 from shell.service import Program, die_with
-from shell.supervisor import Plan, Supervisor, services_file
+from shell.supervisor import LEFT_ALONE, Plan, Supervisor, services_file
 
 READY_WITHIN: Final = 30.0
 DOWN_WITHIN: Final = 10.0
@@ -192,7 +192,7 @@ def _become_supervisor(home: Home, kernel: Program, plan: Plan, *, parent: int |
             if os.fork():
                 os._exit(0)
         else:
-            die_with(parent, signal.SIGTERM)
+            die_with(parent, LEFT_ALONE)
         _leave_terminal(home)
         status = _supervise(home, kernel, plan)
     finally:

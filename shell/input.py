@@ -7,7 +7,6 @@ It knows nothing about what it is for.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +22,8 @@ def text_from(argument: str | None) -> str | None:
     Raises ``EINVAL`` for what is not UTF-8 or is blank, ``EQUOTA`` for what is too long.
     """
     if argument is not None and argument != "-":
-        return _checked(os.fsencode(argument), "the text")
+        # Not as the locale has it: a word of the command line is UTF-8 by now.
+        return _checked(argument.encode("utf-8", "surrogateescape"), "the text")
     if argument is None and nothing_piped_in():
         return None
     return _checked(_piped_in(), "the input")

@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from shell.terminal import clip
+
 _PR_SET_PDEATHSIG: Final = 1
 _SECRET: Final = re.compile("KEY|TOKEN|SECRET|PASS|AUTH|CREDENTIAL")
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -31,6 +33,9 @@ _DOUBLINGS: Final = 10
 
 QUICK_DEATHS: Final = 5
 """So many in a row, and a service is given up."""
+
+_LAST: Final = 4096
+"""Bytes at the end of a log in which its last line is looked for."""
 
 LOG_LIMIT: Final = 4 * 1024 * 1024
 """Bytes beyond which a log is set aside when its program starts."""
@@ -101,6 +106,16 @@ class Service:
         if code is not None:
             self._process = None
         return code
+
+    def last_line(self) -> str:
+        """What it wrote last, as far as it fits a line of a screen; "" if it wrote nothing."""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(max(0, self.log.stat().st_size - _LAST))
+                lines = log.read().decode("utf-8", "replace").split("\n")
+        except OSError:
+            return ""
+        return clip(next((line.strip() for line in reversed(lines) if line.strip()), ""), 160)
 
     def back_off(self) -> float:
         """Count a death: the seconds until it is started again."""

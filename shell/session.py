@@ -76,7 +76,8 @@ def limits_from(pairs: tuple[str, ...]) -> dict[str, Any] | None:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
         raise EINVAL(
-            f"the limit {name}={given[name]} is not right: {first['msg'].lower()}",
+            f"the limit {name}={given[name]} is not right: "
+            f"{first['msg'].removeprefix('Value error, ').lower()}",
             hint="numbers are counts; wall takes 30s, 5m, 1h30m",
         ) from None
 

@@ -28,6 +28,10 @@ KERNEL_IS_ELSEWHERE: Final = 3
 DISK_IS_FULL: Final = 4
 """The kernel's exit code when it can't write its state because there is no room."""
 
+LEFT_ALONE: Final = signal.SIGUSR1
+"""That whoever stays with the system has ended. Not SIGTERM: the kernel of Linux sends it once for
+each thread that our parent had, and a second SIGTERM means that somebody is in a hurry."""
+
 _GRACE: Final = 5.0
 _KERNEL_GRACE: Final = 3.0
 _BOOT_PATIENCE: Final = 5.0
@@ -95,7 +99,9 @@ class Supervisor:
                     for number in ours.recv(4096):
                         self._heed(signal.Signals(number))
 
-        watched = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        watched = (
+            signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, LEFT_ALONE,
+        )  # fmt: skip
         before = {number: signal.signal(number, lambda *_: None) for number in watched}
         wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         try:
@@ -114,6 +120,10 @@ class Supervisor:
                 if service.given_up:
                     self._say(f"{service.name}: trying again, as asked")
                     service.revive()
+        elif number == LEFT_ALONE:
+            if self._status is None:
+                self._say("llmos up has ended: going down")
+                self._status = 0
         elif number in (signal.SIGTERM, signal.SIGINT):
             self._say(f"{number.name}: going down")
             self._hurry = self._status is not None
@@ -190,7 +200,9 @@ class Supervisor:
         """Start it after a pause, or give it up if it has died too often. ``forgive``: never."""
         pause = service.back_off()
         if service.deaths >= QUICK_DEATHS and not forgive:
-            service.give_up(f"it ended {service.deaths} times in a row; see {service.log}")
+            said = service.last_line()
+            why = f", at last with {said!r}" if said else ""
+            service.give_up(f"it ended {service.deaths} times in a row{why}; see {service.log}")
             self._say(f"{service.name} is given up: {service.given_up}")
         else:
             self._say(f"{service.name} is started again in {pause:.1f} s")

@@ -49,10 +49,11 @@ def services_of(home: Home) -> list[dict[str, Any]]:
     return services if isinstance(services, list) else []
 
 
-def explain_silence(system: System, answer: Stream) -> None:
+def explain_silence(system: System, answer: Stream, pid: int) -> None:
     """While nothing can run an agent yet, say on stderr why nothing comes; ends when it can.
 
-    Looks at the drivers only as long as one is missing, so a ready system pays one call for it.
+    Looks at the drivers only as long as one is missing or still loading, which may be the one that
+    the agent ``pid`` waits for, so a ready system pays one call for it.
     A screen is told at once and shows progress; whoever else reads stderr is told one time.
     """
     line = StatusLine(sys.stderr)
@@ -60,13 +61,20 @@ def explain_silence(system: System, answer: Stream) -> None:
     told = False
     try:
         while not answer.inbox and not answer.done:
-            missing = _missing(drivers_of(system))
-            if not missing:
+            drivers = drivers_of(system)
+            missing = _missing(drivers)
+            loading = coming_up(computing(drivers))
+            if not (missing or loading):
                 return
+            if not missing:
+                reason = _reason(system, pid)
+                if reason == "mail":
+                    return
+                missing = _coming(loading) if reason == "driver" else ""
             silence = time.monotonic() - began
             if line.visible and silence > _QUIET:
                 line.show(missing)
-            elif not line.visible and not told and silence > _PIPES_QUIET:
+            elif missing and not line.visible and not told and silence > _PIPES_QUIET:
                 print(f"llmos: {missing}", file=sys.stderr, flush=True)
                 told = True
             time.sleep(_GLANCE)
@@ -80,11 +88,23 @@ def _missing(drivers: list[DriverInfo]) -> str:
     absent = []
     if not _any_ready(engines):
         if loading := coming_up(engines):
-            return "waiting for " + " · ".join(progress(driver) for driver in loading)
+            return _coming(loading)
         absent.append("no driver is up")
     if not _any_ready([driver for driver in drivers if driver.kind == "host"]):
         absent.append("no agent host is up")
     return f"waiting: {' and '.join(absent)}; look at llmos status" if absent else ""
+
+
+def _coming(loading: list[DriverInfo]) -> str:
+    return "waiting for " + " · ".join(progress(driver) for driver in loading)
+
+
+def _reason(system: System, pid: int) -> str | None:
+    """What it waits for, if it does."""
+    try:
+        return system.info(pid).process.reason
+    except LLMOSError:
+        return None
 
 
 def _any_ready(drivers: list[DriverInfo]) -> bool:

@@ -75,7 +75,13 @@ Duration = Annotated[
 Patience = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=_LONGEST), _written("minimum")]
 """The same, and 0 is one too."""
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+NAME_RULE: Final = (
+    "a name has up to 63 letters, digits, '.', '_' and '-', and starts with a letter or digit"
+)
+"""The same in words."""
+
+Name = Annotated[str, Field(pattern=NAME)]
 """A name of a process, manifest or driver: letters, digits, ``.``, ``_`` and ``-``."""
 
 ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]

@@ -163,6 +163,10 @@ def _unpack(frame: bytes, limit: int, what: str, number: int) -> dict[str, Any]:
         raise MalformedError(error.message, id=number) from None
     except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
         reason = str(error) or type(error).__name__
+        if "map key" in reason:
+            raise MalformedError(
+                f"a map in the {what} has a key that is no text", id=number
+            ) from None
         raise MalformedError(f"the {what} is not msgpack: {reason}", id=number) from None
     if type(value) is not dict:
         raise MalformedError(f"the {what} is not a map", id=number)

@@ -41,7 +41,7 @@ def converse(system: System, agent: Agent, *, told: bool) -> int:
         with contextlib.suppress(ImportError):
             # That it is there makes what is written editable.
             import readline  # noqa: F401
-    explain_silence(system, answer)
+    explain_silence(system, answer, agent.pid)
     while _answered(agent, answer, out, stoppable=person):
         if told and not out.burst:
             # It was quicker than we were: it had answered before we listened.

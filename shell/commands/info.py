@@ -56,7 +56,7 @@ def _lines(detail: ProcessDetail) -> list[str]:
         "labels": ", ".join(process.labels),
         "usage": _usage(process),
         "context": f"{process.context_messages} messages, {process.context_tokens} tokens",
-        "limits": ", ".join(f"{name}={value:g}" for name, value in limits.items()),
+        "limits": ", ".join(f"{name}={value:.15g}" for name, value in limits.items()),
         "ledger": ", ".join(_budget(name, one) for name, one in detail.ledger.items()),
         "checkpoints": ", ".join(detail.checkpoints),
         "mailbox": f"{detail.mailbox} messages" if detail.mailbox else "",
@@ -86,9 +86,9 @@ def _usage(process: ProcessInfo) -> str:
 
 def _budget(name: str, budget: Budget) -> str:
     """``tokens 120 + 64 set aside of 2000``."""
-    more = f" + {budget.reserved:g} set aside" if budget.reserved else ""
-    most = f" of {budget.limit:g}" if budget.limit is not None else ""
-    return f"{name} {budget.spent:g}{more}{most}"
+    more = f" + {budget.reserved:.15g} set aside" if budget.reserved else ""
+    most = f" of {budget.limit:.15g}" if budget.limit is not None else ""
+    return f"{name} {budget.spent:.15g}{more}{most}"
 
 
 def _exit(process: ProcessInfo) -> str:

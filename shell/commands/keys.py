@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from llmagentos import keys as files
 from llmagentos.abi.errors import EBUSY, EINVAL, EIO, ENOENT, LLMOSError
 from llmagentos.abi.keys import NodeFile, NodeKey
-from llmagentos.abi.model import Name
+from llmagentos.abi.model import NAME_RULE, Name
 from llmagentos.home import Home
 from shell.ping import answers, listening
 from shell.terminal import print_json
@@ -142,10 +142,7 @@ def _wrong(error: ValidationError) -> EINVAL:
     if field == "zone":
         hint = "a zone is a name such as node or office, and never device: that is this machine"
     else:
-        hint = (
-            "a name has up to 63 letters, digits, '.', '_' and '-', and starts with a letter or "
-            "digit"
-        )
+        hint = NAME_RULE
     what = {"zone": "a node's zone", "labels": "a label"}.get(str(field), "a node's name")
     return EINVAL(f"{value!a:.100} can't be {what}", hint=hint)
 

@@ -118,7 +118,7 @@ def _follow(system: System, agent: Agent, *, as_json: bool) -> int:
     from shell.watch import explain_silence
 
     answer = agent.ending()
-    explain_silence(system, answer)
+    explain_silence(system, answer, agent.pid)
     if as_json:
         record = answer.result()
         print_json(record)

@@ -64,6 +64,15 @@ def _show(whole: dict[str, Any], listed: dict[str, Any]) -> None:
     for service in whole["services"]:
         if service.get("given_up"):
             click.echo(f"given up   {service['name']}: {service['given_up']}; llmos up tries again")
+    there = {row["name"] for row in listed["drivers"]} | {"kernel"}
+    starting = [
+        service["name"]
+        for service in whole["services"]
+        if service["pid"] and service["name"] not in there and not service.get("given_up")
+    ]
+    if starting:
+        # It runs, and is still busy with what it has to load.
+        click.echo(f"starting   {', '.join(starting)}")
     drivers = ListResult.model_validate(listed).drivers
     click.echo()
     click.echo(driver_table(drivers) if drivers else "no driver has registered yet")

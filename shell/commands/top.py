@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import termios
 import time
@@ -86,16 +87,34 @@ def _screen() -> Iterator[None]:
     """The alternate screen, and keys without Enter; all as before at the end."""
     keyboard = _keyboard()
     before = termios.tcgetattr(keyboard) if keyboard is not None else None
-    sys.stdout.write(_ENTER)
-    try:
+
+    def enter() -> None:
         if keyboard is not None:
             tty.setcbreak(keyboard)
-        yield
-    finally:
+        sys.stdout.write(_ENTER)
+        sys.stdout.flush()
+
+    def leave() -> None:
         if keyboard is not None and before is not None:
             termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
         sys.stdout.write(_LEAVE)
         sys.stdout.flush()
+
+    def step_aside(*_: object) -> None:
+        # Ctrl-Z: whoever gets the terminal meanwhile must not find himself in our screen.
+        leave()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, step_aside)
+        enter()
+
+    enter()
+    on_stop = signal.signal(signal.SIGTSTP, step_aside)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, on_stop)
+        leave()
 
 
 def _keyboard() -> int | None:

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, ClassVar, Final
 
 from textual.app import App
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
 from textual.suggester import SuggestFromList
@@ -48,7 +48,11 @@ class ShellApp(Guard, App[int]):
 
     TITLE = "llmos"
     CSS_PATH = "shell.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = list(actions.bindings(ANYWHERE))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *actions.bindings(ANYWHERE),
+        # The shell's own key, as in any program: it is no action on the system.
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False),
+    ]
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Palette}
     ENABLE_COMMAND_PALETTE = True
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {}

@@ -51,6 +51,15 @@ def ending(process: ProcessInfo) -> str:
     return f"ended{by} with code {record.code}{why}"
 
 
+def waiting(detail: ProcessDetail) -> str:
+    """Why no driver runs it yet; "" if it doesn't wait for one."""
+    if detail.process.reason != "driver" or detail.placement is None:
+        return ""
+    told = detail.placement.considered.items()
+    may = [pair for pair in told if not pair[1].startswith("does not offer")] or told
+    return "waits for a driver: " + "; ".join(f"{driver} {why}" for driver, why in may)
+
+
 def budget(detail: ProcessDetail) -> Text:
     """A bar for everything that is limited; a number for what is used without a limit."""
     process, limits = detail.process, detail.process.limits

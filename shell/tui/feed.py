@@ -56,9 +56,14 @@ class Vitals:
     queue: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
     load: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
 
+    @property
+    def engines(self) -> list[DriverInfo]:
+        """Those that compute, and are there."""
+        return [driver for driver in computing(self.drivers) if driver.state != "down"]
+
     def take(self, listed: Drivers) -> None:
         self.drivers, self.queued = listed.drivers, listed.queued
-        engines = computing(listed.drivers)
+        engines = self.engines
         slots = sum(driver.slots for driver in engines)
         self.pace.append(sum(driver.tokens_per_second for driver in engines))
         self.queue.append(float(listed.queued))
@@ -103,7 +108,9 @@ class Feed:
             change = await self._look(events)
         except LLMOSError as error:
             self._complete = False
-            self.down = error.message
+            gone = error.code == "ETIMEOUT" and not self._link.up
+            # It didn't answer, since nobody is there.
+            self.down = "the system is not up" if gone else error.message
             return Change(frozenset(), tuple(events), vitals=True)
         except ValidationError as error:
             self.down = f"what the kernel says makes no sense here: {error.errors()[0]['msg']}"

@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Sparkline, Static
 
-from shell.engines import computing
 from shell.terminal import duration
 from shell.tui.feed import Vitals
 from shell.tui.words import Words
@@ -68,5 +67,5 @@ def _facts(vitals: Vitals) -> str:
 
 
 def _slots(vitals: Vitals) -> str:
-    engines = computing(vitals.drivers)
+    engines = vitals.engines
     return f"{sum(e.running for e in engines)}/{sum(e.slots for e in engines)}"

@@ -28,6 +28,10 @@ class Say(Input):
         super().__init__(placeholder="Write to it; Enter sends, Esc leaves the line", id=id)
         self._pid = pid
 
+    def retire(self) -> None:
+        """Nobody reads it any more."""
+        self.placeholder = "It has ended, and reads nothing any more"
+
     @on(Input.Submitted)
     def _said(self, event: Input.Submitted) -> None:
         event.stop()

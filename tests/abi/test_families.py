@@ -101,3 +101,14 @@ def test_is_the_same_awaited_in_the_async_client() -> None:
 
     assert asyncio.run(put()) == 3
     assert wire.asked == [("mem.put", {"key": "a", "value": 1}, "token"), None]
+
+
+@pytest.mark.parametrize("client", [System, AsyncSystem])
+def test_is_it_told_what_there_is_and_how_it_is_called(client: Any) -> None:
+    """By completion, and by the error of whoever mistypes."""
+    system = client(None)
+    assert set(dir(system)) >= {"spawn", "generate", *NAMES}
+    with pytest.raises(AttributeError, match=r"no syscall mem\.puts; there are .*get, .*put"):
+        _ = system.mem.puts
+    with pytest.raises(TypeError, match=r"^mem\.put\(\) takes 0 positional arguments"):
+        system.mem.put("key", "value")

@@ -113,3 +113,5 @@ def test_is_the_tightest_of_several_limits_the_one_that_holds() -> None:
     both = tighter(Limits(tokens=10), None, Limits(tokens=20, turns=3))
     assert (both.tokens, both.turns, both.money) == (10, 3, None)
     assert lowered(Limits(tokens=10), Limits(turns=1)) == Limits(tokens=10, turns=1)
+    with pytest.raises(EPERM, match="is limited to 1234567 and can't be raised to 1234568"):
+        lowered(Limits(tokens=1_234_567), Limits(tokens=1_234_568))

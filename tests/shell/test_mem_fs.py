@@ -278,3 +278,11 @@ def test_do_hints_name_what_one_types(llmos: Command) -> None:
     status, _, error = llmos("fs", "cat", "no/such/file")
     assert status == 2
     assert "hint: llmos fs ls shows" in error
+
+
+def test_is_a_name_that_can_be_none_told_in_words(llmos: Command) -> None:
+    status, out, err = llmos("mem", "ls", "--space", "../x")
+    assert (status, out) == (2, "")
+    assert err.startswith(
+        "llmos: mem.list: space: it is no name\nhint: a name has up to 63 letters"
+    )

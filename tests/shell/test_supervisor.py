@@ -11,9 +11,11 @@ from pathlib import Path
 
 from shell.lock import supervisor_pid
 from shell.service import LOG_LIMIT, LONGEST_BACKOFF, QUICK_DEATHS, Program, Service, rotate
+from shell.supervisor import LEFT_ALONE
 from tests.shell.standins import Supervised, lives, until
 
 Start = Callable[..., Supervised]
+DYING = "edge: there is no KEY in the environment"
 SLEEP = "exec sleep 60"
 
 
@@ -25,8 +27,9 @@ def test_is_one_that_dies_started_again_ever_later_and_then_given_up(
     supervised: Start, tmp_path: Path
 ) -> None:
     born = tmp_path / "born"
-    supervisor = supervised(others={"edge": f"date +%s.%N >> {born}; exit 4"})
+    supervisor = supervised(others={"edge": f"date +%s.%N >> {born}; echo '{DYING}' >&2; exit 4"})
     until(lambda: supervisor.services.get("edge", {}).get("given_up"))
+    assert repr(DYING) in supervisor.services["edge"]["given_up"]
     times = [float(line) for line in _lines(born)]
     assert len(times) == QUICK_DEATHS
     pauses = [after - before for before, after in itertools.pairwise(times)]
@@ -107,6 +110,23 @@ def test_do_drivers_go_first_and_the_kernel_last(supervised: Start, tmp_path: Pa
     supervisor.signal(signal.SIGTERM)
     assert supervisor.ended() == 0
     assert _lines(order) == ["edge", "kernel"]
+
+
+def test_does_the_end_of_its_parent_hurry_nobody_however_often_it_is_told(
+    supervised: Start, tmp_path: Path
+) -> None:
+    ready, left = tmp_path / "ready", tmp_path / "left"
+    slow = (
+        f"trap 'sleep 0.5; touch {left}; exit 0' TERM; touch {ready}; while :; do sleep 0.05; done"
+    )
+    supervisor = supervised(others={"edge": slow})
+    until(ready.exists)
+    for _ in range(3):
+        supervisor.signal(LEFT_ALONE)
+        time.sleep(0.1)
+    assert supervisor.ended() == 0
+    assert left.exists()
+    assert "killing it" not in supervisor.log
 
 
 def test_is_one_that_ignores_term_killed_with_what_it_has_started(

@@ -201,9 +201,9 @@ def test_does_info_tell_budgets_and_checkpoints(
 ) -> None:
     llmos("ctx", "checkpoint", str(sleeper), "mark")
     assert "checkpoints mark" in llmos("info", str(sleeper))[1]
-    pid = int(llmos("run", manifest(limits={"tokens": 500}), "one two", "--detach")[1])
+    pid = int(llmos("run", manifest(limits={"tokens": 1_234_567}), "one two", "--detach")[1])
     eventually(lambda: info(machines, pid)["process"]["state"] == "ZOMBIE")
-    assert "of 500, turns 1" in llmos("info", str(pid))[1]
+    assert "of 1234567, turns 1" in llmos("info", str(pid))[1]
 
 
 def test_do_all_of_them_say_that_the_system_is_down(

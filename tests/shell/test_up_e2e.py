@@ -68,6 +68,22 @@ def test_does_up_work_after_kill_9_of_everything(home: Home) -> None:
     assert (done.returncode, "was not up" in done.stdout) == (0, True)
 
 
+def test_does_all_end_in_order_when_up_in_the_foreground_is_killed(home: Home) -> None:
+    """By a terminal that is closed, or by anything else that it can't heed."""
+    home.root.mkdir()
+    home.config.write_text("drivers: []\nhosts: 1\n")
+    with start_llmos(home, "up") as up:
+        assert up.stderr is not None
+        until(lambda: "host ready" in up.stderr.readline())
+        up.send_signal(signal.SIGHUP)
+        up.wait(10)
+    until(lambda: supervisor_pid(home) is None)
+    log = (home.logs / "supervisor.log").read_text()
+    assert log.count("going down") == 1
+    assert "host ended: exit code 0" in log
+    assert "killing it" not in log
+
+
 def test_does_down_end_a_supervisor_that_hangs(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.root.mkdir()
     home.config.write_text("drivers: []\n")

@@ -229,6 +229,25 @@ def test_are_limits_read_with_their_units() -> None:
     assert limits_from(given) == {"tokens": 20, "wall": 90.0, "money": 0.5, "turns": 0}
 
 
+@pytest.mark.parametrize(
+    ("pair", "why"),
+    [("wall=5x", "not a duration; write it as 500ms"), ("tokens=x", "input should")],
+)
+def test_is_a_wrong_limit_told_in_plain_words(llmos: Main, pair: str, why: str) -> None:
+    status, out, err = llmos("run", "summarise", "x", "--limit", pair)
+    assert (status, out) == (2, "")
+    assert f"the limit {pair} is not right: {why}" in err
+
+
+def test_may_a_text_have_letters_that_the_locale_lacks(home: Home) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "shell", "run", "summarise", "grüße".encode()]
+    environment = image.environment(home) | ascii_only
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    # It got as far as asking for the system.
+    assert (done.returncode, "is not up" in done.stderr) == (3, True), done.stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_is_there_a_completion_for(llmos: Main, shell: str) -> None:
     status, out, _ = llmos("completion", shell)

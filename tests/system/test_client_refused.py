@@ -30,11 +30,11 @@ def _patience(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 def _connected(home: Home, kind: str, **options: Any) -> None:
     if kind == "sync":
-        connect(home=home.root, **options).close()
+        connect(options.pop("address", None), home=home.root, **options).close()
         return
 
     async def main() -> None:
-        async with connect_async(home=home.root, **options):
+        async with connect_async(options.pop("address", None), home=home.root, **options):
             pass
 
     asyncio.run(main())
@@ -135,3 +135,25 @@ def test_is_a_name_that_is_a_path_refused(shared: Machines, kind: str) -> None:
         with pytest.raises(errors.EINVAL, match="can't be a program's name"):
             _connected(shared.home, kind, name=name)
     assert not (shared.home.root / "x").exists()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("address", ["ipc:///nowhere/kernel.sock", "tcp://127.0.0.1:1"])
+def test_is_an_address_told_at_which_nobody_answers(
+    home: Home, kind: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system of this home may be well: it is not the one that was asked for."""
+    for module in ("connection", "aio_connection"):
+        monkeypatch.setattr(f"llmagentos.{module}.CONNECT_PATIENCE", 0.3)
+    with pytest.raises(errors.ECONNREFUSED) as caught:
+        _connected(home, kind, address=address)
+    assert caught.value.message == f"no system answers at {address}"
+    assert "llmos up" not in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("address", ["kernel", 5, "http://a:1", "tcp://a", "tcp://a b:1", "ipc://"])
+def test_is_what_is_no_address_refused(home: Home, kind: str, address: Any) -> None:
+    with pytest.raises(errors.EINVAL, match="is no address of a system") as caught:
+        _connected(home, kind, address=address)
+    assert "tcp://HOST:PORT" in caught.value.hint

@@ -165,6 +165,10 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(self.lines)
 
+    @property
+    def cursor_hidden(self) -> bool:
+        return bool(self._screen.cursor.hidden)
+
     def colour(self, line: int, column: int = 1) -> str:
         """Of the background of one cell."""
         background: str = self._screen.buffer[line][column].bg

@@ -86,6 +86,22 @@ def test_is_an_end_told(tmp_path: Path) -> None:
     async def play(pilot: Pilot[int]) -> None:
         await opened(app, pilot)
         assert "ended with code 4: no tokens are left (EBUDGET)" in text_of(app)
+        assert "It has ended, and reads nothing any more" in text_of(app)
+
+    run(app, play)
+
+
+def test_is_it_told_which_driver_is_waited_for(tmp_path: Path) -> None:
+    considered = {"vectors": "does not offer small", "edge": "is loading: the model small"}
+    placement = {"chosen": None, "considered": considered, "time": 1.0}
+    app = talking(
+        tmp_path, proc_info=detail(state="WAITING", reason="driver") | {"placement": placement}
+    )
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        assert "waits for a driver: edge is loading: the model small" in text_of(app)
+        assert "does not offer" not in text_of(app)
 
     run(app, play)
 

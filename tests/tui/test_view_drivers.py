@@ -15,7 +15,7 @@ from shell.tui.app import ShellApp
 from shell.tui.dialogs import Choice
 from shell.tui.feed import Change
 from shell.tui.rights import Rights
-from tests.tui.stage import SIZES, THEMES, driver, run, said, staged, text_of
+from tests.tui.stage import SIZES, THEMES, driver, run, said, settled, staged, text_of
 
 CLOUD = {
     "name": "gpt-large", "context_length": 128_000, "price": {"prompt": 2.5, "completion": 10.0},
@@ -212,3 +212,14 @@ def test_enter_goes_to_the_facts_and_escape_back(tmp_path: Path) -> None:
         assert app.focused is app.screen.table
 
     run(app, play, SIZES["small"])
+
+
+def test_does_the_header_count_no_slots_of_a_driver_that_is_gone(tmp_path: Path) -> None:
+    gone = driver("box", kind="node", state="down", slots=64, running=0)
+    app = staged(tmp_path, drv_list={"drivers": [driver(), gone], "queued": 0})
+
+    async def play(pilot: Pilot[int]) -> None:
+        await settled(pilot)
+        assert "slots 3/16" in text_of(app)
+
+    run(app, play)

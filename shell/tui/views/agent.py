@@ -154,7 +154,9 @@ class AgentView(View):
                 self._messages, self._tokens = found.messages, found.tokens
             conversation = self.query_one(Conversation)
             await conversation.show(self._messages, idle=self._idle)
-            conversation.note(facts.ending(process))
+            conversation.note(facts.ending(process) or facts.waiting(self._detail))
+            if process.exit is not None:
+                self.query_one(Say).retire()
 
     def _who(self, words: str | Text) -> None:
         self.query_one("#who", Words).update(words)
