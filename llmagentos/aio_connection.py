@@ -18,6 +18,7 @@ import zmq.asyncio
 
 from llmagentos import monitor
 from llmagentos.abi import errors
+from llmagentos.backoff import Backoff
 from llmagentos.connection import check_usable, prepare, routing_id
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
@@ -60,23 +61,26 @@ class AsyncConnection:
         self._broken: errors.LLMOSError | None = None
         self._address = address
         self._name = routing_id()
+        self._backoff = Backoff()
         loop = asyncio.get_running_loop()
         self._giving_up = loop.call_later(CONNECT_PATIENCE, self._give_up)
         self._dial()
 
-    def _dial(self) -> None:
+    def _dial(self, rest: float = 0.0) -> None:
+        """As ``Connection`` does."""
         self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
         prepare(self._socket, self._name)
         self._monitor = self._socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
-        self._socket.connect(self._address)
+        if not rest:
+            self._socket.connect(self._address)
         # The same socket: a future for each message would take longer than all else here.
         self._plain: zmq.Socket[bytes] = zmq.Socket.shadow(self._socket.underlying)
         self._arriving = self._next()
         loop = asyncio.get_running_loop()
         self._reading, self._watching = (
-            loop.create_task(work) for work in (self._read(), self._watch())
+            loop.create_task(work) for work in (self._read(), self._watch(rest))
         )
         for task in (self._reading, self._watching):
             task.add_done_callback(self._ended)
@@ -168,22 +172,27 @@ class AsyncConnection:
             )
             self._exchange.fail_all(self._broken)
 
-    async def _watch(self) -> None:
+    async def _watch(self, rest: float) -> None:
+        if rest:
+            await asyncio.sleep(rest)
+            self._socket.connect(self._address)
         while True:
             event = monitor.parse(await self._monitor.recv_multipart()).event
             if event != zmq.EVENT_DISCONNECTED:
                 self._giving_up.cancel()
+                self._backoff.up()
                 self._up, self._lost = True, False
                 for frames in self._exchange.unanswered():
                     self._send(frames)
-            elif self._up:
+                continue
+            if self._up:
                 self._up = False
                 loop = asyncio.get_running_loop()
                 self._giving_up = loop.call_later(self._patience, self._give_up)
-                self._read_up()
-                self._hang_up(0)
-                self._dial()
-                return
+            self._read_up()
+            self._hang_up(0)
+            self._dial(self._backoff.down())
+            return
 
     def _give_up(self) -> None:
         self._lost = True
