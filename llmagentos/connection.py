@@ -49,8 +49,8 @@ def prepare(socket: zmq.Socket[Any], name: bytes) -> None:
     # Nothing is refused because much is queued for a kernel that is there.
     socket.setsockopt(zmq.SNDHWM, 0)
     # The kernel hears of each connection that is made here, even from a program that then is
-    # silent: what hangs on one that does not come back after a restart ends. One that libzmq makes
-    # by itself, while nobody looks, it does not hear of.
+    # silent. Of one that libzmq makes by itself, while nobody looks, it does not; after a restart
+    # it looks for those.
     socket.setsockopt(zmq.PROBE_ROUTER, 1)
 
 
