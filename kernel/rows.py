@@ -14,7 +14,6 @@ from typing import Any, Final
 from kernel.config import StoreFailed
 from llmagentos.abi.errors import EIO, ENOSPC
 
-
 _HINTS: Final = {
     sqlite3.SQLITE_BUSY: "another program has it open; end that, then start again",
     sqlite3.SQLITE_CORRUPT: "put a backup in its place, or move it away to start with a new state",

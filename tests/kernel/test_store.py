@@ -63,9 +63,9 @@ def test_is_nothing_of_a_turn_kept_that_did_not_fit(tmp_path: Path) -> None:
         pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
         store._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
         store.files.keep("a small one", b"small")
+        rows = [Put("meta", {"key": key, "value": 1}) for key in ("after", "much " * 20_000)]
         with pytest.raises(StoreFailed) as caught:
-            store.files.keep("a large one", bytes(100_000))
-            store.commit([Put("meta", {"key": "after", "value": 1})], [])
+            store.commit(rows, [])
         assert isinstance(caught.value.error, ENOSPC)
     with closing(Store(path)) as store:
         kept = store._connection.execute("SELECT key FROM meta").fetchall()
