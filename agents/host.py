@@ -61,7 +61,7 @@ class Host:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        works = [self._obey(), self._link.beat(), stop.wait()]
+        works = [self._obey(), self._link.beat(), self._link.watch(), stop.wait()]
         if parent is not None:
             works.append(_orphaned(parent))
         tasks = [loop.create_task(work) for work in works]

@@ -14,7 +14,7 @@ from typing import Final
 import zmq
 import zmq.asyncio
 
-from llmagentos import __version__
+from llmagentos import __version__, monitor
 from llmagentos.abi import errors, wire
 from llmagentos.abi.driver import (
     BEAT_INTERVAL,
@@ -27,6 +27,7 @@ from llmagentos.abi.driver import (
 )
 from llmagentos.abi.model import Model
 from llmagentos.abi.process import ErrorRecord
+from llmagentos.backoff import Backoff
 from llmagentos.home import Home
 
 _ANSWER_PATIENCE: Final = 5.0
@@ -65,7 +66,24 @@ class Link:
         self._socket.setsockopt(zmq.LINGER, 200)
         self._socket.setsockopt(zmq.RECONNECT_IVL, 50)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
-        self._socket.connect(home.drivers)
+        self._monitor = self._socket.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        )
+        self._address = home.drivers
+        self._socket.connect(self._address)
+
+    async def watch(self) -> None:
+        """Rest before the next connection, for ever, if whoever listens hangs up at once: ZeroMQ
+        would come again as often as it can."""
+        backoff = Backoff()
+        while True:
+            event = monitor.parse(await self._monitor.recv_multipart()).event
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                backoff.up()
+            elif rest := backoff.down():
+                self._socket.disconnect(self._address)
+                await asyncio.sleep(rest)
+                self._socket.connect(self._address)
 
     async def register(self) -> None:
         self._registered = asyncio.get_running_loop().time()
@@ -94,6 +112,8 @@ class Link:
                 await self.register()
 
     def close(self) -> None:
+        self._socket.disable_monitor()
+        self._monitor.close(0)
         self._socket.close()
 
     def _is_registering(self) -> bool:

@@ -22,14 +22,12 @@ from llmagentos.abi.errors import EINVAL
 from llmagentos.abi.keys import NodeFile, TcpAddress
 from llmagentos.abi.model import Model
 from llmagentos.abi.wire import Message
+from llmagentos.backoff import Backoff
 
 log = logging.getLogger("driver")
 
 _PATIENCE: Final = 10.0
 """Seconds for a connection to come about; libzmq does not tell of every way in which it can't."""
-
-_REST: Final = (0.2, 0.5, 1.0, 2.0)
-"""Seconds before it dials again: after the first failure, the second, … and all further ones."""
 
 _ENDS: Final = int(
     zmq.EVENT_CLOSED
@@ -52,12 +50,14 @@ def checked_address(address: str) -> str:
 
 
 class FarLink(Link):
+    _watched = _EVENTS
+
     def __init__(self, address: str, key: NodeFile) -> None:
         self._node = key
         self.line = 0
-        self._failures = 0
         self._said = ""
         super().__init__(address, "")
+        self._backoff = Backoff(0.2)
 
     def _prepare(self, made: zmq.Socket[Any]) -> None:
         made.setsockopt(zmq.CURVE_SERVERKEY, self._node.server.encode())
@@ -71,8 +71,6 @@ class FarLink(Link):
         made.setsockopt(zmq.HEARTBEAT_IVL, 500)
         made.setsockopt(zmq.HEARTBEAT_TIMEOUT, 2000)
         made.setsockopt(zmq.HEARTBEAT_TTL, 2500)
-        self._monitor: zmq.Socket[bytes] = made.get_monitor_socket(_EVENTS)
-        self._poller.register(self._monitor, zmq.POLLIN)
         self._reached = self._up = False
         self._redial_at: float | None = None
         self._given_up_at = time.monotonic() + _PATIENCE
@@ -95,7 +93,7 @@ class FarLink(Link):
     def receive(self) -> Iterator[Message]:
         self._look()
         if self._up:
-            yield from super().receive()
+            yield from self._arrived()
 
     def close(self) -> None:
         self._hang_up()
@@ -110,7 +108,7 @@ class FarLink(Link):
             elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._up = True
                 self.line += 1
-                self._failures = 0
+                self._backoff.up()
                 self._say(f"connected to {self._address}", logging.INFO)
             elif event & _ENDS:
                 self._broken()
@@ -132,8 +130,7 @@ class FarLink(Link):
         else:
             self._say(f"{self._address} can't be reached; dialling again")
         self._up = False
-        self._redial_at = time.monotonic() + _REST[min(self._failures, len(_REST) - 1)]
-        self._failures += 1
+        self._redial_at = time.monotonic() + self._backoff.down()
         self._hang_up()
 
     def _hang_up(self) -> None:
@@ -142,8 +139,7 @@ class FarLink(Link):
             return
         self._poller.unregister(self._socket)
         self._poller.unregister(self._monitor)
-        self._socket.disable_monitor()
-        self._monitor.close(0)
+        self._end_monitor()
 
     def _say(self, words: str, level: int = logging.WARNING) -> None:
         if words != self._said:

@@ -84,13 +84,13 @@ class Connections:
         kernel.replays.forget(self.user_scope(peer))
 
     def expect_back(self) -> None:
-        """After a boot: what is attached to a connection that doesn't come back ends."""
+        """After a boot: what is attached to a connection that doesn't come back ends. A program
+        that has nothing to say may be back all the same, so silence is only a reason to look."""
         kernel = self._kernel
         self._awaited = set(self._attached)
 
         def over() -> None:
             missing, self._awaited = self._awaited, set()
-            for peer in sorted(missing):
-                self.gone(peer)
+            kernel.effects.doubted += sorted(missing & self._attached.keys())
 
         kernel.timers.set("reconnect", kernel.now + _RECONNECT_GRACE, over)

@@ -4,7 +4,8 @@ ZeroMQ tells of a connection's end by file descriptor, and of a message's sender
 id; each message says which descriptor it came through. Descriptors are used again, and the
 word of an end may overtake the connection's last messages, so an end only makes suspects of
 those who came through the descriptor. A moment later each is sent a message: to one that is
-gone, that fails.
+gone, that fails. One that is connected and has said nothing yet may have come through any
+descriptor that nobody is known by, so each end of such a one makes it a suspect.
 
 What a slow client does not take in at once waits for it here, up to a number of bytes; then it
 is deaf. It knows nothing about what the messages mean.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Literal
@@ -74,6 +75,8 @@ class Door:
         self._unclaimed: set[int] = set()
         """Descriptors that ended before anybody was known to have come through them."""
         self._suspects: dict[bytes, float] = {}
+        self._silent: set[bytes] = set()
+        """Peers that are there, or are about to be found out not to be, and have said nothing."""
         self._backlogs: dict[bytes, _Backlog] = {}
 
     def receive(self, now: float) -> tuple[bytes, list[bytes], str] | None:
@@ -110,6 +113,7 @@ class Door:
     def _came_through(self, peer: bytes, descriptor: int, now: float) -> None:
         self._peers.get(self._descriptor.get(peer, -1), set()).discard(peer)
         self._descriptor[peer] = descriptor
+        self._silent.discard(peer)
         self._peers.setdefault(descriptor, set()).add(peer)
         if descriptor in self._unclaimed:
             self._unclaimed.discard(descriptor)
@@ -122,7 +126,16 @@ class Door:
             peers = self._peers.pop(descriptor, None)
             if not peers:
                 self._unclaimed.add(descriptor)
-            for peer in peers or ():
+            for peer in peers or self._silent:
+                self._suspects[peer] = now + _GRACE
+
+    def doubt(self, peers: Iterable[bytes], now: float) -> None:
+        """Look who of these is there. ``gone`` tells of those who are not, or not any more one
+        day."""
+        for peer in peers:
+            if peer not in self._descriptor:
+                self._silent.add(peer)
+                # An end that we heard of before may still be on its way to the socket.
                 self._suspects[peer] = now + _GRACE
 
     def gone(self, now: float) -> list[bytes]:
@@ -134,11 +147,13 @@ class Door:
         for peer in due:
             del self._suspects[peer]
             if self._is_there(peer):
-                self._peers.setdefault(self._descriptor[peer], set()).add(peer)
+                if peer not in self._silent:
+                    self._peers.setdefault(self._descriptor[peer], set()).add(peer)
             else:
                 # Its descriptor may belong to somebody else by now, whose end is not its own.
-                descriptor = self._descriptor.pop(peer)
+                descriptor = self._descriptor.pop(peer, -1)
                 self._peers.get(descriptor, set()).discard(peer)
+                self._silent.discard(peer)
                 self._backlogs.pop(peer, None)
                 gone.append(peer)
         return gone

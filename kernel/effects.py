@@ -91,11 +91,14 @@ Row = Put | Delete
 @dataclass(slots=True)
 class Effects:
     """The machine's answer to one input. ``events`` are rows of the event stream: they are
-    committed with the others, and published afterwards. ``size``: bytes of the replies."""
+    committed with the others, and published afterwards. ``doubted``: clients of whom nobody knows
+    whether they are there. Of one that is not, or not any more one day, ``ClientGone`` must tell.
+    ``size``: bytes of the replies."""
 
     rows: list[Row] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    doubted: list[bytes] = field(default_factory=list)
     size: int = 0
     stop: bool = False

@@ -29,7 +29,7 @@ class Failover:
         """Its driver is gone, and it is in no queue and no slot."""
         died = EDRIVER(
             f"driver {driver.name} died after {len(burst.tokens)} tokens of this answer: "
-            f"{driver.note}",
+            f"{driver.away}",
             hint="look into its log; with failover: continue it goes on elsewhere",
         )
         if burst.tokens and _rule(burst) == "fail":
@@ -37,7 +37,7 @@ class Failover:
         elif was_running and burst.attempt >= self._kernel.config.attempts and not driver.far:
             error = EDRIVER(
                 f"driver {driver.name} died under this burst, the {burst.attempt}th that did: "
-                f"{driver.note}",
+                f"{driver.away}",
                 hint="look into its log; the prompt itself may be what kills it",
             )
             self._kernel.scheduler.fail(burst, error)

@@ -6,11 +6,13 @@ It knows the rows, and nothing about who may see them.
 
 from __future__ import annotations
 
+import sqlite3
 from itertools import accumulate
 from typing import Any, Final
 
+from kernel.config import StoreFailed
 from kernel.files import OWN_MOUNTS, Version
-from kernel.rows import Rows
+from kernel.rows import Rows, failure
 from llmagentos.abi.errors import EIO
 
 # In an own mount the owner follows from the path, and the column is empty: what a process owns in
@@ -91,11 +93,16 @@ class FileTable(Rows):
             self._run("INSERT INTO contents (hash, data) VALUES (?, ?)", hash, content)
 
     def content(self, hash: str, offset: int, length: int) -> bytes:
-        query = "SELECT substr(data, ?, ?) FROM contents WHERE hash = ?"
-        found = self._one(query, offset + 1, length, hash)
+        found = self._one("SELECT rowid FROM contents WHERE hash = ?", hash)
         if found is None:
             raise EIO(f"the content {hash} is missing", hint="restore state.db from a backup")
-        return found[0] or b""  # a part with nothing in it is NULL
+        try:
+            # SQL's substr reads all of it first, whatever part is wanted.
+            with self._connection.blobopen("contents", "data", found[0], readonly=True) as blob:
+                blob.seek(min(offset, len(blob)))
+                return blob.read(length)
+        except sqlite3.Error as error:
+            raise StoreFailed(failure(error, None)) from error
 
     # -- what is put off ---------------------------------------------------------------------
 

@@ -129,10 +129,8 @@ class Files:
         newest = self._store.newest(path)
         _check_expected(path, newest, expect)
         self._check_place(path, newest)
-        version = self._next(path, owner, newest, labels)._replace(
-            hash=hashlib.sha256(content).hexdigest(), size=len(content), deleted=False
-        )
-        return self._add(owner, version, content)
+        version = self._next(path, owner, newest, labels)
+        return self._add(owner, version._replace(size=len(content), deleted=False), content)
 
     def restore(self, path: str, owner: Process, old: Version, labels: str) -> Version:
         """The content of an old version in a new one. Raises as ``write`` does."""
@@ -157,6 +155,8 @@ class Files:
         freed = [(one.owner, _held(one.size)) for one in oldest]
         holdings.replace(self._kernel, owner, _held(version.size), freed)
         if content is not None:
+            # Only now, since it takes its time: what has no room need not be looked at.
+            version = version._replace(hash=hashlib.sha256(content).hexdigest())
             self._store.keep(version.hash, content)
         self._store.add(version)
         self._store.prune(oldest)

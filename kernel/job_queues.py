@@ -122,4 +122,4 @@ def _condition(driver: Driver) -> str:
         return "is draining"
     if driver.state in ("ready", "loading"):
         return ""
-    return f"is {driver.state}" + (f": {driver.note}" if driver.note else "")
+    return driver.condition

@@ -118,7 +118,7 @@ class Jobs:
         for number in sorted(driver.jobs):
             job = self._jobs[number]
             error = EDRIVER(
-                f"driver {driver.name} died while it worked on {job.title}: {driver.note}",
+                f"driver {driver.name} died while it worked on {job.title}: {driver.away}",
                 hint="nobody knows how far it came, so it is not done again; look at what it did",
             )
             self._end(job, None, error)

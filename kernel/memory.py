@@ -21,6 +21,7 @@ from kernel.memory_store import OWN_SPACES, Brief, Found, Head, Match, Row
 from kernel.process import Process
 from kernel.row_text import row_text
 from kernel.snippets import snippet
+from kernel.sweep import Sweep
 from llmagentos.abi.calls.mem import MAX_VALUE, MAX_WORDS
 from llmagentos.abi.errors import EINVAL, EQUOTA
 from llmagentos.abi.wire import MAX_BODY, MAX_VALUES
@@ -49,6 +50,7 @@ _HURRY: Final = 0.001
 
 _EXPIRY: Final = ("memory", "expiry")
 _TIDY: Final = ("memory", "tidy")
+_SWEEP: Final = ("memory", "sweep")
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -64,6 +66,8 @@ class Memory:
         # What was to be done before a boot is taken up in its first turn.
         self._due: float | None = 0.0
         self._searches: dict[Call, Callable[[], None]] = {}
+        self._sweeps: dict[Call, Callable[[], None]] = {}
+        """Whose turn is next, first."""
         kernel.timers.set(_EXPIRY, 0.0, self._expire)
         kernel.timers.set(_TIDY, 0.0, self._tidy)
 
@@ -133,29 +137,28 @@ class Memory:
             )
         return words
 
-    def search(
-        self, space: str, query: str, limit: int, *, every: bool = True
-    ) -> list[Match] | None:
-        """``every``: only rows that have all the words. None: too much was put of late that is not
-        indexed yet. Raises as ``words`` does."""
+    def sweep(self, space: str, query: str, *kinds: bool) -> Sweep | None:
+        """A search by words. ``kinds``: as for ``Sweep``. None: too much was put of late that is
+        not indexed yet. Raises as ``words`` does."""
         words = self.words(query)
         if self._store.index(_INDEXED_AT_ONCE):
             return None
-        return self._store.search(space, words, self._kernel.now, limit, every=every)
+        return Sweep(self._store, space, words, kinds)
 
     def nearest(self, space: str, kind: str, vector: bytes, limit: int) -> list[Match]:
         """Rows by their meaning: ``vector`` is the query's."""
         return self._store.nearest(space, kind, vector, self._kernel.now, limit)
 
-    def search_both(
-        self, space: str, query: str, kind: str, vector: bytes, limit: int
-    ) -> list[Match] | None:
-        """Rows by words and meaning together. None, and errors: as for ``search``."""
-        words, now, store = self.words(query), self._kernel.now, self._store
-        if store.index(_INDEXED_AT_ONCE):
-            return None
-        every = store.search(space, words, now, _RANKED)
-        some = store.search(space, words, now, _RANKED, every=False)
+    def by_words(self, sweep: Sweep, limit: int) -> list[Match]:
+        """What a sweep has found that is over: the rows with all the words."""
+        return sweep.found(True, self._kernel.now, limit)
+
+    def by_both(
+        self, space: str, sweep: Sweep, kind: str, vector: bytes, limit: int
+    ) -> list[Match]:
+        """The same, and what has some of the words, ranked together with rows by their meaning."""
+        now, store = self._kernel.now, self._store
+        every, some = (sweep.found(kind, now, _RANKED) for kind in (True, False))
         near = store.nearest(space, kind, vector, now, _RANKED)
         keys = [found.key for found in (*every, *some)]
         cosines = store.cosines(space, kind, vector, keys) if keys else {}
@@ -189,6 +192,28 @@ class Memory:
 
     def _search_gone(self, call: Call) -> None:
         self._searches.pop(call, None)
+        self._sweeps.pop(call, None)
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether somebody waits for more of a sweep already."""
+        return bool(self._sweeps)
+
+    def when_rested(self, call: Call, again: Callable[[], None]) -> Deferred:
+        """Go on with the call's sweep when others have had their turn."""
+        self._sweeps[call] = again
+        call.on_close = partial(self._search_gone, call)
+        self._kernel.timers.set_once(_SWEEP, self._kernel.now + _HURRY, self._sweep_on)
+        return DEFERRED
+
+    def _sweep_on(self) -> None:
+        call = next(iter(self._sweeps), None)
+        if call is not None:
+            again = self._sweeps.pop(call)
+            call.on_close = None
+            again()
+        if self._sweeps:
+            self._kernel.timers.set_once(_SWEEP, self._kernel.now + _HURRY, self._sweep_on)
 
     def forget(self, process: Process) -> None:
         """It was collected: its own space goes. What it has in shared ones passes to its heir."""

@@ -88,11 +88,17 @@ class MemoryStore(Protocol):
     def page(self, space: str, prefix: str, after: str, now: float, limit: int) -> list[Brief]:
         """By key: the first so many after ``after`` that begin with ``prefix``."""
 
-    def search(
-        self, space: str, words: list[str], now: float, limit: int, *, every: bool = True
+    def ranked(
+        self, space: str, words: list[str], after: int, limit: int, *, every: bool
+    ) -> tuple[list[tuple[int, float]], int | None]:
+        """Of the next rows above the id ``after`` that have all these words, or some of them, the
+        ids and scores of the best, as far as they are indexed; and where to go on, None at the
+        end."""
+
+    def matches(
+        self, space: str, found: Sequence[tuple[int, float]], now: float, limit: int
     ) -> list[Match]:
-        """The rows that have all these words, or some of them, best first, as far as they are
-        indexed."""
+        """The first so many of these rows, by their ids, that are there still."""
 
     def nearest(self, space: str, kind: str, vector: bytes, now: float, limit: int) -> list[Match]:
         """The rows whose vectors of this kind point most like this one, nearest first, with the

@@ -176,4 +176,4 @@ def _condition(driver: Driver) -> str:
         return "waits for its provider, which takes nothing for now"
     if driver.up and driver.state == "ready" and breaker.state == "open":
         return f"has failed {breaker.failures} times in a row, and is tried again in a while"
-    return f"is {driver.state}" + (f": {driver.note}" if driver.note else "")
+    return driver.condition

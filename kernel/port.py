@@ -114,9 +114,8 @@ class Port:
             kernel.health.shut(driver, beat.closed)
         if not changed:
             return
-        kernel.journal.event(
-            kernel.now, "drv.state", name=driver.name, state=beat.state, note=beat.note
-        )
+        # Not its note: that may be the text of an error, and whose data is in it nobody knows.
+        kernel.journal.event(kernel.now, "drv.state", name=driver.name, state=beat.state)
         if not driver.is_host:
             kernel.scheduler.driver_changed()
             kernel.jobs.driver_changed()
@@ -151,11 +150,11 @@ class Port:
             self._lose(driver, f"it was refused: {error.message}", f"it was refused: {error.code}")
 
     def _lose(self, driver: Driver, why: str, told: str = "") -> None:
-        """``told``: what the event says of it, if that isn't ``why``."""
-        kernel = self._kernel
+        """``told``: what all but the user hear of it, if that isn't ``why``."""
+        kernel, told = self._kernel, told or why
         kernel.timers.cancel(("silence", driver.name))
-        kernel.registry.lose(driver, why)
-        kernel.journal.event(kernel.now, "drv.down", name=driver.name, why=told or why)
+        kernel.registry.lose(driver, why, told)
+        kernel.journal.event(kernel.now, "drv.down", name=driver.name, why=told)
         if driver.is_host:
             kernel.hosts.lost(driver)
         else:

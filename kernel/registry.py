@@ -34,6 +34,10 @@ class Driver:
     state: DriverState | Literal["down"]
     heard: float
     note: str = ""
+    """In words of its own, or of what it has said: for the user only. Whose data is in it nobody
+    knows."""
+    away: str = ""
+    """Why it is away, in words of the kernel's."""
     progress: float | None = None
     drained: bool = False
     running: set[Burst] = field(default_factory=set)
@@ -122,13 +126,19 @@ class Driver:
             self.rate = fresh if not self.rate else 0.7 * self.rate + 0.3 * fresh
             self._rate_since, self._rate_tokens = now, 0
 
-    def info(self, now: float) -> DriverInfo:
+    @property
+    def condition(self) -> str:
+        """How it is, without a word of its own: for events, and for whoever asks."""
+        return f"is {self.state}" + (f": {self.away}" if self.away else "")
+
+    def info(self, now: float, *, candid: bool) -> DriverInfo:
+        """``candid``: with its note."""
         recent = self.running and now - self._rate_since < _RATE_WINDOW
         return DriverInfo(
             name=self.name,
             kind=self.card.kind,
             state="draining" if self.drained and self.up else self.state,
-            note=self.note,
+            note=self.note if candid else self.away,
             progress=self.progress,
             models=self.card.models,
             slots=self.card.slots,
@@ -198,7 +208,7 @@ class Registry:
             self._by_name[card.name] = driver
         driver.card, driver.peer, driver.state, driver.heard = card, peer, card.state, now
         driver.tools = {tool.name: tool for tool in card.tools}
-        driver.note, driver.progress = "", None
+        driver.note, driver.away, driver.progress = "", "", None
         driver.drained = card.name in self.drained
         self._by_peer[peer] = driver
         return driver
@@ -219,9 +229,10 @@ class Registry:
             driver.tools = {tool.name: tool for tool in beat.tools}
         return before != (driver.state, driver.card.models, driver.card.tools)
 
-    def lose(self, driver: Driver, why: str) -> None:
-        """It is away: its connection ended, or it fell silent."""
+    def lose(self, driver: Driver, why: str, told: str) -> None:
+        """It is away: its connection ended, or it fell silent. ``told``: what others than the user
+        hear of ``why``."""
         if self._by_peer.get(driver.peer) is driver:
             del self._by_peer[driver.peer]
         driver.peer, driver.state, driver.kv = b"", "down", {}
-        driver.note, driver.progress = why, None
+        driver.note, driver.away, driver.progress = why, told, None

@@ -9,10 +9,17 @@ import errno
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kernel.config import StoreFailed
 from llmagentos.abi.errors import EIO, ENOSPC
+
+_HINTS: Final = {
+    sqlite3.SQLITE_BUSY: "another program has it open; end that, then start again",
+    sqlite3.SQLITE_CORRUPT: "put a backup in its place, or move it away to start with a new state",
+    sqlite3.SQLITE_NOTADB: "put a backup in its place, or move it away to start with a new state",
+}
+_OTHER: Final = "look at its disk, and at whose it is; what was committed is in it"
 
 
 class Rows:
@@ -60,4 +67,5 @@ def failure(error: Exception, path: Path | None) -> ENOSPC | EIO:
             f"the disk is full: {what} can't be written",
             hint="make room; the system goes on from its last committed step",
         )
-    return EIO(f"{what} can't be used: {error}", hint="move it away to start with a new state")
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    return EIO(f"{what} can't be used: {error}", hint=_HINTS.get(code, _OTHER))

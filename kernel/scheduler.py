@@ -138,8 +138,10 @@ class Scheduler:
                 self.fail(burst, error)
                 return
         # What it had in a driver's cache cost nothing. What it has there when it comes for the
-        # second time was charged the first time.
-        cached = step.cached_tokens if burst.attempt == 1 else 0
+        # second time was charged the first time. More than its prompt it can't have had: who says
+        # so, or says it again and again, would have this tree served before all others.
+        unread = max(0, burst.prompt_tokens - burst.cached_tokens)
+        cached = min(step.cached_tokens, unread) if burst.attempt == 1 else 0
         burst.cached_tokens += cached
         burst.recalled += step.cached_tokens
         self._policy.serve(burst, burst.prompt_tokens - known - cached, len(step.tokens), now)

@@ -245,6 +245,8 @@ class Server:
                 _log.warning("a driver takes in no commands; it is taken for dead")
                 gone = DriverGone(command.peer)
                 self._carry_out(self._machine.handle(gone, self._clock.now()))
+        if effects.doubted:
+            self._clients.doubt(effects.doubted, self._clock.now())
         for event in effects.events:
             self._events.send_multipart([event["type"].encode(), wire.pack(event)])
         reach("after-send")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -34,24 +35,27 @@ _EVENT: Final = "INSERT INTO events (seq, time, type, pid, data) VALUES (?, ?, ?
 
 class Store:
     def __init__(self, path: Path, durability: Literal["normal", "full"] = "normal") -> None:
-        try:
-            connection = sqlite3.connect(path)
-            # Nobody else works on it while we live (there is a lock for that), so SQLite need not
-            # ask the system for locks with every commit.
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
-            connection.execute("PRAGMA busy_timeout=2000")
-            # A checkpoint waits for the disk: rarely, and then with much to do.
-            connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
-            db = Database(connection, execute_plugins=False)
-            with db.tracer(lambda *_: reach("during-migration")):
-                MIGRATIONS.apply(db)
-            self.memory = MemoryTable(connection)
-            self.files = FileTable(connection)
-            self.mail = MailTable(connection)
-        except (sqlite3.Error, OSError, StoreFailed) as error:
-            raise failure(error, path) from None
+        with ExitStack() as opened:
+            try:
+                connection = sqlite3.connect(path, timeout=2.0)
+                opened.callback(connection.close)
+                # Nobody else works on it while we live (there is a lock for that), so SQLite need
+                # not ask the system for locks with every commit.
+                connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+                connection.execute("PRAGMA journal_mode=WAL")
+                flushed = "FULL" if durability == "full" else "NORMAL"
+                connection.execute(f"PRAGMA synchronous={flushed}")
+                # A checkpoint waits for the disk: rarely, and then with much to do.
+                connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
+                db = Database(connection, execute_plugins=False)
+                with db.tracer(lambda *_: reach("during-migration")):
+                    MIGRATIONS.apply(db)
+                self.memory = MemoryTable(connection)
+                self.files = FileTable(connection)
+                self.mail = MailTable(connection)
+            except (sqlite3.Error, OSError, StoreFailed) as error:
+                raise failure(error, path) from None
+            opened.pop_all()  # it stays open, unless something was in the way
         self.durability = durability
         self._path = path
         self._connection = connection

@@ -18,6 +18,7 @@ import zmq.asyncio
 
 from llmagentos import monitor
 from llmagentos.abi import errors
+from llmagentos.backoff import Backoff
 from llmagentos.connection import check_usable, checked, not_up, prepare, routing_id
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
@@ -64,22 +65,25 @@ class AsyncConnection:
         self._address = checked(address)
         self._name = routing_id()
         self._be_patient(CONNECT_PATIENCE)
+        self._backoff = Backoff()
         self._dial()
 
-    def _dial(self) -> None:
+    def _dial(self, rest: float = 0.0) -> None:
+        """As ``Connection`` does."""
         self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
         prepare(self._socket, self._name)
         self._monitor = monitor.watch(
             self._socket,
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED,
         )
-        self._socket.connect(self._address)
+        if not rest:
+            self._socket.connect(self._address)
         # The same socket: a future for each message would take longer than all else here.
         self._plain: zmq.Socket[bytes] = zmq.Socket.shadow(self._socket.underlying)
         self._arriving = self._next()
         loop = asyncio.get_running_loop()
         self._reading, self._watching = (
-            loop.create_task(work) for work in (self._read(), self._watch())
+            loop.create_task(work) for work in (self._read(), self._watch(rest))
         )
         for task in (self._reading, self._watching):
             task.add_done_callback(self._ended)
@@ -89,7 +93,7 @@ class AsyncConnection:
         self._socket.close(0)
         monitor.outlast(self._monitor)
         self._monitor.close(0)
-        self._dial()
+        self._dial(self._backoff.down())
 
     def _hang_up(self) -> None:
         self._socket.disable_monitor()
@@ -178,20 +182,25 @@ class AsyncConnection:
             )
             self._exchange.fail_all(self._broken)
 
-    async def _watch(self) -> None:
+    async def _watch(self, rest: float) -> None:
+        if rest:
+            await asyncio.sleep(rest)
+            self._socket.connect(self._address)
         while True:
             event = monitor.parse(await self._monitor.recv_multipart()).event
             if event != zmq.EVENT_DISCONNECTED:
                 self._giving_up.cancel()
+                self._backoff.up()
                 self._up, self._lost = True, False
                 for frames in self._exchange.unanswered():
                     self._send(frames)
-            elif self._up:
+                continue
+            if self._up:
                 self._up = False
                 self._be_patient(self._patience)
-                self._read_up()
-                self._dial_anew()
-                return
+            self._read_up()
+            self._dial_anew()
+            return
 
     def _be_patient(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()

@@ -20,6 +20,7 @@ import zmq
 
 from llmagentos import monitor
 from llmagentos.abi import errors
+from llmagentos.backoff import Backoff
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
     DEFAULT_PATIENCE,
@@ -54,8 +55,8 @@ def prepare(socket: zmq.Socket[Any], name: bytes) -> None:
     # Nothing is refused because much is queued for a kernel that is there.
     socket.setsockopt(zmq.SNDHWM, 0)
     # The kernel hears of each connection that is made here, even from a program that then is
-    # silent: what hangs on one that does not come back after a restart ends. One that libzmq makes
-    # by itself, while nobody looks, it does not hear of.
+    # silent. Of one that libzmq makes by itself, while nobody looks, it does not; after a restart
+    # it looks for those.
     socket.setsockopt(zmq.PROBE_ROUTER, 1)
 
 
@@ -110,9 +111,11 @@ class Connection:
         self._name = routing_id()
         self._was_up = False
         self._down_since: float | None = time.monotonic()
+        self._backoff = Backoff()
         self._dial()
 
-    def _dial(self) -> None:
+    def _dial(self, rest: float = 0.0) -> None:
+        """With a new socket. ``rest``: seconds until it connects."""
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         prepare(self._socket, self._name)
         self._monitor: zmq.Socket[bytes] = monitor.watch(
@@ -122,6 +125,12 @@ class Connection:
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
+        self._connects_at: float | None = time.monotonic() + rest
+        if not rest:
+            self._connect()
+
+    def _connect(self) -> None:
+        self._connects_at = None
         self._socket.connect(self._address)
 
     def _dial_anew(self) -> None:
@@ -129,7 +138,7 @@ class Connection:
         self._socket.close(0)
         monitor.outlast(self._monitor)
         self._monitor.close(0)
-        self._dial()
+        self._dial(self._backoff.down())
 
     def _hang_up(self) -> None:
         self._socket.disable_monitor()
@@ -180,6 +189,11 @@ class Connection:
         """Take in what has come, waiting for at most so long. All calls fail when the kernel is
         gone."""
         check_usable(self._owner, closed=self._socket.closed)
+        if self._connects_at is not None:
+            rest = self._connects_at - time.monotonic()
+            if rest <= 0:
+                self._connect()
+            seconds = min(seconds, max(0.001, rest))
         ready = dict(self._poller.poll(max(0, int(seconds * 1000))))
         if self._socket in ready:
             self._take_in()
@@ -200,12 +214,13 @@ class Connection:
 
     def _heed(self, event: int) -> None:
         if event == zmq.EVENT_DISCONNECTED:
-            # One that was never up is tried again by libzmq, less and less often.
             if self.up:
                 self._down_since = time.monotonic()
                 self._take_in()
-                self._dial_anew()
+            # Somebody was there and has hung up. libzmq would come again as often as it can.
+            self._dial_anew()
             return
+        self._backoff.up()
         self._was_up = True
         self._down_since = None
         for frames in self._exchange.unanswered():

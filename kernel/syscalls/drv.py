@@ -11,6 +11,7 @@ from kernel.registry import Driver
 from llmagentos.abi.calls.drv import DrainArgs, DriverInfo, InfoArgs, ListArgs, ListResult
 from llmagentos.abi.calls.proc import Empty
 from llmagentos.abi.errors import ENOENT
+from llmagentos.abi.process import INIT
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
@@ -24,13 +25,19 @@ def _named(kernel: Machine, name: str) -> Driver:
     return driver
 
 
+def _is_user(call: Call) -> bool:
+    """A driver's note is for nobody else: it may tell of anybody's work."""
+    return call.process.pid == INIT
+
+
 def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
-    drivers = [driver.info(kernel.now) for driver in kernel.registry]
+    candid = _is_user(call)
+    drivers = [driver.info(kernel.now, candid=candid) for driver in kernel.registry]
     return ListResult(drivers=drivers, queued=kernel.scheduler.queued)
 
 
 def info(kernel: Machine, call: Call, args: InfoArgs) -> DriverInfo:
-    return _named(kernel, args.name).info(kernel.now)
+    return _named(kernel, args.name).info(kernel.now, candid=_is_user(call))
 
 
 def drain(kernel: Machine, call: Call, args: DrainArgs) -> Empty:

@@ -12,6 +12,7 @@ from kernel.calls import Call, Deferred
 from kernel.memory import own_space
 from kernel.memory_store import Match, Row
 from kernel.process import Process
+from kernel.sweep import Sweep
 from llmagentos.abi.calls.mem import (
     OWN,
     By,
@@ -86,11 +87,16 @@ def _by_words(
     kernel: Machine, call: Call, args: SearchArgs, note: str = ""
 ) -> SearchResult | Deferred:
     space = _space(kernel, call, args.pid, args.space)
-    found = kernel.memory.search(space, args.query, args.limit)
-    if found is None:
+    sweep = kernel.memory.sweep(space, args.query, True)
+    if sweep is None:
         again = partial(kernel.calls.go_on, call, _by_words, args, note)
         return kernel.memory.when_indexed(call, again)
-    return _result(kernel, call, args, found, "words", note)
+
+    def over() -> SearchResult:
+        found = kernel.memory.by_words(sweep, args.limit)
+        return _result(kernel, call, args, found, "words", note)
+
+    return _sweep(kernel, call, sweep, over)
 
 
 def _by_meaning(
@@ -101,11 +107,36 @@ def _by_meaning(
     if args.by == "meaning":
         near = memory.nearest(space, kind, vector, args.limit)
         return _result(kernel, call, args, near, "meaning", kind=kind)
-    found = memory.search_both(space, args.query, kind, vector, args.limit)
-    if found is None:
+    sweep = memory.sweep(space, args.query, True, False)
+    if sweep is None:
         again = partial(kernel.calls.go_on, call, _by_meaning, args, kind, vector)
         return memory.when_indexed(call, again)
-    return _result(kernel, call, args, found, "both", kind=kind)
+
+    def over() -> SearchResult:
+        found = memory.by_both(space, sweep, kind, vector, args.limit)
+        return _result(kernel, call, args, found, "both", kind=kind)
+
+    return _sweep(kernel, call, sweep, over)
+
+
+def _sweep(
+    kernel: Machine, call: Call, sweep: Sweep, over: Callable[[], SearchResult]
+) -> SearchResult | Deferred:
+    """Begin a sweep, behind those that were begun before. One in a turn is enough."""
+    if kernel.memory.sweeps:
+        return _rest(kernel, call, sweep, over)
+    return _sweep_on(kernel, call, sweep, over)
+
+
+def _sweep_on(
+    kernel: Machine, call: Call, sweep: Sweep, over: Callable[[], SearchResult]
+) -> SearchResult | Deferred:
+    return _rest(kernel, call, sweep, over) if sweep.step() else over()
+
+
+def _rest(kernel: Machine, call: Call, sweep: Sweep, over: Callable[[], SearchResult]) -> Deferred:
+    again = partial(kernel.calls.go_on, call, _sweep_on, sweep, over)
+    return kernel.memory.when_rested(call, again)
 
 
 def _result(

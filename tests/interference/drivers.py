@@ -93,6 +93,9 @@ class Echo:
         self.say("register", self.card)
 
     def die(self) -> None:
+        """With work, it is refused first: it says what it was told where no such thing belongs."""
+        for work in list(self.work.values())[:1]:
+            self.say(" ".join(found(work.order.model_dump_json())) or "nonsense", {})
         peer, self.peer = self.peer, b""
         self.work.clear()
         self._world.put_in(DriverGone(peer))
@@ -147,6 +150,7 @@ class Echo:
             text = " ".join(words)
             error = {"code": "EDRIVER", "message": text, "hint": text, "detail": {"said": text}}
             self._step(work, prompt_tokens=prompt, finish="error", error=error)
+            self._complain(words)
             return
         ids = [token(word, place) for place, word in enumerate(told)]
         text = "".join(f"{word} " for word in told)
@@ -156,6 +160,13 @@ class Echo:
     def _step(self, work: Work, **fields: Any) -> None:
         step = {"burst": work.order.burst, "attempt": work.order.attempt, "index": work.said}
         self.say("report", {"steps": [{**step, **fields}]})
+
+    def _complain(self, told: list[str]) -> None:
+        """It says of itself what went wrong, and others look how it is before it is well again."""
+        note = " ".join(told)[:500]
+        self.say("beat", {"state": "failed", "note": note})
+        self._world.looked_at()
+        self.say("beat", {"state": "ready", "note": note})
 
     def _result(self, work: Work, dice: Dice, fails: bool) -> None:
         order, told = work.order, found(work.order.model_dump_json())
@@ -169,6 +180,7 @@ class Echo:
         body: dict[str, Any] = {"job": order.job, "labels": labels}
         if fails:
             body["error"] = {"code": "EDRIVER", "message": " ".join(told)}
+            self._complain(told)
         elif work.kind == "call":
             body["content"] = {"said": told}
         else:

@@ -21,6 +21,7 @@ from kernel.burst import Burst
 from kernel.embed_job import EmbedJob
 from kernel.job import Job
 from kernel.machine import Machine
+from kernel.port import Port
 from kernel.process import Process
 from kernel.query import QueryJob
 from kernel.registry import Driver
@@ -28,6 +29,7 @@ from kernel.scheduler import Scheduler
 from kernel.syscalls import HANDLERS, cap, ctx, fs, mem
 from kernel.tool_job import ToolJob
 from kernel.topics import Topics
+from llmagentos.abi.driver import Beat
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -192,6 +194,22 @@ def _told_to_all(done: Any) -> Any:
     return run
 
 
+def _with_notes(beat: Any) -> Any:
+    def run(one: Port, driver: Driver, said: Beat) -> None:
+        beat(one, driver, said)
+        one._kernel.journal.event(0.0, "drv.note", name=driver.name, note=said.note)
+
+    return run
+
+
+def _candid(info: Any) -> Any:
+    return lambda driver, now, candid: info(driver, now, candid=True)
+
+
+def _in_its_words(condition: Any) -> Any:
+    return property(lambda driver: f"{condition.fget(driver)}: {driver.note}")
+
+
 LEAKS: Final[dict[str, Plant]] = {
     "context: read": unread("ctx.read"),
     "context: append": unread("ctx.append"),
@@ -235,6 +253,9 @@ LEAKS: Final[dict[str, Plant]] = {
     "approvals: notes": instead(Approvals, "decide", _decided_without),
     "rights: who gives": unread((cap, "_rules")),
     "rights: who is given": unread("cap.grant", "cap.revoke"),
+    "drivers: what they say of themselves": instead(Driver, "info", _candid),
+    "drivers: why they are not taken": instead(Driver, "condition", _in_its_words),
+    "events: of drivers": instead(Port, "_beat", _with_notes),
     "events": instead(Answers, "done", _told_to_all),
 }
 """By the way that the data takes."""

@@ -17,6 +17,7 @@ RARE = {
     "files: list": 1000, "context: checkpoint": 900, "info": 750, "memory: found by meaning": 600,
     "memory: keys": 475, "memory: what is looked for": 400, "topics: publish": 375,
     "topics: subscribe": 375, "approvals: questions": 350, "approvals: decisions": 350,
+    "drivers: why they are not taken": 225,
     "placement: other card": 175, "context: compaction": 125, "context: rewind and restore": 125,
     "rights: who gives": 125, "rights: who is given": 125,
 }  # fmt: skip

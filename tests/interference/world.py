@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any, Final
 
 from kernel.config import Config
-from kernel.effects import Effects, FromClient
+from kernel.effects import ClientGone, Effects, FromClient
 from llmagentos.abi import wire
 from llmagentos.abi.process import INIT
 from llmagentos.abi.wire import Message
@@ -104,6 +104,13 @@ class World(Rig):
         self.tell(f"{actor.pid}: {number} {name} {args}")
         self.put_in(FromClient(actor.peer, Message("call", number, name, actor.session, args)))
 
+    def looked_at(self) -> None:
+        """Whoever is there asks how the drivers are."""
+        for actor in list(self.actors.values()):
+            process = self.machine.table.find(actor.pid)
+            if actor.pid != INIT and actor.session and process is not None and process.alive:
+                self.say(actor, "drv.list", {})
+
     # -- what the machine lets out -------------------------------------------------------------
 
     def _take(self, effects: Effects) -> None:
@@ -120,6 +127,8 @@ class World(Rig):
             self._commanded(command.peer, command.kind, command.body)
         for send in effects.sends:
             self._told(send.frames)
+        for peer in effects.doubted:
+            self.put_in(ClientGone(peer))
 
     def _commanded(self, peer: bytes, kind: str, body: Any) -> None:
         driver = self._peers.get(peer)

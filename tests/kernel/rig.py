@@ -57,6 +57,8 @@ class Rig:
         self.store = opened(blank())
         self.now = start
         self.beating: list[FakeDriver] = []
+        self.silent: set[bytes] = set()
+        """Clients that are there and say nothing."""
         self._tokens = count()
         self._ids = count(1)
         self.boot()
@@ -98,6 +100,9 @@ class Rig:
             wire.decode(wire.encode(Message(command.kind, body=body)))
             self.commands[command.peer].append((command.kind, command.body))
         self.events += effects.events
+        for peer in effects.doubted:
+            if peer not in self.silent:
+                self.put_in(ClientGone(peer))
 
     def wait(self, seconds: float) -> None:
         """Let time pass: drivers beat, and timers do what they are for, in their order."""

@@ -6,7 +6,7 @@ from kernel.config import Config
 from kernel.effects import FromDriver
 from llmagentos.abi.errors import EBUSY, ECONTEXT, ENODRIVER
 from llmagentos.abi.wire import Message
-from tests.kernel.rig import MODEL, Rig, agent, said
+from tests.kernel.rig import MODEL, Program, Rig, agent, said
 
 
 def test_do_bursts_get_slots_in_the_order_they_came(rig: Rig) -> None:
@@ -249,3 +249,19 @@ def test_is_a_call_of_a_stopped_process_answered_when_it_is_killed(rig: Rig) -> 
 
 def _card(name: str) -> dict[str, object]:
     return {"name": name, "context_length": 2048}
+
+
+def test_does_a_driver_that_lies_about_its_cache_get_nobody_served_before_others(rig: Rig) -> None:
+    driver = rig.driver(slots=1)
+    liked, other = Program(rig, "liked", "llm:*"), Program(rig, "other", "llm:*")
+    for one in (liked, other) * 16:
+        one.start("llm.generate", messages=said("hi"))
+    for _ in range(32):
+        start = driver.started[-1]
+        cached = 2**31 - 1 if start.pid == liked.pid else 0
+        driver._step(start, index=0, tokens=[1] * 9, text="x", prompt_tokens=100,
+                     cached_tokens=cached, finish="stop")  # fmt: skip
+    served = [start.pid for start in driver.started]
+    assert sorted(served) == [liked.pid] * 16 + [other.pid] * 16
+    # It may have read its prompts before, and those cost nothing; its answers do.
+    assert other.pid in served[2:12]

@@ -1,6 +1,6 @@
 """What becomes of a burst whose driver dies, stays away, or talks nonsense?"""
 
-from tests.kernel.rig import Rig, said
+from tests.kernel.rig import Rig, agent, said
 
 
 def test_does_a_burst_go_on_elsewhere_from_its_tokens(rig: Rig) -> None:
@@ -78,6 +78,41 @@ def test_is_nothing_that_a_refused_driver_said_in_an_event(rig: Rig) -> None:
     told = [event["data"]["why"] for event in rig.events if event["type"] == "drv.down"]
     assert told == ["it was refused: EPROTO"]
     assert "wrote" in rig.call("drv.list")["drivers"][0]["note"]
+
+
+def test_does_nobody_but_the_user_hear_what_a_driver_says_of_itself(rig: Rig) -> None:
+    """Whose data is in it nobody knows: it may be the text of an error."""
+    driver, host = rig.driver("edge", slots=1), rig.host()
+    pid = rig.spawn()
+    host.act(pid, "llm.generate")  # there is no room for another one
+    driver.beat("failed", note="the diary can't be read")
+    waiting = rig.spawn()
+    host.act(waiting, "llm.generate")
+    asked = host.result_of(host.act(pid, "drv.list"))["drivers"]
+    one = host.result_of(host.act(pid, "drv.info", name="edge"))
+    placed = rig.call("proc.info", pid=waiting)["placement"]
+    assert placed["considered"]["edge"] == "is failed"
+    assert (asked[0]["note"], one["note"]) == ("", "")
+    assert rig.call("drv.info", name="edge")["note"] == "the diary can't be read"
+    assert {"name": "edge", "state": "failed"} in rig.data("drv.state")
+    assert [e["considered"]["edge"] for e in rig.data("burst.waiting")][-1] == "is failed"
+    assert "diary" not in repr(rig.events)
+
+
+def test_does_nobody_but_the_user_hear_what_a_refused_driver_said(rig: Rig) -> None:
+    driver, host = rig.driver("edge"), rig.host()
+    tools = rig.tool()
+    pid = rig.spawn(agent(placement={"failover": "fail"}, capabilities={"allow": ["tool:echo(*)"]}))
+    call = host.act(pid, "llm.generate")
+    driver.report(driver.started[0], "one ", prompt=3)
+    job = host.act(pid, "tool.call", name="echo", arguments={})
+    for one in (driver, tools):
+        one.say("what the model wrote", {})
+    shown = host.result_of(host.act(pid, "drv.list"))["drivers"]
+    told = [host.error_of(call)["message"], host.error_of(job)["message"]]
+    told += [one["note"] for one in shown if one["name"] != "host"]
+    assert all(text.endswith("it was refused: EPROTO") for text in told)
+    assert len(told) == 4
 
 
 def test_does_a_stopped_burst_go_on_elsewhere_when_the_keeper_of_its_kv_dies(rig: Rig) -> None:

@@ -192,6 +192,19 @@ def test_does_an_attached_agent_end_when_its_shell_does_not_come_back(rig: Rig) 
     assert rig.call("proc.info", pid=back)["process"]["exit"] is None
 
 
+def test_does_what_is_attached_stay_with_a_client_that_is_there_and_silent(rig: Rig) -> None:
+    pid, _ = rig.program(peer=b"silent")
+    agent = rig.spawn(attach=True, peer=b"silent")
+    rig.silent.add(b"silent")
+    rig.crash()
+    rig.wait(600)
+    alive = {p["pid"] for p in rig.call("proc.list")["processes"] if p["state"] != "ZOMBIE"}
+    assert {pid, agent} <= alive
+    rig.drop_client(b"silent")
+    left = {p["pid"] for p in rig.call("proc.list")["processes"] if p["state"] != "ZOMBIE"}
+    assert not {pid, agent} & left
+
+
 def test_is_an_answer_that_its_host_died_under_made_again_as_the_same_turn(rig: Rig) -> None:
     driver, host = rig.driver(), rig.host()
     pid = rig.spawn(agent(limits={"turns": 1}))

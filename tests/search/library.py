@@ -69,9 +69,10 @@ class Library:
         """The first pages that are found so."""
         if way == "any word":
             memory = self._rig.machine.memory
-            found = memory.search("python", ask, FIRST, every=False)
-            assert found is not None
-            return [one.key for one in found]
+            sweep = memory.sweep("python", ask, False)
+            assert sweep is not None
+            assert not sweep.step()
+            return [one.key for one in sweep.found(False, self._rig.now, FIRST)]
         number = self._rig.send("mem.search", space="python", query=ask, limit=FIRST, by=way)
         self._answer()
         body = self._rig.reply(number)

@@ -36,6 +36,7 @@ class Disk:
         """As the kernel does when it starts, whatever became of the one before."""
         self.connection.rollback()
         self.store = opened(self.connection)
+        self.store.memory.slice = 2  # a search goes over several turns
 
     def commit(self, rows: Iterable[Row], events: Iterable[dict[str, Any]]) -> None:
         if self.failing:

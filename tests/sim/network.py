@@ -79,6 +79,9 @@ class Link:
         self.door, self.peer, self.end = door, peer, end
         self.closed = False
         self._network = network
+        self._mute = network.chance.random() < 0.4
+        """It is connected again without a word: nobody looks at it until there is something to
+        say."""
         self._slow = network.chance.choice((0.002, 0.01, 0.01, 0.05, 0.3))
         self._pipes: tuple[_Pipe, _Pipe] | None = None
         self._breaks = 0
@@ -106,7 +109,7 @@ class Link:
             return
         up = _Pipe(self._network.agenda, self._delay, self._arrive)
         self._pipes = up, _Pipe(self._network.agenda, self._delay, self._hear)
-        if self.door == "clients":
+        if self.door == "clients" and not (self._mute and self._network.boots):
             up.put(HERE)
         self.end.up()
 
@@ -167,6 +170,8 @@ class Network:
     def __init__(self, agenda: Agenda, chance: random.Random, kernel: Kernel) -> None:
         self.agenda, self.chance, self.kernel = agenda, chance, kernel
         self.boots = 0
+        self._came = 0.0
+        self._closed: dict[bytes, float] = {}
         self._links: dict[tuple[Door, bytes], Link] = {}
 
     def link(self, door: Door, peer: bytes, end: End) -> Link:
@@ -180,8 +185,25 @@ class Network:
     def find(self, door: Door, peer: bytes) -> Link | None:
         return self._links.get((door, peer))
 
+    def doubt(self, peer: bytes) -> None:
+        """The kernel wants to know whether this client is there. If it is not, it hears so."""
+        boots = self.boots
+
+        def look() -> None:
+            link = self.find("clients", peer)
+            if boots == self.boots and (link is None or not link.connected):
+                self.kernel.arrive("clients", peer, GONE)
+
+        self.agenda.after(_GRACE, look)
+
     def forget(self, link: Link) -> None:
         self._links.pop((link.door, link.peer), None)
+        self._closed[link.peer] = self.agenda.now
+
+    def missed(self, peer: bytes) -> float:
+        """For how many seconds the kernel could have known that it is gone for good."""
+        closed = self._closed.get(peer, self.agenda.now)
+        return self.agenda.now - max(closed, self._came)
 
     def kernel_died(self) -> None:
         """All connections break at once, and nobody is there to notice."""
@@ -191,5 +213,6 @@ class Network:
 
     def kernel_came(self) -> None:
         """Each comes back when it has tried again."""
+        self._came = self.agenda.now
         for link in self:
             self.agenda.after(self.chance.choice((0.05, 0.5, 2.0)), link.connect)

@@ -224,6 +224,8 @@ class Server:
         for peer, kind, body, _ in turn.commands:
             if link := network.find("drivers", peer):
                 link.deliver((kind, body))
+        for peer in turn.effects.doubted:
+            network.doubt(peer)
 
 
 def _decode(turn: Turn) -> None:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _EVERY = 8
 """Turns between two looks at whole tables."""
 
+_PATIENCE = 15.0
+"""Seconds after which a process must have ended that is attached to a connection that did."""
+
 
 class Witness:
     def __init__(self, world: World) -> None:
@@ -208,6 +211,10 @@ class Witness:
     # -- whole tables ------------------------------------------------------------------------
 
     def _look_at_all(self) -> None:
+        for process in self._machine.table:
+            missed = self.world.network.missed(process.attached) if process.attached else 0.0
+            late = process.alive and missed > _PATIENCE
+            must(not late, "{} outlives its connection by {} s", process.pid, missed)
         disk = self.world.server.disk
         self.facts.check(self._machine, disk)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -97,9 +98,10 @@ def test_does_a_nameless_process_end_when_its_program_is_killed(shared: Machines
 
 
 def test_does_a_nameless_process_that_missed_a_restart_end(kernel: Machines) -> None:
-    """Its program died while the kernel was away, so no connection's end is ever seen."""
+    """Its program died while the kernel was away, so no connection's end is ever seen. One that is
+    there and says nothing is no such program, until it has gone."""
     system = kernel.program()
-    with kernel.program() as other:
+    with kernel.program() as other, kernel.program() as silent, kernel.program() as slow:
         pid, stays = system.pid, other.pid
         kernel.kill_kernel()
         system.close()
@@ -107,6 +109,13 @@ def test_does_a_nameless_process_that_missed_a_restart_end(kernel: Machines) -> 
         assert other.info().process.pid == stays
         eventually(lambda: not _there(kernel, pid))
         assert other.info().process.pid == stays
+        assert _there(kernel, silent.pid)
+        silent.close()
+        eventually(lambda: not _there(kernel, silent.pid), 3)
+        # One that speaks at last does so over a connection that it makes anew.
+        assert slow.info().process.pid == slow.pid
+        time.sleep(0.5)
+        assert _there(kernel, slow.pid)
 
 
 # -- when the kernel dies ---------------------------------------------------------------------

@@ -186,11 +186,12 @@ def test_is_a_long_pause_told_to_the_kernel(cloud: Machines, user: System) -> No
         assert driver.wait(30) == 0
 
 
-def test_does_a_driver_wait_for_an_endpoint_that_is_down(cloud: Machines, user: System) -> None:
+def test_does_a_driver_wait_for_an_endpoint_that_is_down(cloud: Machines) -> None:
     with MockEndpoint() as gone:
         url = gone.url
     driver = launch(cloud, url, "late")
-    waiting = _told(user, "late", lambda row: "can't be reached" in row["note"])
+    with cloud.user() as user:
+        waiting = _told(user, "late", lambda row: "can't be reached" in row["note"])
     assert waiting["state"] == "loading"
     driver.terminate()
     assert driver.wait(30) == 0

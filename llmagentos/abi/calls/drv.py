@@ -15,7 +15,9 @@ class DriverInfo(Model):
     name: Name
     kind: Kind
     state: DriverState | Literal["down"]
-    note: str = ""
+    note: str = Field(
+        "", description="what it says of itself, for the user; others hear why it is away"
+    )
     progress: float | None = None
     models: list[ModelCard] = Field(default_factory=list)
     slots: int
