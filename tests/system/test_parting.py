@@ -186,9 +186,9 @@ def test_is_the_old_socket_gone_before_there_is_another_of_its_name(
         heard.append(event.event)
         return event
 
-    def dials(self: Any) -> None:
+    def dials(self: Any, rest: float = 0.0) -> None:
         dialled.append(heard[-1:])
-        dial(self)
+        dial(self, rest)
 
     monkeypatch.setattr(monitor, "parse", hear)
     monkeypatch.setattr(shape, "_dial", dials)
