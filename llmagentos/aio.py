@@ -32,6 +32,7 @@ from llmagentos.families import AsyncFamilies
 from llmagentos.home import Home
 from llmagentos.identity import become_async
 from llmagentos.manifest_file import manifest_arguments
+from llmagentos.waits import check_in_time, limited
 
 
 class AsyncSystem(AsyncFamilies):
@@ -72,8 +73,15 @@ class AsyncSystem(AsyncFamilies):
         within: float | None = None,
         **more: Any,
     ) -> dict[str, Any]:
-        """Make any syscall; the result as a map. ``within``: seconds to wait for it."""
-        return await self.open(name, args, **more).result(within)
+        """Make any syscall; the result as a map. ``within``: see ``System.call``. Of a task that is
+        cancelled the kernel hears only if it waits for an LLM call: so say here how long to wait
+        for mail, since what comes for a task that is gone is lost.
+        """
+        limit, patience = limited(name, {**(args or {}), **more}, within)
+        result = await self.open(name, args, **{**more, **limit}).result(patience)
+        if limit:
+            check_in_time(name, result, within)
+        return result
 
     def open(
         self,

@@ -7,6 +7,7 @@ one of the LLM is cancelled when nobody waits for it any more.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from llmagentos.exchange import (
     Reply,
 )
 from llmagentos.home import Home
+from llmagentos.waits import seconds, too_late
 
 _AT_ONCE: Final = 256
 """Messages."""
@@ -51,7 +53,8 @@ class AsyncConnection:
     ) -> None:
         self._withdraw = withdraw
         self._home = home
-        self._patience = patience
+        limit = seconds(patience, "patience")
+        self._patience = math.inf if limit is None else limit
         self._exchange = Exchange()
         self._owner = os.getpid()
         self._up = False
@@ -201,8 +204,11 @@ class AsyncConnection:
         self._exchange.fail_all(errors.ECONNREFUSED("this connection was closed"))
         for task in (self._reading, self._watching):
             task.cancel()
-        await asyncio.gather(self._reading, self._watching, return_exceptions=True)
-        self._hang_up()
+        try:
+            await asyncio.gather(self._reading, self._watching, return_exceptions=True)
+        finally:
+            # Whoever closes may be cancelled in turn: the kernel hears of the end all the same.
+            self._hang_up()
 
 
 class AsyncStream:
@@ -266,13 +272,15 @@ class AsyncStream:
         return self._reply.buffers if self._reply else ()
 
     async def result(self, within: float | None = None) -> dict[str, Any]:
-        """Wait for the reply; raises the error that it carries, or ``ETIMEOUT``."""
+        """Wait for the reply; raises the error that it carries, or ``ETIMEOUT`` after ``within``
+        seconds; of these the kernel knows nothing, unlike those of ``AsyncSystem.call``."""
+        patience = seconds(within)
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(patience):
                 async for _ in self:
                     pass
         except TimeoutError:
             self._connection.abandon(self.number)
-            raise self._give_up(errors.ETIMEOUT(f"no reply came within {within:g} s")) from None
+            raise self._give_up(too_late(within)) from None
         assert self._reply is not None
         return self._reply.unwrap()

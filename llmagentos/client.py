@@ -31,6 +31,7 @@ from llmagentos.families import Families
 from llmagentos.home import Home
 from llmagentos.identity import become
 from llmagentos.manifest_file import manifest_arguments
+from llmagentos.waits import check_in_time, limited
 
 
 def connect(
@@ -108,9 +109,15 @@ class System(Families):
     ) -> dict[str, Any]:
         """Make any syscall: ``system.call("proc.list", tree=1)``. Returns the result as a map.
 
-        ``within`` is for how many seconds to wait for the reply (then ``ETIMEOUT``).
+        ``within`` is for how many seconds to wait for the reply (then ``ETIMEOUT``). A call that
+        would wait for ever is told of it, so that the kernel ends it then and keeps it no longer;
+        its word of that is given two seconds to get here.
         """
-        return self.open(name, args, **more).result(within)
+        limit, patience = limited(name, {**(args or {}), **more}, within)
+        result = self.open(name, args, **{**more, **limit}).result(patience)
+        if limit:
+            check_in_time(name, result, within)
+        return result
 
     def open(
         self,

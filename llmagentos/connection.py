@@ -6,6 +6,7 @@ calls there are, but that one of the LLM is cancelled when nobody waits for it a
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import deque
@@ -28,6 +29,7 @@ from llmagentos.exchange import (
     Reply,
 )
 from llmagentos.home import Home
+from llmagentos.waits import seconds, too_late
 
 
 def routing_id() -> bytes:
@@ -73,7 +75,8 @@ class Connection:
     """
 
     def __init__(self, address: str, home: Home, patience: float = DEFAULT_PATIENCE) -> None:
-        self._patience = patience
+        limit = seconds(patience, "patience")
+        self._patience = math.inf if limit is None else limit
         self._home = home
         self._owner = os.getpid()
         self._exchange = Exchange()
@@ -237,17 +240,22 @@ class Stream:
             raise
 
     def pieces(self, within: float | None = None) -> Iterator[Piece]:
-        """The parts of the answer; ends when the reply has come. Raises ``ETIMEOUT``."""
-        deadline = None if within is None else time.monotonic() + within
+        """The parts of the answer; ends when the reply has come. Raises ``ETIMEOUT`` after
+        ``within`` seconds; of these the kernel knows nothing, unlike those of ``System.call``."""
+        patience = seconds(within)
+        deadline = None if patience is None else time.monotonic() + patience
         while self._reply is None:
             while not self.inbox:
                 left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
                 if left <= 0:
                     self._connection.abandon(self.number)
-                    raise self._give_up(errors.ETIMEOUT(f"no reply came within {within:g} s"))
+                    raise self._give_up(too_late(within))
                 try:
                     self._connection.pump(left)
-                except KeyboardInterrupt:
+                except errors.LLMOSError:
+                    raise
+                except BaseException:
+                    # Ctrl-C, or whatever else a handler of a signal raises.
                     self._withdraw()
                     raise
             item = self.inbox.popleft()
@@ -273,14 +281,18 @@ class Stream:
         """What raw buffers came beside the result."""
         return self._reply.buffers if self._reply else ()
 
-    def ready(self) -> Iterator[str]:
-        """The text that has come already; never waits."""
+    def arrived(self) -> Iterator[Piece]:
+        """The parts that have come already; never waits."""
         while self.inbox and self._reply is None:
             item = self.inbox.popleft()
             if isinstance(item, Piece):
-                yield _told(item)
+                yield item
             else:
                 self._reply = item
+
+    def ready(self) -> Iterator[str]:
+        """The text that has come already; never waits."""
+        return map(_told, self.arrived())
 
     def result(self, within: float | None = None) -> dict[str, Any]:
         """Wait for the reply; raises the error that it carries."""
