@@ -45,7 +45,7 @@ def top(interval: float) -> None:
             return click.echo(_frame(system))
         with terminable(), _screen():
             while True:
-                lines = _frame(system).splitlines()[: height() - 1]
+                lines = _fitting(_frame(system).splitlines(), height() - 1)
                 body = "\x1b[K\n".join(lines)
                 sys.stdout.write(f"\x1b[H{body}\x1b[K\x1b[J")
                 sys.stdout.flush()
@@ -75,6 +75,14 @@ def _frame(system: System) -> str:
             process_table(processes),
         ]
     )
+
+
+def _fitting(lines: list[str], room: int) -> list[str]:
+    """The last line says what there is no room for."""
+    if len(lines) <= room:
+        return lines
+    kept = max(0, room - 1)
+    return [*lines[:kept], f"… and {len(lines) - kept} more"]
 
 
 def _busiest_first(process: ProcessInfo) -> tuple[int, int]:

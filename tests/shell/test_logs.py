@@ -5,59 +5,15 @@ With a real machine, and a connection to it on which things happen between two q
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from kernel.effects import FromClient
-from llmagentos.abi import wire
-from llmagentos.client import System
-from llmagentos.connection import Stream
-from llmagentos.exchange import Exchange
 from shell.cli import main
 from shell.commands import logs
-from tests.kernel.rig import USER, FakeDriver, FakeHost, Rig, agent, said
-
-Event = Callable[[], object]
-
-
-class Line:
-    """A connection to the rig. ``before``: what happens just before the calls of one name reach the
-    kernel, one event before each. ``later``: what happens while nothing is asked."""
-
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
-        self._exchange = Exchange()
-        self._heard = 0
-        self.before: dict[str, list[Event]] = {}
-        self.later: list[Event] = []
-
-    def open(
-        self, name: str, args: Mapping[str, Any], session: str, buffers: Sequence[bytes] = ()
-    ) -> Stream:
-        stream = Stream(self, name)  # type: ignore[arg-type]
-        stream.number, frames = self._exchange.open(name, args, session, stream.inbox.append)
-        if events := self.before.get(name):
-            events.pop(0)()
-        self._rig.put_in(FromClient(b"shell", wire.decode(frames)))
-        return stream
-
-    def pump(self, _: float) -> None:
-        """All that has come, or what comes next."""
-        if self._heard == len(self._rig.inbox[b"shell"]):
-            assert self.later, "it waits for what never comes"
-            self.later.pop(0)()
-        fresh = self._rig.inbox[b"shell"][self._heard :]
-        self._heard += len(fresh)
-        for message in fresh:
-            self._exchange.feed(wire.encode(message))
-
-    def abandon(self, number: int) -> bool:
-        return bool(self._exchange.abandon(number))
-
-    def close(self) -> None:
-        return
+from tests.kernel.rig import FakeDriver, FakeHost, Rig, agent, said
+from tests.shell.line import Event, Line
 
 
 class Scene:
@@ -119,7 +75,7 @@ def follow(
         line = Line(scene.rig)
         line.later = [*later, scene.end]
         line.before = {name.replace("_", "."): events for name, events in before.items()}
-        monkeypatch.setattr(logs, "open_system", lambda: System(line, USER, 1))  # type: ignore[arg-type]
+        monkeypatch.setattr(logs, "open_system", line.system)
         assert main(["logs", str(scene.pid), "-f"]) == 0
         return capsys.readouterr()
 

@@ -9,7 +9,7 @@ import pytest
 
 from llmagentos.home import Home
 from shell import image
-from tests.system.machines import Machines
+from tests.system.machines import Machines, agent
 from tests.tui.terminal import Terminal
 
 
@@ -56,3 +56,12 @@ def test_does_it_do_without_a_keyboard(machines: Machines) -> None:
         terminal.press("\x03")
         assert terminal.status(10) == 130
         assert "Traceback" not in terminal.text
+
+
+def test_does_it_say_what_it_has_no_room_for(machines: Machines) -> None:
+    with machines.user() as user:
+        for number in range(30):
+            user.spawn(agent(f"agent-{number}"), "hello")
+    with top(machines) as terminal:
+        # Of 20 lines one is left free; four are head, load, a blank one and the columns.
+        terminal.shows("… and 17 more")
