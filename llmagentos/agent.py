@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llmagentos.aio import AsyncSystem
     from llmagentos.aio_connection import AsyncStream
     from llmagentos.client import System
-    from llmagentos.connection import Stream
+    from llmagentos.stream import Stream
 
 
 class Agent:

@@ -19,7 +19,7 @@ import zmq.asyncio
 
 from llmagentos import monitor
 from llmagentos.abi import errors
-from llmagentos.connection import check_usable, prepare, routing_id
+from llmagentos.connection import check_usable, not_an_address, prepare, routing_id
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
     DEFAULT_PATIENCE,
@@ -63,9 +63,9 @@ class AsyncConnection:
         self._broken: errors.LLMOSError | None = None
         self._address = address
         self._name = routing_id()
+        self._dial()
         loop = asyncio.get_running_loop()
         self._giving_up = loop.call_later(CONNECT_PATIENCE, self._give_up)
-        self._dial()
 
     def _dial(self) -> None:
         self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
@@ -73,7 +73,11 @@ class AsyncConnection:
         self._monitor = self._socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
-        self._socket.connect(self._address)
+        try:
+            self._socket.connect(self._address)
+        except zmq.ZMQError as error:
+            self._hang_up(0)
+            raise not_an_address(self._address, error) from None
         # The same socket: a future for each message would take longer than all else here.
         self._plain: zmq.Socket[bytes] = zmq.Socket.shadow(self._socket.underlying)
         self._arriving = self._next()
@@ -123,8 +127,9 @@ class AsyncConnection:
     def abandon(self, number: int) -> bool:
         """Stop a call that nobody waits for any more; False if its reply came before."""
         waiting = number in self._exchange
-        frames = self._exchange.abandon(number)
-        if frames and self._withdraw and os.getpid() == self._owner:
+        ours = os.getpid() == self._owner
+        frames = self._exchange.abandon(number, cancel=self._withdraw and ours)
+        if frames:
             # It may be the end of the program that lets go of a call.
             with suppress(zmq.ZMQError):
                 if self._surely_up():
@@ -133,7 +138,7 @@ class AsyncConnection:
 
     async def _read(self) -> None:
         while True:
-            self._feed(await self._arriving)
+            self._exchange.take_in(await self._arriving)
             self._take_in(_AT_ONCE)
             self._arriving = self._next()
             await asyncio.sleep(0)  # however much there is, others have their turn
@@ -145,21 +150,12 @@ class AsyncConnection:
         """So many messages, or all that have come."""
         with suppress(zmq.Again):
             for _ in range(most):
-                self._feed(self._plain.recv_multipart(zmq.NOBLOCK))
-
-    def _feed(self, frames: list[bytes]) -> None:
-        try:
-            self._exchange.feed(frames)
-        except Exception as error:
-            # Which call it was for is not known, and nobody may wait in vain.
-            self._exchange.fail_all(
-                errors.EPROTO(f"a message of the kernel could not be taken in: {error!r}")
-            )
+                self._exchange.take_in(self._plain.recv_multipart(zmq.NOBLOCK))
 
     def _read_up(self) -> None:
         """Take in all that has come, instead of the task that reads."""
         if self._arriving.done() and self._arriving.exception() is None:
-            self._feed(self._arriving.result())
+            self._exchange.take_in(self._arriving.result())
         self._take_in(sys.maxsize)
         self._reading.cancel()
 

@@ -2,7 +2,8 @@
 
 Everything here is a syscall. ``system.mem.put(…)`` and its like make any of them, typed (see
 ``families``); ``System.call`` makes any by its name. One connection serves one
-thread. It knows nothing about how the kernel carries a call out.
+thread at a time; another gets an ``EINVAL``. It knows nothing about how the kernel carries a call
+out.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from llmagentos.abi.model import Model
 from llmagentos.abi.process import Limits, ProcessDetail, ProcessInfo, Signal
 from llmagentos.abi.talk import ToolChoice
 from llmagentos.agent import Agent
-from llmagentos.connection import Connection, Stream
+from llmagentos.connection import Connection
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
     DEFAULT_PATIENCE,
@@ -31,6 +32,7 @@ from llmagentos.families import Families
 from llmagentos.home import Home
 from llmagentos.identity import become
 from llmagentos.manifest_file import manifest_arguments
+from llmagentos.stream import Stream
 from llmagentos.waits import check_in_time, limited
 
 

@@ -20,7 +20,7 @@ from shell.terminal import paint, printable
 if TYPE_CHECKING:
     from llmagentos.abi.calls.ctx import ContextMessage
     from llmagentos.client import System
-    from llmagentos.connection import Stream
+    from llmagentos.stream import Stream
 
 COLOURS: Final = {"system": "magenta", "user": "cyan", "assistant": "green", "tool": "yellow"}
 

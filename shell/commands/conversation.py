@@ -21,8 +21,8 @@ from shell.watch import explain_silence
 if TYPE_CHECKING:
     from llmagentos.agent import Agent
     from llmagentos.client import System
-    from llmagentos.connection import Stream
     from llmagentos.exchange import Piece
+    from llmagentos.stream import Stream
 
 _GLANCE: Final = 0.05
 """Seconds between two looks at an agent that answers."""

@@ -8,8 +8,8 @@ from typing import Any
 from kernel.effects import FromClient
 from llmagentos.abi import wire
 from llmagentos.client import System
-from llmagentos.connection import Stream
 from llmagentos.exchange import Exchange
+from llmagentos.stream import Stream
 from tests.kernel.rig import USER, Rig
 
 Event = Callable[[], object]

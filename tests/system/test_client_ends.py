@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
 
 from llmagentos import AsyncSystem, connect_async
 from llmagentos.abi import errors
-from tests.system.machines import Machines, agent
+from tests.system.machines import Machines, agent, eventually
 
 pytestmark = pytest.mark.usefixtures("no_session")
 
@@ -60,10 +61,25 @@ def test_is_a_closed_connection_refused(shared: Machines, kind: str) -> None:
     asyncio.run(main())
 
 
+def test_does_a_connection_end_whose_close_is_cancelled(shared: Machines) -> None:
+    async def main() -> None:
+        system = await connect_async(home=shared.home.root)
+        pid = system.pid
+        closing = asyncio.ensure_future(system.close())
+        await asyncio.sleep(0)  # it is at it
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with shared.user() as user:
+            eventually(lambda: pid not in [one.pid for one in user.processes()])
+
+    asyncio.run(main())
+
+
 LONG = "word " * 2000
 
 
-@pytest.mark.parametrize("way", ["close", "with", "break", "interrupt", "timeout"])
+@pytest.mark.parametrize("way", ["close", "with", "break", "interrupt", "alarm", "timeout"])
 def test_is_an_answer_that_nobody_reads_cancelled(
     shared: Machines, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,9 +99,11 @@ def test_is_an_answer_that_nobody_reads_cancelled(
                 stream.result(0.1)
         else:
             stream.inbox.clear()
+            # Whatever a handler of a signal raises.
+            kind = KeyboardInterrupt if way == "interrupt" else TimeoutError
             with monkeypatch.context() as patch:
-                patch.setattr(system._connection, "pump", _interrupt)
-                with pytest.raises(KeyboardInterrupt):
+                patch.setattr(system._connection, "pump", partial(_interrupt, kind))
+                with pytest.raises(kind):
                     list(stream)
         # Nothing is left to cancel: that is what this call would say.
         assert system.call("llm.cancel") == {"cancelled": 0}
@@ -94,8 +112,8 @@ def test_is_an_answer_that_nobody_reads_cancelled(
         assert system.generate(SAYS).text == SAYS
 
 
-def _interrupt(_: float) -> None:
-    raise KeyboardInterrupt
+def _interrupt(kind: type[BaseException], _: float) -> None:
+    raise kind
 
 
 @pytest.mark.parametrize("way", ["cancel", "cancel loop", "break", "close", "timeout"])
@@ -177,11 +195,24 @@ def test_is_what_can_not_be_sent_no_raw_exception(shared: Machines) -> None:
                 use()
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
 def test_does_a_message_that_can_not_be_taken_in_fail_the_calls(
-    shared: Machines, monkeypatch: pytest.MonkeyPatch
+    shared: Machines, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: Any) -> None:
         raise RuntimeError("odd")
+
+    if kind == "sync":
+        with shared.program() as system:
+            other = system.open("sys.info")
+            with monkeypatch.context() as patch:
+                patch.setattr(system._connection._exchange, "feed", broken)
+                with pytest.raises(errors.EPROTO):
+                    system.info()
+            with pytest.raises(errors.EPROTO):
+                other.result(3)
+            assert system.info().process.pid == system.pid
+        return
 
     async def main() -> None:
         async with connect_async(home=shared.home.root) as system:

@@ -103,6 +103,14 @@ def test_does_the_async_client_lose_patience_too(kernel: Machines, late: bool) -
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("address", ["nonsense", "foo://bar", "tcp://", "tcp://127.0.0.1", "\0"])
+def test_is_what_is_no_address_refused(home: Home, kind: str, address: str) -> None:
+    with pytest.raises(errors.EINVAL, match="is no address of a system") as caught:
+        _connected(home, kind, address=address)
+    assert "tcp://HOST:PORT" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
 def test_may_one_close_twice(shared: Machines, kind: str) -> None:
     if kind == "sync":
         with shared.program() as system:
