@@ -49,7 +49,10 @@ def converse(system: System, agent: Agent, *, told: bool) -> int:
         out.close()
         line = _line() if person else None
         if line is None:
-            agent.kill("TERM")
+            try:
+                agent.kill("TERM")
+            except ESRCH:
+                break  # somebody else was quicker
             agent.wait()
             return 0
         # Who has ended meanwhile tells of it in the next round.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from shell.input import Amount
 from shell.session import open_system, terminable
 from shell.terminal import clip, duration, height, is_screen, paint, width
 
@@ -28,7 +29,7 @@ _BUSY: Final = {"RUNNING": 0, "READY": 1, "WAITING": 2, "NEW": 3, "STOPPED": 4, 
 
 @click.command()
 @click.option(
-    "--interval", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True,
+    "--interval", type=Amount(0.1, 3600), default=1.0, show_default=True,
     help="Seconds between two looks.",
 )  # fmt: skip
 def top(interval: float) -> None:
