@@ -16,7 +16,7 @@ from llmagentos.waits import seconds
 
 if TYPE_CHECKING:
     from llmagentos.aio import AsyncSystem
-    from llmagentos.aio_connection import AsyncStream
+    from llmagentos.aio_stream import AsyncStream
     from llmagentos.client import System
     from llmagentos.stream import Stream
 

@@ -20,7 +20,8 @@ from llmagentos.abi.model import Model
 from llmagentos.abi.process import Limits, ProcessDetail, ProcessInfo, Signal
 from llmagentos.abi.talk import ToolChoice
 from llmagentos.agent import AsyncAgent
-from llmagentos.aio_connection import AsyncConnection, AsyncStream
+from llmagentos.aio_connection import AsyncConnection
+from llmagentos.aio_stream import AsyncStream
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
     DEFAULT_PATIENCE,
@@ -125,6 +126,10 @@ class AsyncSystem(AsyncFamilies):
             attach=attach,
         )
         return AsyncAgent(self, result["pid"], result["name"], result.get("notices", []))
+
+    async def agent(self, pid: int) -> AsyncAgent:
+        """The handle of a process that is there already."""
+        return AsyncAgent(self, pid, (await self.info(pid)).process.name)
 
     async def generate(
         self,

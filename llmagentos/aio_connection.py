@@ -1,7 +1,6 @@
-"""A program's socket to the kernel on asyncio, and a call in flight on it.
+"""A program's socket to the kernel on asyncio: the async twin of ``connection.py``.
 
-The async twin of ``connection.py``. It knows nothing about which calls there are, but that
-one of the LLM is cancelled when nobody waits for it any more.
+It knows nothing about which calls there are.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import asyncio
 import math
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,17 +18,11 @@ import zmq.asyncio
 
 from llmagentos import monitor
 from llmagentos.abi import errors
+from llmagentos.aio_stream import AsyncStream
 from llmagentos.connection import check_usable, not_an_address, prepare, routing_id
-from llmagentos.exchange import (
-    CONNECT_PATIENCE,
-    DEFAULT_PATIENCE,
-    GENERATE,
-    Exchange,
-    Piece,
-    Reply,
-)
+from llmagentos.exchange import CONNECT_PATIENCE, DEFAULT_PATIENCE, Exchange
 from llmagentos.home import Home
-from llmagentos.waits import seconds, too_late
+from llmagentos.waits import seconds
 
 _AT_ONCE: Final = 256
 """Messages."""
@@ -63,9 +56,9 @@ class AsyncConnection:
         self._broken: errors.LLMOSError | None = None
         self._address = address
         self._name = routing_id()
+        self._loop = asyncio.get_running_loop()
         self._dial()
-        loop = asyncio.get_running_loop()
-        self._giving_up = loop.call_later(CONNECT_PATIENCE, self._give_up)
+        self._giving_up = self._loop.call_later(CONNECT_PATIENCE, self._give_up)
 
     def _dial(self) -> None:
         self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
@@ -81,9 +74,8 @@ class AsyncConnection:
         # The same socket: a future for each message would take longer than all else here.
         self._plain: zmq.Socket[bytes] = zmq.Socket.shadow(self._socket.underlying)
         self._arriving = self._next()
-        loop = asyncio.get_running_loop()
         self._reading, self._watching = (
-            loop.create_task(work) for work in (self._read(), self._watch())
+            self._loop.create_task(work) for work in (self._read(), self._watch())
         )
         for task in (self._reading, self._watching):
             task.add_done_callback(self._ended)
@@ -101,7 +93,7 @@ class AsyncConnection:
     def open(
         self, name: str, args: Mapping[str, Any], session: str, buffers: Sequence[bytes] = ()
     ) -> AsyncStream:
-        check_usable(self._owner, closed=self._closed)
+        self.check_usable()
         if self._broken is not None:
             raise self._broken
         stream = AsyncStream(self, name)
@@ -113,6 +105,22 @@ class AsyncConnection:
         elif self._lost:
             self._give_up()
         return stream
+
+    def check_usable(self) -> None:
+        """Raises what is in the way of using it here."""
+        check_usable(self._owner, closed=self._closed)
+        if not self._is_at_home():
+            # What came of a call would wake nobody here.
+            raise errors.EINVAL(
+                "this connection belongs to another event loop",
+                hint="connect in this one; from another thread: asyncio.run_coroutine_threadsafe",
+            )
+
+    def _is_at_home(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False  # none runs in this thread
 
     def _surely_up(self) -> bool:
         """As in ``Connection``: here the loop may be late."""
@@ -177,8 +185,7 @@ class AsyncConnection:
                     self._send(frames)
             elif self._up:
                 self._up = False
-                loop = asyncio.get_running_loop()
-                self._giving_up = loop.call_later(self._patience, self._give_up)
+                self._giving_up = self._loop.call_later(self._patience, self._give_up)
                 self._read_up()
                 self._hang_up(0)
                 self._dial()
@@ -195,6 +202,13 @@ class AsyncConnection:
     async def close(self) -> None:
         if self._closed or os.getpid() != self._owner:
             return
+        if self._loop.is_closed():
+            # Its tasks went with it, and nothing can wait on it any more.
+            self._closed = True
+            for socket in (self._monitor, self._socket):
+                zmq.Socket.shadow(socket.underlying).close()
+            return
+        self.check_usable()
         self._closed = True
         self._giving_up.cancel()
         self._exchange.fail_all(errors.ECONNREFUSED("this connection was closed"))
@@ -205,78 +219,3 @@ class AsyncConnection:
         finally:
             # Whoever closes may be cancelled in turn: the kernel hears of the end all the same.
             self._hang_up()
-
-
-class AsyncStream:
-    """A call in flight: iterate over its text as it comes; ``result`` is what it ended with.
-
-    An LLM call ends when the task that waits for it is cancelled, or leaves a loop over it.
-    """
-
-    def __init__(self, connection: AsyncConnection, name: str) -> None:
-        self.number = 0
-        self.inbox: asyncio.Queue[Reply | Piece] = asyncio.Queue()
-        self._connection = connection
-        self._name = name
-        self._reply: Reply | None = None
-        self._given_up: errors.LLMOSError | None = None
-
-    def close(self) -> None:
-        """Wait for it no longer. What has ended stays as it is."""
-        if self._connection.abandon(self.number):
-            self._give_up(errors.ECANCELED("this stream was closed before its end"))
-
-    def _give_up(self, error: errors.LLMOSError) -> errors.LLMOSError:
-        """Nothing comes any more; every later use gets the same answer."""
-        self._given_up = error
-        self._reply = Reply(error=error)
-        self.inbox.put_nowait(self._reply)  # for a task that may be waiting
-        return error
-
-    async def __aiter__(self) -> AsyncIterator[str]:
-        """The text. An answer that had to be made anew starts again, on a new line."""
-        async for piece in self.pieces():
-            yield f"\n{piece.text}" if piece.anew else piece.text
-
-    async def pieces(self) -> AsyncIterator[Piece]:
-        """The parts of the answer; ends when the reply has come."""
-        try:
-            while self._reply is None:
-                item = await self.inbox.get()
-                if isinstance(item, Piece):
-                    yield item
-                else:
-                    self._reply = item
-                    # Another task may be waiting for this call as well.
-                    self.inbox.put_nowait(item)
-        except (asyncio.CancelledError, GeneratorExit):
-            # Other calls cost nothing, and may be taken up again where they were left.
-            if self._name == GENERATE:
-                self.close()
-            raise
-        if self._given_up is not None:
-            raise self._given_up
-
-    @property
-    def done(self) -> bool:
-        """Whether the reply has come."""
-        return self._reply is not None
-
-    @property
-    def buffers(self) -> tuple[bytes, ...]:
-        """What raw buffers came beside the result."""
-        return self._reply.buffers if self._reply else ()
-
-    async def result(self, within: float | None = None) -> dict[str, Any]:
-        """Wait for the reply; raises the error that it carries, or ``ETIMEOUT`` after ``within``
-        seconds; of these the kernel knows nothing, unlike those of ``AsyncSystem.call``."""
-        patience = seconds(within)
-        try:
-            async with asyncio.timeout(patience):
-                async for _ in self:
-                    pass
-        except TimeoutError:
-            self._connection.abandon(self.number)
-            raise self._give_up(too_late(within)) from None
-        assert self._reply is not None
-        return self._reply.unwrap()

@@ -25,7 +25,7 @@ from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.manifest import AgentSpec
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.aio import AsyncSystem
-from llmagentos.aio_connection import AsyncStream
+from llmagentos.aio_stream import AsyncStream
 from llmagentos.exchange import Exchange
 from tests.injections import seeds
 from tests.injections.desk import PRIVATE, Deed, Desk

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from llmagentos import AsyncSystem, connect_async
 from llmagentos.abi import errors
 from tests.system.machines import Machines, agent, eventually
 
@@ -78,3 +81,49 @@ def test_is_an_answer_cancelled_that_another_thread_lets_go_of(shared: Machines)
         with system._connection._alone():
             _in_a_thread(lambda: (text.clear(), gc.collect()))
         assert system.call("llm.cancel") == {"cancelled": 0}
+
+
+def test_is_a_connection_refused_on_another_event_loop(shared: Machines) -> None:
+    """Nothing would ever come there."""
+
+    async def begin() -> AsyncSystem:
+        return await connect_async(home=shared.home.root)
+
+    async def ask(system: AsyncSystem) -> None:
+        async with asyncio.timeout(5):
+            await system.info()
+
+    system = asyncio.run(begin())
+    with pytest.raises(errors.EINVAL, match="belongs to another event loop"):
+        asyncio.run(ask(system))
+    # The loop that it was on is no more: all that can be done is to end it.
+    asyncio.run(system.close())
+    asyncio.run(system.close())
+    with pytest.raises(errors.ECONNREFUSED, match="was closed"):
+        asyncio.run(ask(system))
+    with shared.user() as user:
+        eventually(lambda: system.pid not in [one.pid for one in user.processes()])
+
+
+def test_is_an_async_connection_refused_in_another_thread(shared: Machines) -> None:
+    refused: list[str] = []
+
+    def meddle(system: AsyncSystem, call: Any) -> None:
+        for use in (system.info, system.close, call.result):
+            try:
+                asyncio.run(use())
+            except errors.EINVAL as error:
+                refused.append(error.message)
+        try:
+            system.open("sys.ping")  # not even in a loop
+        except errors.EINVAL as error:
+            refused.append(error.message)
+
+    async def main() -> None:
+        async with connect_async(home=shared.home.root) as system:
+            call = system.open("ipc.recv")
+            await asyncio.to_thread(meddle, system, call)
+            assert refused == ["this connection belongs to another event loop"] * 4
+            assert (await system.info()).process.pid == system.pid
+
+    asyncio.run(main())

@@ -62,6 +62,9 @@ def test_may_one_task_wait_while_another_streams(shared: Machines) -> None:
             assert text.split() == ["word"] * 40
             assert (await waiting).answer == text
             assert await started.wait() == await waiting
+            # Whoever comes by its pid hears the same.
+            again = await system.agent(started.pid)
+            assert (again.name, await again.wait()) == (started.name, await waiting)
 
     asyncio.run(scenario())
 
