@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,8 @@ class Connection:
         self._owner = os.getpid()
         self._use = threading.RLock()
         """Held by the thread that uses the socket; no other may meanwhile."""
+        self._parts: list[zmq.Frame] = []
+        """Of messages that have come and were not passed on yet."""
         self._left: deque[int] = deque()
         """Calls that a thread has let go of that could not use the socket."""
         self._exchange = Exchange()
@@ -99,6 +102,7 @@ class Connection:
         self._monitor: zmq.Socket[bytes] = self._socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
+        self._parts.clear()  # half a message, whose other half went with the last socket
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
@@ -185,8 +189,10 @@ class Connection:
         """Take in what has come, waiting for at most so long. All calls fail when the kernel is
         gone."""
         with self._alone():
+            if self._parts:
+                seconds = 0.0
             ready = dict(self._poller.poll(max(0, int(seconds * 1000))))
-            if self._socket in ready:
+            if self._parts or self._socket in ready:
                 self._take_in()
             if self._monitor in ready:
                 self._heed(monitor.parse(self._monitor.recv_multipart()).event)
@@ -196,12 +202,13 @@ class Connection:
                     self._exchange.fail_all(self._refused())
 
     def _take_in(self) -> None:
-        while True:
-            try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            self._exchange.take_in(frames)
+        # A handler of a signal may raise between any two steps of ours, but none of C's: so no part
+        # of a message is lost, and what was not passed on yet is the next time.
+        with suppress(zmq.Again):
+            self._parts.extend(map(self._socket.recv, repeat(zmq.NOBLOCK), repeat(False)))
+        while size := next((n for n, part in enumerate(self._parts, 1) if not part.more), 0):
+            self._exchange.take_in([part.bytes for part in self._parts[:size]])
+            del self._parts[:size]
 
     def _heed(self, event: int) -> None:
         if event == zmq.EVENT_DISCONNECTED:

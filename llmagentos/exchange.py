@@ -153,8 +153,9 @@ class Exchange:
             if piece.text or piece.anew:
                 call.deliver(piece)
         elif message.kind == "reply":
-            self._take(message.id)
+            # In this order, in which no moment is without the call or its reply.
             call.deliver(_reply(message))
+            self._take(message.id)
 
     def unanswered(self) -> Iterable[list[bytes]]:
         """The frames of every call in flight, oldest first: sent when the connection comes up,

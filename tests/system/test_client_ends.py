@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from functools import partial
 from typing import Any
 
 import pytest
+import zmq
 
 from llmagentos import AsyncSystem, connect_async
 from llmagentos.abi import errors
+from llmagentos.exchange import Exchange
 from tests.system.machines import Machines, agent, eventually
 
 pytestmark = pytest.mark.usefixtures("no_session")
@@ -223,3 +226,42 @@ def test_does_a_message_that_can_not_be_taken_in_fail_the_calls(
             assert (await system.info()).process.pid == system.pid
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("where", ["between parts", "before", "after"])
+def test_is_nothing_lost_when_ctrl_c_comes_while_messages_are_taken_in(
+    shared: Machines, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``where``: between the parts of a message that are read, before or after it is passed on."""
+    receive, pass_on = zmq.Socket.recv, Exchange.take_in
+    steps = itertools.count(1)
+
+    def torn(socket: zmq.Socket[bytes], flags: int = 0, copy: bool = True) -> Any:
+        if where == "between parts" and next(steps) % 5 == 0:
+            raise KeyboardInterrupt
+        return receive(socket, flags, copy)
+
+    def late(exchange: Exchange, frames: list[bytes]) -> None:
+        interrupted = where != "between parts" and next(steps) % 4 == 0
+        if interrupted and where == "before":
+            raise KeyboardInterrupt
+        pass_on(exchange, frames)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    with shared.program() as system:
+        started = system.spawn(agent(), "word " * 40)
+        told, heard, interrupts = system.open("proc.wait", pid=started.pid, stream=True), "", 0
+        written = system.open("mem.put", key="a", value=1)
+        monkeypatch.setattr(zmq.Socket, "recv", torn)
+        monkeypatch.setattr(Exchange, "take_in", late)
+        while not (told.done and written.done):
+            try:
+                for piece in told.pieces(5):
+                    heard += piece.text
+                assert written.result(5)["created"]
+            except KeyboardInterrupt:
+                interrupts += 1
+        monkeypatch.undo()
+        assert interrupts > 1
+        assert told.result()["answer"] == heard == "word " * 40
