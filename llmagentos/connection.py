@@ -205,7 +205,8 @@ class Connection:
         # A handler of a signal may raise between any two steps of ours, but none of C's: so no part
         # of a message is lost, and what was not passed on yet is the next time.
         with suppress(zmq.Again):
-            self._parts.extend(map(self._socket.recv, repeat(zmq.NOBLOCK), repeat(False)))
+            receive: Any = self._socket.recv
+            self._parts.extend(map(receive, repeat(zmq.NOBLOCK), repeat(False)))
         while size := next((n for n, part in enumerate(self._parts, 1) if not part.more), 0):
             self._exchange.take_in([part.bytes for part in self._parts[:size]])
             del self._parts[:size]
