@@ -101,6 +101,9 @@ class _Line:
         self._world.put_in(FromClient(_AGENTS, wire.decode(frames)))
         return stream
 
+    def check_usable(self) -> None:
+        """It always is."""
+
     def abandon(self, number: int) -> bool:
         waiting = number in self.exchange
         self.exchange.abandon(number)
