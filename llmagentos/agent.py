@@ -8,22 +8,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.process import ExitRecord, ProcessDetail, Signal
+from llmagentos.waits import seconds
 
 if TYPE_CHECKING:
     from llmagentos.aio import AsyncSystem
-    from llmagentos.aio_connection import AsyncStream
+    from llmagentos.aio_stream import AsyncStream
     from llmagentos.client import System
-    from llmagentos.connection import Stream
-
-_SHORTEST: Final = 0.001
-"""Seconds: the kernel waits for no less."""
-
-_ON_THE_WAY: Final = 2.0
-"""Seconds that its word of the end of a wait may take to get here."""
+    from llmagentos.stream import Stream
 
 
 class Agent:
@@ -55,7 +50,9 @@ class Agent:
                 yield answer
 
     def wait(self, timeout: float | None = None) -> ExitRecord:
-        """How it ended. Raises ``ETIMEOUT`` if it goes on for longer than ``timeout`` seconds."""
+        """How it ended. Raises ``ETIMEOUT`` if it goes on for longer than ``timeout`` seconds,
+        ``EINVAL`` if that is negative or no number."""
+        timeout = seconds(timeout)
         if self._record is None and self._ending is not None and self._ending.done:
             # A connection that was lost says nothing about the agent.
             with suppress(LLMOSError):
@@ -76,11 +73,9 @@ class Agent:
                 self._end = None
             raise
 
-    def _told_within(self, seconds: float) -> dict[str, Any]:
+    def _told_within(self, limit: float) -> dict[str, Any]:
         # The kernel ends the call with the wait: many of them leave none open there.
-        return self._system.call(
-            "proc.wait", pid=self.pid, timeout=max(seconds, _SHORTEST), within=seconds + _ON_THE_WAY
-        )
+        return self._system.call("proc.wait", pid=self.pid, within=limit)
 
     def kill(self, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
         return self._system.kill(self.pid, signal, tree=tree)
@@ -124,7 +119,9 @@ class AsyncAgent:
                 yield answer
 
     async def wait(self, timeout: float | None = None) -> ExitRecord:  # noqa: ASYNC109
-        """How it ended. Raises ``ETIMEOUT`` if it goes on for longer than ``timeout`` seconds."""
+        """How it ended. Raises ``ETIMEOUT`` if it goes on for longer than ``timeout`` seconds,
+        ``EINVAL`` if that is negative or no number."""
+        timeout = seconds(timeout)
         if self._record is None and self._ending is not None and self._ending.done:
             # A connection that was lost says nothing about the agent.
             with suppress(LLMOSError):
@@ -145,11 +142,9 @@ class AsyncAgent:
                 self._end = None
             raise
 
-    async def _told_within(self, seconds: float) -> dict[str, Any]:
+    async def _told_within(self, limit: float) -> dict[str, Any]:
         # The kernel ends the call with the wait: many of them leave none open there.
-        return await self._system.call(
-            "proc.wait", pid=self.pid, timeout=max(seconds, _SHORTEST), within=seconds + _ON_THE_WAY
-        )
+        return await self._system.call("proc.wait", pid=self.pid, within=limit)
 
     async def kill(self, signal: Signal = "TERM", *, tree: bool = False) -> list[int]:
         return await self._system.kill(self.pid, signal, tree=tree)

@@ -20,7 +20,8 @@ from llmagentos.abi.model import Model
 from llmagentos.abi.process import Limits, ProcessDetail, ProcessInfo, Signal
 from llmagentos.abi.talk import ToolChoice
 from llmagentos.agent import AsyncAgent
-from llmagentos.aio_connection import AsyncConnection, AsyncStream
+from llmagentos.aio_connection import AsyncConnection
+from llmagentos.aio_stream import AsyncStream
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
     DEFAULT_PATIENCE,
@@ -32,6 +33,7 @@ from llmagentos.families import AsyncFamilies
 from llmagentos.home import Home
 from llmagentos.identity import become_async
 from llmagentos.manifest_file import manifest_arguments
+from llmagentos.waits import check_in_time, limited
 
 
 class AsyncSystem(AsyncFamilies):
@@ -72,8 +74,15 @@ class AsyncSystem(AsyncFamilies):
         within: float | None = None,
         **more: Any,
     ) -> dict[str, Any]:
-        """Make any syscall; the result as a map. ``within``: seconds to wait for it."""
-        return await self.open(name, args, **more).result(within)
+        """Make any syscall; the result as a map. ``within``: see ``System.call``. Of a task that is
+        cancelled the kernel hears only if it waits for an LLM call: so say here how long to wait
+        for mail, since what comes for a task that is gone is lost.
+        """
+        limit, patience = limited(name, {**(args or {}), **more}, within)
+        result = await self.open(name, args, **{**more, **limit}).result(patience)
+        if limit:
+            check_in_time(name, result, within)
+        return result
 
     def open(
         self,
@@ -117,6 +126,10 @@ class AsyncSystem(AsyncFamilies):
             attach=attach,
         )
         return AsyncAgent(self, result["pid"], result["name"], result.get("notices", []))
+
+    async def agent(self, pid: int) -> AsyncAgent:
+        """The handle of a process that is there already."""
+        return AsyncAgent(self, pid, (await self.info(pid)).process.name)
 
     async def generate(
         self,

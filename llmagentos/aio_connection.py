@@ -1,15 +1,15 @@
-"""A program's socket to the kernel on asyncio, and a call in flight on it.
+"""A program's socket to the kernel on asyncio: the async twin of ``connection.py``.
 
-The async twin of ``connection.py``. It knows nothing about which calls there are, but that
-one of the LLM is cancelled when nobody waits for it any more.
+It knows nothing about which calls there are.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -18,17 +18,19 @@ import zmq.asyncio
 
 from llmagentos import monitor
 from llmagentos.abi import errors
+from llmagentos.aio_stream import AsyncStream
 from llmagentos.backoff import Backoff
-from llmagentos.connection import check_usable, checked, not_up, prepare, routing_id
-from llmagentos.exchange import (
-    CONNECT_PATIENCE,
-    DEFAULT_PATIENCE,
-    GENERATE,
-    Exchange,
-    Piece,
-    Reply,
+from llmagentos.connection import (
+    check_usable,
+    checked,
+    not_an_address,
+    not_up,
+    prepare,
+    routing_id,
 )
+from llmagentos.exchange import CONNECT_PATIENCE, DEFAULT_PATIENCE, Exchange
 from llmagentos.home import Home
+from llmagentos.waits import seconds
 
 _AT_ONCE: Final = 256
 """Messages."""
@@ -55,7 +57,8 @@ class AsyncConnection:
     ) -> None:
         self._withdraw = withdraw
         self._home = home
-        self._patience = patience
+        limit = seconds(patience, "patience")
+        self._patience = math.inf if limit is None else limit
         self._exchange = Exchange()
         self._owner = os.getpid()
         self._up = False
@@ -64,9 +67,10 @@ class AsyncConnection:
         self._broken: errors.LLMOSError | None = None
         self._address = checked(address)
         self._name = routing_id()
-        self._be_patient(CONNECT_PATIENCE)
         self._backoff = Backoff()
+        self._loop = asyncio.get_running_loop()
         self._dial()
+        self._be_patient(CONNECT_PATIENCE)
 
     def _dial(self, rest: float = 0.0) -> None:
         """As ``Connection`` does."""
@@ -77,16 +81,22 @@ class AsyncConnection:
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED,
         )
         if not rest:
-            self._socket.connect(self._address)
+            self._connect()
         # The same socket: a future for each message would take longer than all else here.
         self._plain: zmq.Socket[bytes] = zmq.Socket.shadow(self._socket.underlying)
         self._arriving = self._next()
-        loop = asyncio.get_running_loop()
         self._reading, self._watching = (
-            loop.create_task(work) for work in (self._read(), self._watch(rest))
+            self._loop.create_task(work) for work in (self._read(), self._watch(rest))
         )
         for task in (self._reading, self._watching):
             task.add_done_callback(self._ended)
+
+    def _connect(self) -> None:
+        try:
+            self._socket.connect(self._address)
+        except zmq.ZMQError:
+            self._hang_up()
+            raise not_an_address(self._address) from None
 
     def _dial_anew(self) -> None:
         """By a socket of the same name. What was queued for the kernel that has gone is dropped."""
@@ -108,7 +118,7 @@ class AsyncConnection:
     def open(
         self, name: str, args: Mapping[str, Any], session: str, buffers: Sequence[bytes] = ()
     ) -> AsyncStream:
-        check_usable(self._owner, closed=self._closed)
+        self.check_usable()
         if self._broken is not None:
             raise self._broken
         stream = AsyncStream(self, name)
@@ -120,6 +130,22 @@ class AsyncConnection:
         elif self._lost:
             self._give_up()
         return stream
+
+    def check_usable(self) -> None:
+        """Raises what is in the way of using it here."""
+        check_usable(self._owner, closed=self._closed)
+        if not self._is_at_home():
+            # What came of a call would wake nobody here.
+            raise errors.EINVAL(
+                "this connection belongs to another event loop",
+                hint="connect in this one; from another thread: asyncio.run_coroutine_threadsafe",
+            )
+
+    def _is_at_home(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False  # none runs in this thread
 
     def _surely_up(self) -> bool:
         """As in ``Connection``: here the loop may be late."""
@@ -134,8 +160,9 @@ class AsyncConnection:
     def abandon(self, number: int) -> bool:
         """Stop a call that nobody waits for any more; False if its reply came before."""
         waiting = number in self._exchange
-        frames = self._exchange.abandon(number)
-        if frames and self._withdraw and os.getpid() == self._owner:
+        ours = os.getpid() == self._owner
+        frames = self._exchange.abandon(number, cancel=self._withdraw and ours)
+        if frames:
             # It may be the end of the program that lets go of a call.
             with suppress(zmq.ZMQError):
                 if self._surely_up():
@@ -144,7 +171,7 @@ class AsyncConnection:
 
     async def _read(self) -> None:
         while True:
-            self._feed(await self._arriving)
+            self._exchange.take_in(await self._arriving)
             self._take_in(_AT_ONCE)
             self._arriving = self._next()
             await asyncio.sleep(0)  # however much there is, others have their turn
@@ -156,21 +183,12 @@ class AsyncConnection:
         """So many messages, or all that have come."""
         with suppress(zmq.Again):
             for _ in range(most):
-                self._feed(self._plain.recv_multipart(zmq.NOBLOCK))
-
-    def _feed(self, frames: list[bytes]) -> None:
-        try:
-            self._exchange.feed(frames)
-        except Exception as error:
-            # Which call it was for is not known, and nobody may wait in vain.
-            self._exchange.fail_all(
-                errors.EPROTO(f"a message of the kernel could not be taken in: {error!r}")
-            )
+                self._exchange.take_in(self._plain.recv_multipart(zmq.NOBLOCK))
 
     def _read_up(self) -> None:
         """Take in all that has come, instead of the task that reads."""
         if self._arriving.done() and self._arriving.exception() is None:
-            self._feed(self._arriving.result())
+            self._exchange.take_in(self._arriving.result())
         self._take_in(sys.maxsize)
         self._reading.cancel()
 
@@ -185,7 +203,7 @@ class AsyncConnection:
     async def _watch(self, rest: float) -> None:
         if rest:
             await asyncio.sleep(rest)
-            self._socket.connect(self._address)
+            self._connect()
         while True:
             event = monitor.parse(await self._monitor.recv_multipart()).event
             if event != zmq.EVENT_DISCONNECTED:
@@ -203,12 +221,10 @@ class AsyncConnection:
             return
 
     def _be_patient(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-
         def look_once_more() -> None:
-            self._giving_up = loop.call_later(_AFTER_ALL, self._give_up)
+            self._giving_up = self._loop.call_later(_AFTER_ALL, self._give_up)
 
-        self._giving_up = loop.call_later(seconds, look_once_more)
+        self._giving_up = self._loop.call_later(seconds, look_once_more)
 
     def _give_up(self) -> None:
         self._lost = True
@@ -217,83 +233,20 @@ class AsyncConnection:
     async def close(self) -> None:
         if self._closed or os.getpid() != self._owner:
             return
+        if self._loop.is_closed():
+            # Its tasks went with it, and nothing can wait on it any more.
+            self._closed = True
+            for socket in (self._monitor, self._socket):
+                zmq.Socket.shadow(socket.underlying).close()
+            return
+        self.check_usable()
         self._closed = True
         self._giving_up.cancel()
         self._exchange.fail_all(errors.ECONNREFUSED("this connection was closed"))
         for task in (self._reading, self._watching):
             task.cancel()
-        await asyncio.gather(self._reading, self._watching, return_exceptions=True)
-        self._hang_up()
-
-
-class AsyncStream:
-    """A call in flight: iterate over its text as it comes; ``result`` is what it ended with.
-
-    An LLM call ends when the task that waits for it is cancelled, or leaves a loop over it.
-    """
-
-    def __init__(self, connection: AsyncConnection, name: str) -> None:
-        self.number = 0
-        self.inbox: asyncio.Queue[Reply | Piece] = asyncio.Queue()
-        self._connection = connection
-        self._name = name
-        self._reply: Reply | None = None
-        self._given_up: errors.LLMOSError | None = None
-
-    def close(self) -> None:
-        """Wait for it no longer. What has ended stays as it is."""
-        if self._connection.abandon(self.number):
-            self._give_up(errors.ECANCELED("this stream was closed before its end"))
-
-    def _give_up(self, error: errors.LLMOSError) -> errors.LLMOSError:
-        """Nothing comes any more; every later use gets the same answer."""
-        self._given_up = error
-        self._reply = Reply(error=error)
-        self.inbox.put_nowait(self._reply)  # for a task that may be waiting
-        return error
-
-    async def __aiter__(self) -> AsyncIterator[str]:
-        """The text. An answer that had to be made anew starts again, on a new line."""
-        async for piece in self.pieces():
-            yield f"\n{piece.text}" if piece.anew else piece.text
-
-    async def pieces(self) -> AsyncIterator[Piece]:
-        """The parts of the answer; ends when the reply has come."""
         try:
-            while self._reply is None:
-                item = await self.inbox.get()
-                if isinstance(item, Piece):
-                    yield item
-                else:
-                    self._reply = item
-                    # Another task may be waiting for this call as well.
-                    self.inbox.put_nowait(item)
-        except (asyncio.CancelledError, GeneratorExit):
-            # Other calls cost nothing, and may be taken up again where they were left.
-            if self._name == GENERATE:
-                self.close()
-            raise
-        if self._given_up is not None:
-            raise self._given_up
-
-    @property
-    def done(self) -> bool:
-        """Whether the reply has come."""
-        return self._reply is not None
-
-    @property
-    def buffers(self) -> tuple[bytes, ...]:
-        """What raw buffers came beside the result."""
-        return self._reply.buffers if self._reply else ()
-
-    async def result(self, within: float | None = None) -> dict[str, Any]:
-        """Wait for the reply; raises the error that it carries, or ``ETIMEOUT``."""
-        try:
-            async with asyncio.timeout(within):
-                async for _ in self:
-                    pass
-        except TimeoutError:
-            self._connection.abandon(self.number)
-            raise self._give_up(errors.ETIMEOUT(f"no reply came within {within:g} s")) from None
-        assert self._reply is not None
-        return self._reply.unwrap()
+            await asyncio.gather(self._reading, self._watching, return_exceptions=True)
+        finally:
+            # Whoever closes may be cancelled in turn: the kernel hears of the end all the same.
+            self._hang_up()

@@ -2,7 +2,8 @@
 
 Everything here is a syscall. ``system.mem.put(…)`` and its like make any of them, typed (see
 ``families``); ``System.call`` makes any by its name. One connection serves one
-thread. It knows nothing about how the kernel carries a call out.
+thread at a time; another gets an ``EINVAL``. It knows nothing about how the kernel carries a call
+out.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from llmagentos.abi.model import Model
 from llmagentos.abi.process import Limits, ProcessDetail, ProcessInfo, Signal
 from llmagentos.abi.talk import ToolChoice
 from llmagentos.agent import Agent
-from llmagentos.connection import Connection, Stream
+from llmagentos.connection import Connection
 from llmagentos.exchange import (
     CONNECT_PATIENCE,
     DEFAULT_PATIENCE,
@@ -31,6 +32,8 @@ from llmagentos.families import Families
 from llmagentos.home import Home
 from llmagentos.identity import become
 from llmagentos.manifest_file import manifest_arguments
+from llmagentos.stream import Stream
+from llmagentos.waits import check_in_time, limited
 
 
 def connect(
@@ -108,9 +111,15 @@ class System(Families):
     ) -> dict[str, Any]:
         """Make any syscall: ``system.call("proc.list", tree=1)``. Returns the result as a map.
 
-        ``within`` is for how many seconds to wait for the reply (then ``ETIMEOUT``).
+        ``within`` is for how many seconds to wait for the reply (then ``ETIMEOUT``). A call that
+        would wait for ever is told of it, so that the kernel ends it then and keeps it no longer;
+        its word of that is given two seconds to get here.
         """
-        return self.open(name, args, **more).result(within)
+        limit, patience = limited(name, {**(args or {}), **more}, within)
+        result = self.open(name, args, **{**more, **limit}).result(patience)
+        if limit:
+            check_in_time(name, result, within)
+        return result
 
     def open(
         self,

@@ -1,19 +1,21 @@
-"""A program's socket to the kernel, and a call in flight on it.
+"""A program's socket to the kernel.
 
 It repeats its calls when the kernel comes back after a crash. It knows nothing about which
-calls there are, but that one of the LLM is cancelled when nobody waits for it any more.
+calls there are.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from itertools import repeat
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import zmq
@@ -21,15 +23,10 @@ import zmq
 from llmagentos import monitor
 from llmagentos.abi import errors
 from llmagentos.backoff import Backoff
-from llmagentos.exchange import (
-    CONNECT_PATIENCE,
-    DEFAULT_PATIENCE,
-    GENERATE,
-    Exchange,
-    Piece,
-    Reply,
-)
+from llmagentos.exchange import CONNECT_PATIENCE, DEFAULT_PATIENCE, Exchange
 from llmagentos.home import Home
+from llmagentos.stream import Stream
+from llmagentos.waits import seconds
 
 _ENDPOINT: Final = re.compile(
     r"ipc://[^\0]{1,107}|tcp://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
@@ -72,13 +69,17 @@ def check_usable(owner: int, *, closed: bool) -> None:
         raise errors.ECONNREFUSED("this connection was closed")
 
 
+def not_an_address(address: object) -> errors.EINVAL:
+    return errors.EINVAL(
+        f"{address!a:.200} is no address of a system",
+        hint="write it as ipc:///PATH/OF/kernel.sock or tcp://HOST:PORT, or leave it out",
+    )
+
+
 def checked(address: str) -> str:
-    """An endpoint that libzmq can dial. Raises ``EINVAL``."""
+    """An endpoint that libzmq can dial, as far as its form tells. Raises ``EINVAL``."""
     if not isinstance(address, str) or not _ENDPOINT.fullmatch(address):
-        raise errors.EINVAL(
-            f"{address!a:.200} is no address of a system",
-            hint="write it as ipc:///PATH/OF/kernel.sock or tcp://HOST:PORT, or leave it out",
-        )
+        raise not_an_address(address)
     return address
 
 
@@ -101,9 +102,16 @@ class Connection:
     """
 
     def __init__(self, address: str, home: Home, patience: float = DEFAULT_PATIENCE) -> None:
-        self._patience = patience
+        limit = seconds(patience, "patience")
+        self._patience = math.inf if limit is None else limit
         self._home = home
         self._owner = os.getpid()
+        self._use = threading.RLock()
+        """Held by the thread that uses the socket; no other may meanwhile."""
+        self._parts: list[zmq.Frame] = []
+        """Of messages that have come and were not passed on yet."""
+        self._left: deque[int] = deque()
+        """Calls that a thread has let go of that could not use the socket."""
         self._exchange = Exchange()
         self._address = checked(address)
         if address.startswith("ipc://") and not Path(address[6:]).exists():
@@ -122,6 +130,7 @@ class Connection:
             self._socket,
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED,
         )
+        self._parts.clear()  # half a message, whose other half went with the last socket
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
@@ -131,7 +140,11 @@ class Connection:
 
     def _connect(self) -> None:
         self._connects_at = None
-        self._socket.connect(self._address)
+        try:
+            self._socket.connect(self._address)
+        except zmq.ZMQError:
+            self._hang_up()
+            raise not_an_address(self._address) from None
 
     def _dial_anew(self) -> None:
         """By a socket of the same name. What was queued for the kernel that has gone is dropped."""
@@ -153,14 +166,30 @@ class Connection:
     def open(
         self, name: str, args: Mapping[str, Any], session: str, buffers: Sequence[bytes] = ()
     ) -> Stream:
+        with self._alone():
+            stream = Stream(self, name)
+            stream.number, frames = self._exchange.open(
+                name, args, session, stream.inbox.append, buffers
+            )
+            if self._surely_up():
+                self._send(frames)
+            return stream
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Use the socket, which serves one thread at a time. Raises what is in the way."""
         check_usable(self._owner, closed=self._socket.closed)
-        stream = Stream(self, name)
-        stream.number, frames = self._exchange.open(
-            name, args, session, stream.inbox.append, buffers
-        )
-        if self._surely_up():
-            self._send(frames)
-        return stream
+        if not self._use.acquire(blocking=False):
+            raise errors.EINVAL(
+                "this connection is in use by another thread",
+                hint="connect in each thread, or use connect_async and tasks",
+            )
+        try:
+            while self._left:
+                self._stop(self._left.popleft())
+            yield
+        finally:
+            self._use.release()
 
     def _surely_up(self) -> bool:
         """libzmq connects again before we look. What went out there would reach the next kernel
@@ -177,40 +206,56 @@ class Connection:
     def abandon(self, number: int) -> bool:
         """Stop a call that nobody waits for any more; False if its reply came before."""
         waiting = number in self._exchange
+        if os.getpid() != self._owner:
+            self._exchange.abandon(number, cancel=False)
+        elif not self._use.acquire(blocking=False):
+            # It is the collector of garbage, which runs in any thread.
+            self._left.append(number)
+        else:
+            try:
+                self._stop(number)
+            finally:
+                self._use.release()
+        return waiting
+
+    def _stop(self, number: int) -> None:
         frames = self._exchange.abandon(number)
-        if frames and os.getpid() == self._owner:
+        if frames:
             # It may be the end of the program that lets go of a call.
             with suppress(zmq.ZMQError):
                 if self._surely_up():
                     self._send(frames)
-        return waiting
 
     def pump(self, seconds: float) -> None:
         """Take in what has come, waiting for at most so long. All calls fail when the kernel is
         gone."""
-        check_usable(self._owner, closed=self._socket.closed)
-        if self._connects_at is not None:
-            rest = self._connects_at - time.monotonic()
-            if rest <= 0:
-                self._connect()
-            seconds = min(seconds, max(0.001, rest))
-        ready = dict(self._poller.poll(max(0, int(seconds * 1000))))
-        if self._socket in ready:
-            self._take_in()
-        if self._monitor in ready:
-            self._heed(monitor.parse(self._monitor.recv_multipart()).event)
-        if self._down_since is not None:
-            waited = time.monotonic() - self._down_since
-            if waited > (self._patience if self._was_up else CONNECT_PATIENCE):
-                self._exchange.fail_all(self._refused())
+        with self._alone():
+            if self._connects_at is not None:
+                rest = self._connects_at - time.monotonic()
+                if rest <= 0:
+                    self._connect()
+                seconds = min(seconds, max(0.001, rest))
+            if self._parts:
+                seconds = 0.0
+            ready = dict(self._poller.poll(max(0, int(seconds * 1000))))
+            if self._parts or self._socket in ready:
+                self._take_in()
+            if self._monitor in ready:
+                self._heed(monitor.parse(self._monitor.recv_multipart()).event)
+            if self._down_since is not None:
+                waited = time.monotonic() - self._down_since
+                if waited > (self._patience if self._was_up else CONNECT_PATIENCE):
+                    self._exchange.fail_all(self._refused())
 
     def _take_in(self) -> None:
-        while True:
-            try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            self._exchange.feed(frames)
+        # A handler of a signal may raise between any two steps of ours, but none of C's: so no part
+        # of a message is lost, and what was not passed on yet is the next time.
+        with suppress(zmq.Again):
+            receive: Any = self._socket.recv
+            self._parts.extend(map(receive, repeat(zmq.NOBLOCK), repeat(False)))
+        while size := next((n for n, part in enumerate(self._parts, 1) if not part.more), 0):
+            self._exchange.take_in([part.bytes for part in self._parts[:size]])
+            del self._parts[:size]
 
     def _heed(self, event: int) -> None:
         if event == zmq.EVENT_DISCONNECTED:
@@ -232,110 +277,6 @@ class Connection:
     def close(self) -> None:
         if self._socket.closed or os.getpid() != self._owner:
             return
-        self._exchange.fail_all(errors.ECONNREFUSED("this connection was closed"))
-        self._hang_up()
-
-
-class Stream:
-    """A call in flight: iterate over its text as it comes; ``result`` is what it ended with.
-
-    Close it, or use it as a context manager, to be sure that an LLM call does not go on when
-    nobody reads it. Leaving a loop over it early does that, too.
-    """
-
-    def __init__(self, connection: Connection, name: str) -> None:
-        self.number = 0
-        self.inbox: deque[Reply | Piece] = deque()
-        self._connection = connection
-        self._name = name
-        self._reply: Reply | None = None
-        self._given_up: errors.LLMOSError | None = None
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Wait for it no longer. What has ended stays as it is."""
-        if self._connection.abandon(self.number):
-            self._give_up(errors.ECANCELED("this stream was closed before its end"))
-
-    def _give_up(self, error: errors.LLMOSError) -> errors.LLMOSError:
-        """Nothing comes any more; every later use gets the same answer."""
-        self.inbox.clear()
-        self._given_up = error
-        self._reply = Reply(error=error)
-        return error
-
-    def __iter__(self) -> Iterator[str]:
-        """The text. An answer that had to be made anew starts again, on a new line."""
-        try:
-            for piece in self.pieces():
-                yield _told(piece)
-        except GeneratorExit:
-            self._withdraw()
-            raise
-
-    def pieces(self, within: float | None = None) -> Iterator[Piece]:
-        """The parts of the answer; ends when the reply has come. Raises ``ETIMEOUT``."""
-        deadline = None if within is None else time.monotonic() + within
-        while self._reply is None:
-            while not self.inbox:
-                left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
-                if left <= 0:
-                    self._connection.abandon(self.number)
-                    raise self._give_up(errors.ETIMEOUT(f"no reply came within {within:g} s"))
-                try:
-                    self._connection.pump(left)
-                except KeyboardInterrupt:
-                    self._withdraw()
-                    raise
-            item = self.inbox.popleft()
-            if isinstance(item, Piece):
-                yield item
-            else:
-                self._reply = item
-        if self._given_up is not None:
-            raise self._given_up
-
-    def _withdraw(self) -> None:
-        # Other calls cost nothing, and may be taken up again where they were left.
-        if self._name == GENERATE:
-            self.close()
-
-    @property
-    def done(self) -> bool:
-        """Whether the reply has come."""
-        return self._reply is not None
-
-    @property
-    def buffers(self) -> tuple[bytes, ...]:
-        """What raw buffers came beside the result."""
-        return self._reply.buffers if self._reply else ()
-
-    def ready(self) -> Iterator[str]:
-        """The text that has come already; never waits."""
-        while self.inbox and self._reply is None:
-            item = self.inbox.popleft()
-            if isinstance(item, Piece):
-                yield _told(item)
-            else:
-                self._reply = item
-
-    def result(self, within: float | None = None) -> dict[str, Any]:
-        """Wait for the reply; raises the error that it carries."""
-        for _ in self.pieces(within):
-            pass
-        assert self._reply is not None
-        return self._reply.unwrap()
-
-
-def _told(piece: Piece) -> str:
-    return f"\n{piece.text}" if piece.anew else piece.text
+        with self._alone():
+            self._exchange.fail_all(errors.ECONNREFUSED("this connection was closed"))
+            self._hang_up()

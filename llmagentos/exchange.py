@@ -6,6 +6,7 @@ nothing about sockets or time-outs, and of what calls mean only how an LLM call 
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,6 +29,15 @@ CONNECT_PATIENCE: Final = 3.0
 
 GENERATE: Final = "llm.generate"
 """The one call that costs for as long as it goes on, so it is cancelled when it is abandoned."""
+
+_LANES: Final = 2**16
+_TICK: Final = 64_000
+"""Nanoseconds in which a connection makes one call at most, on the whole: then its ids don't run
+ahead of the clock. They fit into 63 bits up to the year 2255."""
+
+_ANSWERS_KEPT: Final = 64
+"""Answers of one call that a repeat after a reconnect can be told from. Only those that are being
+made are told again."""
 
 
 @dataclass(slots=True)
@@ -69,9 +79,7 @@ class Exchange:
     """The calls in flight on one connection."""
 
     def __init__(self) -> None:
-        # Ids must not repeat within a session, and the session of a named program outlives the
-        # program: so they start from the clock, not from 1.
-        self._last = time.time_ns() // 1000
+        self._last = _first_id()
         self._calls: dict[int, _InFlight] = {}
         self._unanswered: Counter[str] = Counter()
 
@@ -92,7 +100,7 @@ class Exchange:
                 f"{wire.REPLAYS_KEPT} calls of this session are unanswered, the most there may be",
                 hint="wait for the replies of some",
             )
-        self._last += 1
+        self._last += _LANES
         number = self._last
         frames = _encoded(wire.Message("call", number, name, session, dict(args), tuple(buffers)))
         self._calls[number] = _InFlight(name, frames, session, deliver)
@@ -103,13 +111,23 @@ class Exchange:
         """Whether this call's reply is still to come."""
         return number in self._calls
 
-    def abandon(self, number: int) -> list[bytes]:
+    def abandon(self, number: int, *, cancel: bool = True) -> list[bytes]:
         """Forget a call: what still comes for it is dropped. Returns the frames, if any, that
-        must be sent so that the kernel does not go on with it."""
+        must be sent so that the kernel does not go on with it; none without ``cancel``."""
         call = self._take(number)
-        if call is None or call.name != GENERATE:
+        if call is None or call.name != GENERATE or not cancel:
             return []
         return self.open("llm.cancel", {"call": number}, call.session, lambda _: None)[1]
+
+    def take_in(self, frames: list[bytes]) -> None:
+        """Deliver one incoming message, or tell all calls that it could not be taken in: which of
+        them it was for is not known then, and nobody may wait in vain."""
+        try:
+            self.feed(frames)
+        except Exception as error:
+            self.fail_all(
+                errors.EPROTO(f"a message of the kernel could not be taken in: {error!r}")
+            )
 
     def feed(self, frames: list[bytes]) -> None:
         """Deliver one incoming message. What belongs to no call of ours is dropped."""
@@ -135,8 +153,9 @@ class Exchange:
             if piece.text or piece.anew:
                 call.deliver(piece)
         elif message.kind == "reply":
-            self._take(message.id)
+            # In this order, in which no moment is without the call or its reply.
             call.deliver(_reply(message))
+            self._take(message.id)
 
     def unanswered(self) -> Iterable[list[bytes]]:
         """The frames of every call in flight, oldest first: sent when the connection comes up,
@@ -174,7 +193,17 @@ class Exchange:
             heard = heard[: part.offset]
         fresh = part.text[max(0, len(heard) - part.offset) :]
         call.heard[key] = heard + fresh
+        if len(call.heard) > _ANSWERS_KEPT:
+            del call.heard[next(iter(call.heard))]
         return Piece(part.burst, heard + fresh if anew else fresh, anew)
+
+
+def _first_id() -> int:
+    """Ids must not repeat within a session, and the session of a named program outlives it: so they
+    start from the clock. And several programs may have the same name at the same time: so each
+    connection has a lane of its own, by lot."""
+    moment = time.time_ns() // _TICK
+    return moment * _LANES + secrets.randbelow(_LANES)
 
 
 def _reply(message: wire.Message) -> Reply:

@@ -69,7 +69,7 @@ class _Family:
 
     def _call(self, name: str, result: Any) -> Callable[..., Any]:
         def call(*, within: float | None = None, **args: Any) -> Any:
-            return result.model_validate(self._system.open(name, **args).result(within))
+            return result.model_validate(self._system.call(name, within=within, **args))
 
         return call
 
@@ -77,6 +77,6 @@ class _Family:
 class _AsyncFamily(_Family):
     def _call(self, name: str, result: Any) -> Callable[..., Any]:
         async def call(*, within: float | None = None, **args: Any) -> Any:
-            return result.model_validate(await self._system.open(name, **args).result(within))
+            return result.model_validate(await self._system.call(name, within=within, **args))
 
         return call

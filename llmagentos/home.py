@@ -36,13 +36,13 @@ class Home:
 
     @classmethod
     def default(cls) -> Home:
-        """The one that ``LLMOS_HOME`` names."""
-        return cls(Path(os.environ.get("LLMOS_HOME") or "~/.llmos").expanduser().absolute())
+        """The one that ``LLMOS_HOME`` names. Raises ``EINVAL``."""
+        return cls(_folder(os.environ.get("LLMOS_HOME") or "~/.llmos"))
 
     @classmethod
     def at(cls, root: str | Path | None) -> Home:
-        """The one in this folder; None: the default one."""
-        return cls(Path(root).expanduser().absolute()) if root else cls.default()
+        """The one in this folder; None: the default one. Raises ``EINVAL``."""
+        return cls(_folder(root)) if root else cls.default()
 
     @property
     def run(self) -> Path:
@@ -167,6 +167,17 @@ class Home:
         if len(key) < least:
             raise EAUTH(f"there is no key in {file}", hint=_ANEW)
         return key
+
+
+def _folder(text: str | Path) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        # No such user; or ``~`` is that of one whom the machine doesn't know, as in a container.
+        raise EINVAL(
+            f"nobody knows where {str(text)!a:.100} is: that user has no home folder",
+            hint="set LLMOS_HOME to a whole path",
+        ) from None
 
 
 _ANEW: Final = "remove it and restart the system, which makes a new one: llmos down, llmos up"

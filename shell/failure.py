@@ -118,14 +118,14 @@ def _bug(error: BaseException) -> int:
 def _logged(error: BaseException) -> str:
     from llmagentos.home import Home
 
-    log = Home.default().logs / "shell.log"
     text = "".join(traceback.format_exception(error))
     try:
+        log = Home.default().logs / "shell.log"
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # What went wrong may be about bytes that are no text: they must not hinder the report.
         with open(log, "a", encoding="utf-8", errors="backslashreplace", opener=_private) as out:
             out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(sys.argv)}\n{text}\n")
-    except OSError:
+    except (OSError, LLMOSError):
         return "run it again with LLMOS_DEBUG=1 to see where"
     return f"please report it, with {log}"
 

@@ -7,13 +7,28 @@ It knows nothing about what it is for.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any, Final
 
+import click
+
 from llmagentos.abi.errors import EINVAL, EQUOTA
 
 _BYTES_PER_CHARACTER: Final = 4
+
+
+class Amount(click.FloatRange):
+    """A number in a range. click finds NaN in every one."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 def text_from(argument: str | None) -> str | None:

@@ -20,7 +20,7 @@ from shell.terminal import StatusLine
 if TYPE_CHECKING:
     from llmagentos.abi.calls.drv import DriverInfo
     from llmagentos.client import System
-    from llmagentos.connection import Stream
+    from llmagentos.stream import Stream
 
 Enough = Callable[["list[DriverInfo]"], bool]
 

@@ -51,7 +51,8 @@ def seconds(value: object) -> object:
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
-_LONGEST: Final = 366 * 86400
+LONGEST: Final = 366 * 86400
+"""Seconds: the longest time that there is."""
 
 
 def _written(bound: str) -> WithJsonSchema:
@@ -59,7 +60,7 @@ def _written(bound: str) -> WithJsonSchema:
     return WithJsonSchema(
         {
             "anyOf": [
-                {"type": "number", bound: 0, "maximum": _LONGEST},
+                {"type": "number", bound: 0, "maximum": LONGEST},
                 {"type": "string", "pattern": r"^(\d+(\.\d+)?\s*(ms|s|m|h|d)\s*)+$"},
             ],
             "description": "seconds, or a text such as 500ms, 30s, 5m, 2h, 1h30m",
@@ -68,11 +69,11 @@ def _written(bound: str) -> WithJsonSchema:
 
 
 Duration = Annotated[
-    float, BeforeValidator(seconds), Field(gt=0, le=_LONGEST), _written("exclusiveMinimum")
+    float, BeforeValidator(seconds), Field(gt=0, le=LONGEST), _written("exclusiveMinimum")
 ]
 """A length of time in seconds; written as a number or as ``30s``, ``5m``, ``1h30m``."""
 
-Patience = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=_LONGEST), _written("minimum")]
+Patience = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=LONGEST), _written("minimum")]
 """The same, and 0 is one too."""
 
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"

@@ -9,6 +9,7 @@ import click
 
 from llmagentos.abi.errors import EIO
 from shell.commands.approvals import visible
+from shell.failure import tell
 from shell.session import open_system
 from shell.terminal import clock, print_json
 
@@ -48,13 +49,19 @@ def list_(pid: int | None, verdict: str | None, last: int, as_json: bool) -> Non
     Characters that can't be seen are written as \\uXXXX.
     """
     with open_system() as system:
-        latest = system.call("sys.audit", since=0, limit=1)["latest"]
-        log = _Log(system, since=max(0, latest - last))
+        page = system.call("sys.audit", since=0, limit=1)
+        since = max(0, page["latest"] - last)
+        older = since - page["entries"][0]["seq"] + 1 if page["entries"] else 0
+        log = _Log(system, since=since)
         found = [
             entry
             for entry in log.entries()
             if pid in (None, entry.pid) and verdict in (None, entry.verdict)
         ]
+    if older > 0:
+        tell(
+            f"{older:,} older entries were not looked at", f"llmos audit list --last {last + older}"
+        )
     if as_json:
         return print_json({"entries": [entry.model_dump() for entry in found]})
     for entry in found:

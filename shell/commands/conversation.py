@@ -21,8 +21,8 @@ from shell.watch import explain_silence
 if TYPE_CHECKING:
     from llmagentos.agent import Agent
     from llmagentos.client import System
-    from llmagentos.connection import Stream
     from llmagentos.exchange import Piece
+    from llmagentos.stream import Stream
 
 _GLANCE: Final = 0.05
 """Seconds between two looks at an agent that answers."""
@@ -49,7 +49,10 @@ def converse(system: System, agent: Agent, *, told: bool) -> int:
         out.close()
         line = _line() if person else None
         if line is None:
-            agent.kill("TERM")
+            try:
+                agent.kill("TERM")
+            except ESRCH:
+                break  # somebody else was quicker
             agent.wait()
             return 0
         # Who has ended meanwhile tells of it in the next round.

@@ -11,12 +11,16 @@ import click
 
 from llmagentos.abi.errors import EINVAL, ENOENT
 from shell.commands.process import PID
+from shell.failure import tell
 from shell.input import nothing_piped_in, piped_in
 from shell.session import open_system
 from shell.terminal import clock, is_screen, print_json, printable, size
 
 _pid = click.option("--pid", type=PID, help="/self is this process's; default: the user's own.")
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+_VERSIONS = 1000
+"""Of one file: the kernel gives no more at once."""
+
 _VERSION = click.IntRange(1, 2**53)
 
 
@@ -96,13 +100,18 @@ def cat(path: str, version: int | None, pid: int | None, as_json: bool) -> None:
 @_pid
 @_as_json
 def history(path: str, pid: int | None, as_json: bool) -> None:
-    """A file's versions, newest first.
+    """A file's versions, newest first, as far as they are kept.
 
     \b
     llmos fs history /inbox/letter.txt
     """
     with open_system() as system:
-        told = system.call("fs.history", path=path, pid=pid, limit=1000)
+        told = system.call("fs.history", path=path, pid=pid, limit=_VERSIONS)
+    oldest = told["versions"][-1]["version"]
+    if oldest > 1:
+        cut = len(told["versions"]) == _VERSIONS
+        gone = "are not shown: these are the newest" if cut else "are no longer kept"
+        tell(f"versions before {oldest} {gone}")
     if as_json:
         return print_json(told)
     rows = [_columns(version) for version in told["versions"]]

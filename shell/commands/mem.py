@@ -68,6 +68,8 @@ def search(
         click.echo(f"found by words only: {found['note']}", err=True)
     elif found["lacking"] and found["by"] != "words":
         click.echo(f"{found['lacking']} rows have no vector yet", err=True)
+    if len(found["hits"]) == limit:
+        click.echo(f"these are the best {limit}; there may be more", err=True)
     if not found["hits"]:
         words_only = found["by"] == "words"
         return click.echo("no row has all these words" if words_only else "no row is like this")

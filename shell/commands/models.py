@@ -37,6 +37,8 @@ def models(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is None:
         _list(as_json)
+    elif as_json:
+        raise click.UsageError(f"--json goes after {ctx.invoked_subcommand}")
 
 
 @models.command(name="list")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,33 +32,48 @@ SORTS = (
 )  # fmt: skip
 """Those of ``shell.tui.board``, which is imported only when it is needed."""
 
-HISTORY = 1000
+MOST = 10_000
+"""Collected processes: the kernel gives no more at once."""
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, as proc.list gives it.")
 @click.option("--tree", is_flag=True, help="Children under their parents.")
 @click.option("--all", "everything", is_flag=True, help="Also those that were collected.")
+@click.option(
+    "--history", type=click.IntRange(1, MOST), default=1000, show_default=True,
+    help="Of those, so many: the last that were.",
+)  # fmt: skip
 @click.option("--filter", "words", metavar="WORDS", help="Only those with all of these words.")
 @click.option("--sort", type=click.Choice(SORTS), help="By this column; the most comes first.")
 @click.option("--reverse", is_flag=True, help="The other way round.")
 def ps(
-    as_json: bool, tree: bool, everything: bool, words: str | None, sort: str | None, reverse: bool
+    as_json: bool,
+    tree: bool,
+    everything: bool,
+    history: int,
+    words: str | None,
+    sort: str | None,
+    reverse: bool,
 ) -> None:
     """The process table.
 
     \b
     llmos ps
     llmos ps --tree
+    llmos ps --all --history 5000
     llmos ps --filter "running poet" --sort out
     llmos ps --json | jq '.processes[].name'
 
     IN and OUT are tokens of prompts and answers, TOK/S is the pace of decoding.
     """
     with open_system() as system:
-        rows = process_rows(system, history=HISTORY if everything else None)
+        # One more than is shown, which tells whether that is all.
+        rows = process_rows(system, history=min(history + 1, MOST) if everything else None)
         # After it: what is collected between the two has ended, and is shown so.
-        live = live_pids(system) if everything and not as_json else None
+        live = live_pids(system) if everything else None
+    if live is not None:
+        rows = _newest(rows, live, history)
     plain = not (words or sort or reverse)
     if as_json and plain:
         return print_json({"processes": rows})
@@ -201,6 +216,19 @@ def send(pid: int, text: str) -> None:
         raise EINVAL("there is no text to send", hint="llmos send PID TEXT")
     with open_system() as system:
         system.call("ipc.send", pid=pid, body=text)
+
+
+def _newest(rows: list[dict[str, Any]], live: set[int], most: int) -> list[dict[str, Any]]:
+    """Without those that were collected before the last so many; says so, if there are any."""
+    past = [row for row in rows if row["pid"] not in live]
+    past.sort(key=lambda row: row["ended"] or 0.0)
+    if not (left := {row["pid"] for row in past[:-most]}):
+        return rows
+    tell(
+        f"of those that were collected only the last {most:,} are here",
+        f"more: llmos ps --all --history {min(10 * most, MOST)}",
+    )
+    return [row for row in rows if row["pid"] not in left]
 
 
 def live_pids(system: System) -> set[int]:

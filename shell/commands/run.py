@@ -11,7 +11,7 @@ import click
 from llmagentos.abi.errors import EINVAL, ESRCH, ETIMEOUT
 from shell.commands.process import ended_with
 from shell.failure import Terminated
-from shell.input import schema_from, text_from
+from shell.input import Amount, schema_from, text_from
 from shell.session import limits_from, open_system, terminable
 from shell.terminal import print_json
 
@@ -31,7 +31,7 @@ _LAST_WORDS = 2.0
 @click.option("--json", "as_json", is_flag=True, help="Its exit record as one JSON document.")
 @click.option("--model", help="Instead of the manifest's model.")
 @click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="The longest answer.")
-@click.option("--temperature", type=click.FloatRange(0, 10), help="0: always the likeliest token.")
+@click.option("--temperature", type=Amount(0, 10), help="0: always the likeliest token.")
 @click.option("--schema", metavar="FILE", help="The answer is JSON that matches this JSON Schema.")
 @click.option("--limit", "limit", multiple=True, metavar="NAME=VALUE", help="Lower a limit.")
 @click.option("--name", help="The process's name; default: the manifest's.")

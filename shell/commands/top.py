@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from shell.input import Amount
 from shell.session import open_system, terminable
 from shell.terminal import clip, duration, height, is_screen, paint, width
 
@@ -29,7 +30,7 @@ _BUSY: Final = {"RUNNING": 0, "READY": 1, "WAITING": 2, "NEW": 3, "STOPPED": 4, 
 
 @click.command()
 @click.option(
-    "--interval", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True,
+    "--interval", type=Amount(0.1, 3600), default=1.0, show_default=True,
     help="Seconds between two looks.",
 )  # fmt: skip
 def top(interval: float) -> None:
@@ -46,7 +47,7 @@ def top(interval: float) -> None:
             return click.echo(_frame(system))
         with terminable(), _screen():
             while True:
-                lines = _frame(system).splitlines()[: height() - 1]
+                lines = _fitting(_frame(system).splitlines(), height() - 1)
                 body = "\x1b[K\n".join(lines)
                 sys.stdout.write(f"\x1b[H{body}\x1b[K\x1b[J")
                 sys.stdout.flush()
@@ -76,6 +77,14 @@ def _frame(system: System) -> str:
             process_table(processes),
         ]
     )
+
+
+def _fitting(lines: list[str], room: int) -> list[str]:
+    """The last line says what there is no room for."""
+    if len(lines) <= room:
+        return lines
+    kept = max(0, room - 1)
+    return [*lines[:kept], f"… and {len(lines) - kept} more"]
 
 
 def _busiest_first(process: ProcessInfo) -> tuple[int, int]:

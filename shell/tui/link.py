@@ -15,7 +15,8 @@ from llmagentos.abi.calls.cap import ListResult, RuleSet
 from llmagentos.abi.errors import ECONNREFUSED, LLMOSError
 from llmagentos.abi.process import INIT
 from llmagentos.aio import AsyncSystem
-from llmagentos.aio_connection import AsyncConnection, AsyncStream
+from llmagentos.aio_connection import AsyncConnection
+from llmagentos.aio_stream import AsyncStream
 from llmagentos.home import Home
 from shell.tui.rights import Rights
 

@@ -194,3 +194,38 @@ def test_does_nothing_stand_in_the_way_of_a_secret(tmp_path: Path) -> None:
     assert len(set((tmp_path / "key").read_text(encoding="ascii"))) == 1
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_is_a_call_that_is_abandoned_without_a_cancel_forgotten_at_once() -> None:
+    """An agent host lets go of many; what it never sends must neither pile up nor go out later."""
+    exchange = Exchange()
+    number, _ = exchange.open("llm.generate", {}, "s", lambda _: None)
+    assert exchange.abandon(number, cancel=False) == []
+    assert (len(exchange), list(exchange.unanswered())) == (0, [])
+
+
+def test_are_the_ids_of_connections_apart_and_do_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time_ns()
+    monkeypatch.setattr("llmagentos.exchange.time.time_ns", lambda: now)
+    ids = []
+    for lane in (0, 1, 2**16 - 1):
+        monkeypatch.setattr("llmagentos.exchange.secrets.randbelow", lambda _, lane=lane: lane)
+        exchange = Exchange()
+        ids += [exchange.open("sys.ping", {}, "s", lambda _: None)[0] for _ in range(1000)]
+    assert len(set(ids)) == 3000
+    assert max(ids) < 2**62
+    # A program of the same name that is started later.
+    now += 1000 * 64_000
+    assert Exchange().open("sys.ping", {}, "s", lambda _: None)[0] > max(ids) - 2**16
+
+
+def test_is_what_was_heard_of_old_answers_forgotten() -> None:
+    exchange = Exchange()
+    heard: list[Any] = []
+    number, _ = exchange.open("proc.wait", {"pid": 2}, "s", heard.append)
+    for burst in range(1, 201):
+        for offset in (0, 2):
+            body = {"burst": burst, "offset": offset, "text": "ab", "restarts": 0}
+            exchange.feed(wire.encode(wire.Message("stream", number, body=body)))
+    assert [piece.text for piece in heard] == ["ab"] * 400
+    assert len(exchange._calls[number].heard) < 100

@@ -25,7 +25,7 @@ from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.manifest import AgentSpec
 from llmagentos.abi.process import ErrorRecord
 from llmagentos.aio import AsyncSystem
-from llmagentos.aio_connection import AsyncStream
+from llmagentos.aio_stream import AsyncStream
 from llmagentos.exchange import Exchange
 from tests.injections import seeds
 from tests.injections.desk import PRIVATE, Deed, Desk
@@ -100,6 +100,9 @@ class _Line:
         )
         self._world.put_in(FromClient(_AGENTS, wire.decode(frames)))
         return stream
+
+    def check_usable(self) -> None:
+        """It always is."""
 
     def abandon(self, number: int) -> bool:
         waiting = number in self.exchange

@@ -137,10 +137,13 @@ def test_does_the_list_show_what_was_asked_for(
 ) -> None:
     monkeypatch.setattr(audit, "open_system", lambda: _System(LISTED, 3))
     assert main(["audit", "list", *words]) == 0
-    assert [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()] == seqs
+    shown = capsys.readouterr()
+    assert [int(line.split()[0]) for line in shown.out.splitlines()] == seqs
     assert main(["audit", "list", *words, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["entries"]
-    assert told == [LISTED[seq - 1] for seq in seqs]
+    told = capsys.readouterr()
+    assert json.loads(told.out)["entries"] == [LISTED[seq - 1] for seq in seqs]
+    older = "llmos: 2 older entries were not looked at\nhint: llmos audit list --last 3\n"
+    assert shown.err == told.err == (older if words == ("--last", "1") else "")
 
 
 def test_is_an_entry_one_line_and_all_of_it_visible(

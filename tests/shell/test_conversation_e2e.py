@@ -117,15 +117,16 @@ def test_does_a_second_ctrl_c_end_an_agent_that_answers(machines: Machines, talk
     assert (record.signal, record.code) == ("TERM", 143)
 
 
+@pytest.mark.parametrize("keys", [["are you there?", "enter"], ["\x04"]], ids=["a line", "its end"])
 def test_is_the_end_of_an_agent_told_that_somebody_else_has_ended(
-    machines: Machines, on_machines: Command, talk: Talk
+    machines: Machines, on_machines: Command, talk: Talk, keys: list[str]
 ) -> None:
     with talk() as terminal:
         prompted(terminal)
         (pid,) = alive(machines)
         assert on_machines("kill", str(pid))[0] == 0
         eventually(lambda: not alive(machines))
-        terminal.press("are you there?", "enter")
+        terminal.press(*keys)
         assert terminal.status(10) == 143
         assert "llmos: TERM ended it" in terminal.text
 

@@ -82,6 +82,7 @@ def test_does_it_know_its_version(llmos: Main) -> None:
         ("ctx", "compact", "1", ""), ("ctx", "compact", "1", "x", "--keep", "some"),
         ("ctx", "nonsense"), ("drivers", "drain"), ("drivers", "nonsense"), ("kill", "1", "x"),
         ("drivers", "--json", "undrain", "x"), ("ps", "--sort", "colour"), ("ps", "--filter"),
+        ("top", "--interval", "nan"), ("top", "--interval", "0"),
         ("web", "--port", "0"), ("web", "--port", "x"), ("web", "--host", "0.0.0.0"),
         ("web", "--host", "192.0.2.1", "--read-only"),
     ],
@@ -101,6 +102,9 @@ def test_does_a_mistake_exit_with_2(llmos: Main, words: tuple[str, ...]) -> None
         (("kill", "x"), "invalid value for 'PID…': 'x' is not a whole number"),
         (("run", "x", "y", "--temperature", "hot"),
          "invalid value for '--temperature': 'hot' is not a number"),
+        (("run", "x", "y", "--temperature", "nan"),
+         "invalid value for '--temperature': 'nan' is not a number"),
+        (("models", "--json", "rm", "x"), "--json goes after rm"),
     ],
     ids=ascii,
 )  # fmt: skip
@@ -122,6 +126,16 @@ def test_is_a_home_that_is_a_file_a_usage_error(llmos: Main, home: Home) -> None
     status, out, err = llmos("up", "--detach")
     assert (status, out) == (2, "")
     assert f"{home.root} is not a folder\nhint: set LLMOS_HOME" in err
+
+
+@pytest.mark.parametrize("words", [("ps",), ("down",), ("doctor", "--json"), ("up", "--detach")])
+def test_is_a_home_that_nobody_knows_a_usage_error(
+    llmos: Main, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMOS_HOME", "~nobody-of-this-name/llmos")
+    status, out, err = llmos(*words)
+    assert (status, out) == (2, "")
+    assert "that user has no home folder\nhint: set LLMOS_HOME to a whole path" in err
 
 
 @pytest.mark.parametrize(

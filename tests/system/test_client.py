@@ -9,8 +9,8 @@ import pytest
 
 from llmagentos import connect_async
 from llmagentos.abi import errors
-from llmagentos.connection import Stream
 from llmagentos.exchange import Piece, Reply
+from llmagentos.stream import Stream
 from tests.system.machines import Machines, agent
 
 pytestmark = pytest.mark.usefixtures("no_session")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
+import zmq
 
 from llmagentos import AsyncSystem, connect_async
 from llmagentos.abi import errors
-from tests.system.machines import Machines, agent
+from llmagentos.exchange import Exchange
+from tests.system.machines import Machines, agent, eventually
 
 pytestmark = pytest.mark.usefixtures("no_session")
 
@@ -62,10 +66,25 @@ def test_is_a_closed_connection_refused(shared: Machines, kind: str) -> None:
     asyncio.run(main())
 
 
+def test_does_a_connection_end_whose_close_is_cancelled(shared: Machines) -> None:
+    async def main() -> None:
+        system = await connect_async(home=shared.home.root)
+        pid = system.pid
+        closing = asyncio.ensure_future(system.close())
+        await asyncio.sleep(0)  # it is at it
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with shared.user() as user:
+            eventually(lambda: pid not in [one.pid for one in user.processes()])
+
+    asyncio.run(main())
+
+
 LONG = "word " * 2000
 
 
-@pytest.mark.parametrize("way", ["close", "with", "break", "interrupt", "timeout"])
+@pytest.mark.parametrize("way", ["close", "with", "break", "interrupt", "alarm", "timeout"])
 def test_is_an_answer_that_nobody_reads_cancelled(
     shared: Machines, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,9 +104,11 @@ def test_is_an_answer_that_nobody_reads_cancelled(
                 stream.result(0.1)
         else:
             stream.inbox.clear()
+            # Whatever a handler of a signal raises.
+            kind = KeyboardInterrupt if way == "interrupt" else TimeoutError
             with monkeypatch.context() as patch:
-                patch.setattr(system._connection, "pump", _interrupt)
-                with pytest.raises(KeyboardInterrupt):
+                patch.setattr(system._connection, "pump", partial(_interrupt, kind))
+                with pytest.raises(kind):
                     list(stream)
         # Nothing is left to cancel: that is what this call would say.
         assert system.call("llm.cancel") == {"cancelled": 0}
@@ -96,8 +117,8 @@ def test_is_an_answer_that_nobody_reads_cancelled(
         assert system.generate(SAYS).text == SAYS
 
 
-def _interrupt(_: float) -> None:
-    raise KeyboardInterrupt
+def _interrupt(kind: type[BaseException], _: float) -> None:
+    raise kind
 
 
 @pytest.mark.parametrize("way", ["cancel", "cancel loop", "break", "close", "timeout"])
@@ -180,11 +201,24 @@ def test_is_what_can_not_be_sent_no_raw_exception(shared: Machines) -> None:
                 use()
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
 def test_does_a_message_that_can_not_be_taken_in_fail_the_calls(
-    shared: Machines, monkeypatch: pytest.MonkeyPatch
+    shared: Machines, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: Any) -> None:
         raise RuntimeError("odd")
+
+    if kind == "sync":
+        with shared.program() as system:
+            other = system.open("sys.info")
+            with monkeypatch.context() as patch:
+                patch.setattr(system._connection._exchange, "feed", broken)
+                with pytest.raises(errors.EPROTO):
+                    system.info()
+            with pytest.raises(errors.EPROTO):
+                other.result(3)
+            assert system.info().process.pid == system.pid
+        return
 
     async def main() -> None:
         async with connect_async(home=shared.home.root) as system:
@@ -195,3 +229,42 @@ def test_does_a_message_that_can_not_be_taken_in_fail_the_calls(
             assert (await system.info()).process.pid == system.pid
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("where", ["between parts", "before", "after"])
+def test_is_nothing_lost_when_ctrl_c_comes_while_messages_are_taken_in(
+    shared: Machines, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``where``: between the parts of a message that are read, before or after it is passed on."""
+    receive, pass_on = zmq.Socket.recv, Exchange.take_in
+    steps = itertools.count(1)
+
+    def torn(socket: zmq.Socket[bytes], flags: int = 0, copy: bool = True) -> Any:
+        if where == "between parts" and next(steps) % 5 == 0:
+            raise KeyboardInterrupt
+        return receive(socket, flags, copy)
+
+    def late(exchange: Exchange, frames: list[bytes]) -> None:
+        interrupted = where != "between parts" and next(steps) % 4 == 0
+        if interrupted and where == "before":
+            raise KeyboardInterrupt
+        pass_on(exchange, frames)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    with shared.program() as system:
+        started = system.spawn(agent(), "word " * 40)
+        told, heard, interrupts = system.open("proc.wait", pid=started.pid, stream=True), "", 0
+        written = system.open("mem.put", key="a", value=1)
+        monkeypatch.setattr(zmq.Socket, "recv", torn)
+        monkeypatch.setattr(Exchange, "take_in", late)
+        while not (told.done and written.done):
+            try:
+                for piece in told.pieces(5):
+                    heard += piece.text
+                assert written.result(5)["created"]
+            except KeyboardInterrupt:
+                interrupts += 1
+        monkeypatch.undo()
+        assert interrupts > 1
+        assert told.result()["answer"] == heard == "word " * 40

@@ -16,7 +16,8 @@ import zmq
 
 from llmagentos import aio_connection, monitor
 from llmagentos.abi import errors, wire
-from llmagentos.aio_connection import AsyncConnection, AsyncStream
+from llmagentos.aio_connection import AsyncConnection
+from llmagentos.aio_stream import AsyncStream
 from llmagentos.connection import Connection
 from llmagentos.home import Home
 from llmagentos.monitor import pending

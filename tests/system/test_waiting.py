@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from typing import Any
 
 import pytest
 
-from llmagentos import connect_async
+from llmagentos import Agent, System, connect, connect_async
 from llmagentos.abi import errors, wire
 from llmagentos.exchange import Exchange
 from tests.system.machines import PATIENCE, Machines, agent
@@ -57,6 +59,9 @@ def test_may_one_task_wait_while_another_streams(shared: Machines) -> None:
             assert text.split() == ["word"] * 40
             assert (await waiting).answer == text
             assert await started.wait() == await waiting
+            # Whoever comes by its pid hears the same.
+            again = await system.agent(started.pid)
+            assert (again.name, await again.wait()) == (started.name, await waiting)
 
     asyncio.run(scenario())
 
@@ -121,3 +126,109 @@ def test_can_one_wait_again_after_the_kernel_was_away(
                 with pytest.raises(errors.ECONNREFUSED):
                     read(started.stream()) if read else started.wait()
             assert started.wait().answer == SAYS
+
+
+ENDLESS: list[tuple[str, dict[str, Any]]] = [
+    ("proc.wait", {}),
+    ("ipc.recv", {}),
+    ("ipc.recv", {"timeout": "5m"}),
+    ("ipc.subscribe", {"topic": "news"}),
+]
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize(("name", "args"), ENDLESS)
+def test_does_the_kernel_keep_no_call_that_was_given_up(
+    shared: Machines, kind: str, name: str, args: dict[str, Any]
+) -> None:
+    family, method = name.split(".")
+    if kind == "sync":
+        with shared.program() as system:
+            if name == "proc.wait":
+                args = {"pid": system.spawn(agent(), LONG, attach=True).pid}
+            for call in (partial(system.call, name), getattr(getattr(system, family), method)):
+                with pytest.raises(errors.ETIMEOUT, match=r"within 0\.05 s"):
+                    call(**args, within=0.05)
+            # It would be WAITING for its child, or for mail, for as long as it has such a call.
+            assert system.info().process.reason is None
+            system.ipc.send(pid=system.pid, body="still there")
+            assert system.ipc.recv(within=5).mail[0].body == "still there"
+        return
+
+    async def scenario() -> None:
+        given = args
+        async with asyncio.timeout(15), connect_async(home=shared.home.root) as system:
+            if name == "proc.wait":
+                given = {"pid": (await system.spawn(agent(), LONG, attach=True)).pid}
+            for call in (partial(system.call, name), getattr(getattr(system, family), method)):
+                with pytest.raises(errors.ETIMEOUT, match=r"within 0\.05 s"):
+                    await call(**given, within=0.05)
+            assert (await system.info()).process.reason is None
+            await system.ipc.send(pid=system.pid, body="still there")
+            assert (await system.ipc.recv(within=5)).mail[0].body == "still there"
+
+    asyncio.run(scenario())
+
+
+def test_is_what_a_call_says_of_its_own_time_left_to_it(shared: Machines) -> None:
+    with shared.program() as system:
+        assert system.call("ipc.recv", block=False, within=5) == {"mail": [], "left": 0}
+        assert system.call("ipc.recv", timeout=0.01, within=5) == {"mail": [], "left": 0}
+        with pytest.raises(errors.EINVAL, match="not a duration"):
+            system.call("ipc.recv", timeout="soon", within=5)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("timeout", [10**9, 10**400, float("inf"), 366 * 86400])
+def test_may_one_wait_for_very_long(shared: Machines, kind: str, timeout: float) -> None:
+    if kind == "sync":
+        with shared.program() as system:
+            assert system.spawn(agent(), SAYS).wait(timeout).answer == SAYS
+            assert system.call("sys.ping", within=timeout)
+        return
+
+    async def scenario() -> None:
+        async with connect_async(home=shared.home.root, patience=timeout) as system:
+            assert (await (await system.spawn(agent(), SAYS)).wait(timeout)).answer == SAYS
+            assert await system.call("sys.ping", within=timeout)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("timeout", [-1, float("-inf"), float("nan"), "5s", True])
+def test_is_what_is_no_time_refused(shared: Machines, kind: str, timeout: Any) -> None:
+    refused = partial(pytest.raises, errors.EINVAL, match="a number of seconds, 0 or more")
+    if kind == "sync":
+        with shared.program() as system:
+            # Also of one that has ended, whose record is here.
+            for started in (system.spawn(agent(), LONG, attach=True), _ended(system)):
+                with refused():
+                    started.wait(timeout)
+            with refused():
+                system.call("sys.ping", within=timeout)
+            with refused():
+                system.open("sys.ping").result(timeout)
+        with refused():
+            connect(home=shared.home.root, patience=timeout)
+        return
+
+    async def scenario() -> None:
+        async with connect_async(home=shared.home.root) as system:
+            started = await system.spawn(agent(), LONG, attach=True)
+            for use in (
+                started.wait(timeout),
+                system.call("sys.ping", within=timeout),
+                system.open("sys.ping").result(timeout),
+                connect_async(home=shared.home.root, patience=timeout),
+            ):
+                with refused():
+                    await use
+
+    asyncio.run(scenario())
+
+
+def _ended(system: System) -> Agent:
+    started = system.spawn(agent(), SAYS)
+    started.wait()
+    return started
