@@ -23,7 +23,6 @@ from llmagentos.backoff import Backoff
 from llmagentos.connection import (
     check_usable,
     checked,
-    not_an_address,
     not_up,
     prepare,
     routing_id,
@@ -81,7 +80,7 @@ class AsyncConnection:
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED,
         )
         if not rest:
-            self._connect()
+            self._socket.connect(self._address)
         # The same socket: a future for each message would take longer than all else here.
         self._plain: zmq.Socket[bytes] = zmq.Socket.shadow(self._socket.underlying)
         self._arriving = self._next()
@@ -90,13 +89,6 @@ class AsyncConnection:
         )
         for task in (self._reading, self._watching):
             task.add_done_callback(self._ended)
-
-    def _connect(self) -> None:
-        try:
-            self._socket.connect(self._address)
-        except zmq.ZMQError:
-            self._hang_up()
-            raise not_an_address(self._address) from None
 
     def _dial_anew(self) -> None:
         """By a socket of the same name. What was queued for the kernel that has gone is dropped."""
@@ -203,7 +195,7 @@ class AsyncConnection:
     async def _watch(self, rest: float) -> None:
         if rest:
             await asyncio.sleep(rest)
-            self._connect()
+            self._socket.connect(self._address)
         while True:
             event = monitor.parse(await self._monitor.recv_multipart()).event
             if event != zmq.EVENT_DISCONNECTED:

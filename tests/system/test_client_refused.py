@@ -154,7 +154,17 @@ def test_is_an_address_told_at_which_nobody_answers(
 @pytest.mark.parametrize("kind", ["sync", "async"])
 @pytest.mark.parametrize(
     "address",
-    ["kernel", 5, "http://a:1", "tcp://a", "tcp://a b:1", "tcp://a:99999", "ipc://", "\0"],
+    [
+        "kernel",
+        5,
+        "http://a:1",
+        "tcp://a",
+        "tcp://a b:1",
+        "ipc://",
+        "ipc:///" + "é" * 60,
+        "\0",
+        "ipc://\ud800",
+    ],
 )
 def test_is_what_is_no_address_refused(home: Home, kind: str, address: Any) -> None:
     with pytest.raises(errors.EINVAL, match="is no address of a system") as caught:

@@ -100,7 +100,7 @@ def test_does_whoever_waits_take_no_piece_from_who_streams(shared: Machines) -> 
 def test_do_waits_that_took_too_long_leave_no_call_open(
     shared: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmagentos.agent._ON_THE_WAY", PATIENCE)
+    monkeypatch.setattr("llmagentos.waits._ON_THE_WAY", PATIENCE)
     with shared.program() as system:
         started = system.spawn(agent(), LONG, attach=True)
         for _ in range(20):
