@@ -244,9 +244,6 @@ class House:
     # -- what must be ------------------------------------------------------------------------
 
     def _hear(self, reports: list[StepReport]) -> None:
-        for stay in self._stays.values():  # what it has read others may share while it runs
-            if stay.fed:
-                self._note_read(stay)
         if len({report.burst for report in reports}) != len(reports):
             raise Wrong("two reports of one burst in a step")
         for report in reports:
@@ -261,6 +258,9 @@ class House:
                 lodger.said = [*stay.order.messages, ChatMessage(role="assistant", content=answer)]
                 self._tell(f"{report.burst} ends: {report.finish}")
                 self.done[report.finish] += 1
+        for stay in self._stays.values():  # from now on others may share it
+            if stay.fed:
+                self._note_read(stay)
 
     def _check(self, stay: Stay, report: StepReport) -> None:
         if report.error is not None:
