@@ -14,7 +14,7 @@ export PYTHONUNBUFFERED = 1
 # each worker rewrite all the asserts: a tenth of the time that the tests take.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup model run test lint types contracts unit docs bench plots sim exact failover hosts crash private injections search holds fuzz wheel clean
+.PHONY: help setup model run test lint types contracts unit docs bench plots sim exact engine failover hosts crash private injections search holds fuzz wheel clean
 
 help:            ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -82,6 +82,9 @@ sim: $(READY)    ## 20,000 seeds of the simulator; SEEDS=n for others
 
 exact: setup     ## 64 prompts on the real model, whatever happens to them
 	$(BIN)/python -m tests.campaigns.exact
+
+engine: $(READY) ## four minutes of stories about one small engine, to the last token and block
+	$(BIN)/python -m tests.campaigns.engine
 
 failover: setup  ## 50 answers whose driver is killed in their middle; ROUNDS=n for others
 	$(BIN)/python -m tests.campaigns.failover --rounds $(or $(ROUNDS),50)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from drivers.edge.cache import SlotCache, new_prefix, prefix_length
+from drivers.edge.runner import Logits, in_rows
 from drivers.edge.sequence import Sequence
 
 
@@ -81,8 +82,8 @@ class Batch:
             self.leave(sequence)
 
     @torch.inference_mode()
-    def decode(self) -> torch.Tensor:
-        """Feed every sequence its newest token: the logits after it, [rows, vocabulary], fp32."""
+    def decode(self) -> list[Logits]:
+        """Feed every sequence its newest token: the logits after it, in fp32."""
         self._cache.begin()
         positions = self._cache.positions[:, None]
         newest = [[sequence.tokens[-1]] for sequence in self.sequences]
@@ -93,8 +94,10 @@ class Batch:
             past_key_values=self._cache,
             use_cache=True,
         )
+        # First whatever may fail: what is computed again then has left nothing behind.
+        rows = in_rows(output.logits[:, -1].float())
         self._cache.commit()
-        return output.logits[:, -1].float()
+        return rows
 
     def _mask(self, positions: torch.Tensor) -> torch.Tensor:
         """[rows, 1, 1, longest + 1], added to the scores: nothing up to a row's own new token,

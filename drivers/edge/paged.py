@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import torch
 
@@ -23,7 +24,7 @@ from drivers.edge.memory import Ceiling
 from drivers.edge.pool import Pool
 from drivers.edge.recall import Found, Recall
 from drivers.edge.residents import Owner, Resident, Residents
-from drivers.edge.runner import Logits, Plan, Reading, in_rows
+from drivers.edge.runner import Logits, Plan, Reading, in_rows, share, topped_up
 from drivers.edge.sequence import Sequence as Burst
 from drivers.edge.table import Table
 from drivers.edge.warming import warm
@@ -99,25 +100,28 @@ class PagedRunner:
                 if not admitted:
                     full = True
                     continue
-            table = self._active[sequence.burst]
-            unread = len(sequence.to_prefill) - table.length
+            table, unread = self._active[sequence.burst], self._unread(sequence)
             if unread == 1 and sequence.tokens:
                 ready.append(sequence)
                 continue
             if budget <= 0:
                 continue
-            count = min(unread, budget)
+            count = share(unread, budget)
             chosen.append((sequence, count))
             coming.update(table.names(table.full, (table.length + count) // BLOCK))
             budget -= count
         lost = [refused] if refused is not None and not self._active else []
-        return Plan(chosen, ready, lost)
+        return Plan(topped_up(chosen, self._unread, budget), ready, lost)
+
+    def _unread(self, sequence: Burst) -> int:
+        return len(sequence.to_prefill) - self._active[sequence.burst].length
 
     def _goes_on(self, sequence: Burst) -> bool:
         """Whether it was held in its answer: then it has all its KV, as a rule, and need not wait
         for the prompts of others."""
-        table = self._active.get(sequence.burst) or self._waiting.get(sequence.burst)
-        return bool(sequence.tokens) and table is not None and table.begun
+        table = self._waiting.get(sequence.burst)
+        begun = sequence.burst in self._active or (table is not None and table.had > 0)
+        return begun and bool(sequence.tokens)
 
     def _admit(self, sequence: Burst) -> bool:
         """Whether it has its KV, or the room for it. Raises ``ENOSPC`` if there is nobody whose
@@ -147,12 +151,12 @@ class PagedRunner:
         finally:
             if not admitted:
                 self._turn_away(table, resident)
-                if not table.begun:
+                if not table.had:
                     self._archive.release(("burst", burst))
         if admitted:
             self._archive.release(("burst", burst))
-            if not table.begun:
-                sequence.cached, table.begun = table.length, True
+            # What others have read since then is found, too.
+            sequence.cached += max(0, table.length - table.had)
             self._active[burst] = self._waiting.pop(burst)
         return admitted
 
@@ -202,16 +206,12 @@ class PagedRunner:
                 wanted.append(len(tokens) - 1)
         positions = [at for span in spans for at in range(span.start, span.start + span.count)]
         step = Step(self._pool, spans[: len(decoding)], spans[len(decoding) :])
-        device = self._pool.device
-        logits = self._llama.forward(
-            torch.tensor(tokens, device=device),
-            torch.tensor(positions, device=device),
-            step,
-            torch.tensor(wanted, dtype=torch.long, device=device),
-        )
+        numbers = partial(torch.tensor, dtype=torch.long, device=self._pool.device)
+        logits = self._llama.forward(numbers(tokens), numbers(positions), step, numbers(wanted))
+        # First whatever may fail: who is computed again then has not moved on.
+        rows = iter(in_rows(logits))
         for sequence, span in zip((*decoding, *(one for one, _ in reading)), spans, strict=True):
             self._advance(sequence, span.count)
-        rows = iter(in_rows(logits))
         return [next(rows) for _ in decoding] + [next(rows) if end else None for end in ends]
 
     def spent(self, made: int, read: int, seconds: float) -> None:
@@ -289,4 +289,4 @@ class PagedRunner:
         self._recall.leave(table.blocks[len(names) :])
         blocks = table.blocks[: len(names)]
         self._residents.add(Resident(owner, blocks, names, table.length, **more))
-        table.blocks, table.length = [], 0
+        table.blocks, table.length, table.had = [], 0, table.length

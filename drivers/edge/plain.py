@@ -14,7 +14,7 @@ from typing import Any
 
 from drivers.edge.batch import Batch
 from drivers.edge.cache import prefix_bytes
-from drivers.edge.runner import Logits, Plan, Reading, in_rows
+from drivers.edge.runner import Logits, Plan, Reading, in_rows, share, topped_up
 from drivers.edge.sequence import Sequence as Burst
 
 log = logging.getLogger("driver")
@@ -57,10 +57,10 @@ class PlainRunner:
             if goes_on:
                 ready.append(sequence)
                 continue
-            count = min(budget, unread)
+            count = share(unread, budget)
             chosen.append((sequence, count))
             budget -= count
-        return Plan(chosen, ready)
+        return Plan(topped_up(chosen, self._batch.unread, budget), ready)
 
     def forward(
         self, decoding: Sequence[Burst], reading: Reading
@@ -74,7 +74,7 @@ class PlainRunner:
                 self._batch.join(sequence)
         logits: dict[int, Logits] = {}
         if decoding:
-            rows = in_rows(self._batch.decode())
+            rows = self._batch.decode()
             logits = {one.burst: rows[row] for row, one in enumerate(self._batch.sequences)}
         read = [self._read(sequence, count) for sequence, count in reading]
         return [*(logits[sequence.burst] for sequence in decoding), *read]

@@ -35,6 +35,8 @@ def prompt_tokens(tokenizer: Any, order: Start, context_length: int) -> list[int
             hint="some models want a user message first, or know no 'system' or 'tool' messages",
         ) from error
     prompt = [int(token) for token in encoded["input_ids"]]
+    if not prompt:
+        raise EINVAL("there is nothing to go on from", hint="say something to the model")
     _check_room(len(prompt), order.sampling.max_tokens, order, context_length)
     return prompt
 

@@ -57,13 +57,12 @@ class Recall:
         absent = [number for number, block in enumerate(found) if block is None]
         names = self.archived(table, found)
         end = len(found) * BLOCK
-        if len(found) == (len(tokens) - 1) // BLOCK:
-            # What was put away at a token within a block has it under a name of its own.
-            for stop in range(len(tokens) - 1, end, -1):
-                if (name := table.tail(tokens, stop)) in self._archive:
-                    names.append(name)
-                    end = stop
-                    break
+        # What was put away at a token within a block has it under a name of its own.
+        for stop in range(min(len(tokens), end + BLOCK) - 1, end, -1):
+            if (name := table.tail(tokens, stop)) in self._archive:
+                names.append(name)
+                end = stop
+                break
         fresh: list[int] = []
         if names:
             try:

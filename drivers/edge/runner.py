@@ -5,18 +5,40 @@ It knows nothing about orders, reports, or how a token is chosen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import torch
 
+from drivers.edge.blocks import BLOCK
 from drivers.edge.sequence import Sequence as Burst
 from llmagentos.abi.errors import LLMOSError
 
 _PIECE: Final = 256
+_BEHIND: Final = 4
+"""A long prompt leaves so much of each step, a quarter, to those behind it: else a short one would
+wait until all of it is read."""
 
 Reading = Sequence[tuple[Burst, int]]
 """Sequences whose prompt is being read, and how many more tokens of it in this step."""
+
+
+def share(unread: int, budget: int) -> int:
+    """How many of a step's ``budget`` of tokens one reads that comes next: all that it needs, if
+    that is there. Else some are left, but never less than a block."""
+    if unread <= budget or budget < _BEHIND * BLOCK:
+        return min(unread, budget)
+    return budget - budget // _BEHIND
+
+
+def topped_up(chosen: Reading, unread: Callable[[Burst], int], budget: int) -> Reading:
+    """The rest of the step for those who would read more, oldest first."""
+    found: list[tuple[Burst, int]] = []
+    for sequence, count in chosen:
+        more = min(budget, unread(sequence) - count)
+        found.append((sequence, count + more))
+        budget -= more
+    return found
 
 
 class Plan(NamedTuple):
@@ -57,7 +79,8 @@ class Runner(Protocol):
         """Bytes that each process has in memory, by pid; what several share counts for each."""
 
     def plan(self, waiting: Iterable[Burst], budget: int) -> Plan:
-        """Whose prompts to read in the next step, ``budget`` tokens of them at most, oldest first.
+        """Whose prompts to read in the next step, ``budget`` tokens of them at most, oldest first;
+        one that can't be read to its end leaves a part of them to those behind it.
         Those that are ready wait for no prompt. One that can't have its KV yet waits, and none
         behind it is let in before it."""
 

@@ -71,6 +71,8 @@ class Sequence:
         for token in given:
             if self.finish is None:
                 shown += self.accept(token)  # its text was reported by whoever made it
+        if self.finish is None and self.left <= 0:
+            self.finish = "length"  # of a text that has no tokens here
         if order.text is not None:
             # What a stop string or a call may begin with is held back here, and was perhaps shown
             # there.

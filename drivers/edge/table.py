@@ -11,14 +11,14 @@ from drivers.edge.blocks import BLOCK, name_of, root
 
 
 class Table:
-    """``blocks``: for ``length`` tokens. ``wants``: how many blocks it may come to need. ``begun``:
-    it had some before."""
+    """``blocks``: for ``length`` tokens. ``wants``: how many blocks it may come to need. ``had``:
+    for how many tokens it had some when it was held."""
 
     def __init__(self, labels: Sequence[str], wants: int) -> None:
         self.wants = wants
         self.blocks: list[int] = []
         self.length = 0
-        self.begun = False
+        self.had = 0
         self._names = [root(labels)]
 
     @property

@@ -146,7 +146,7 @@ class StepReport(Model):
         None, description="with the end: what is to be paid for, if that is not len(tokens)"
     )
     cached_tokens: TokenId = Field(
-        0, description="once: of the prompt and the accepted tokens, those that were read before"
+        0, description="of the prompt and the accepted tokens, those found that were read before"
     )
     prefill_seconds: float = Field(0.0, ge=0, le=1e6)
     decode_seconds: float = Field(0.0, ge=0, le=1e6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 import torch
 
+from drivers.edge import batch, paged
 from drivers.edge.engine import EdgeEngine
 from drivers.edge.plain import PlainRunner
+from drivers.edge.runner import in_rows
 from llmagentos.abi.cards import FREE
 from llmagentos.abi.errors import EBUSY, ECONTEXT, EINVAL, ENOENT
 from llmagentos.abi.talk import ChatMessage
@@ -180,6 +183,37 @@ def test_do_others_go_on_between_the_chunks_of_a_long_prompt(tiny: Any) -> None:
         assert by_burst[2].prefill_seconds > 0
 
 
+def test_does_a_short_prompt_not_wait_until_a_long_one_is_read(tiny: Any) -> None:
+    engine, got = EdgeEngine(tiny, slots=3, chunk=64), Collected()
+    texts = {1: "a " * 140, 2: "x", 3: "?"}
+    for burst, text in texts.items():
+        engine.start(order(burst, text))
+    for _ in range(3):
+        got.add(engine.step())
+    assert got.tokens[2]
+    assert got.tokens[3]
+    assert not got.tokens[1]
+    got.run(engine)
+    for burst, text in texts.items():
+        assert got.tokens[burst] == reference(tiny, text)
+
+
+def test_does_a_long_prompt_have_all_of_a_step_when_nobody_waits(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, got, read = EdgeEngine(tiny, slots=2, chunk=64), Collected(), []
+    forward = engine._runner.forward
+
+    def watched(decoding: Any, reading: Any) -> Any:
+        read.extend(count for _, count in reading)
+        return forward(decoding, reading)
+
+    monkeypatch.setattr(engine._runner, "forward", watched)
+    engine.start(order(1, "a " * 140, max_tokens=1))
+    got.run(engine)
+    assert read == [*[64] * (got.prompt[1] // 64), got.prompt[1] % 64]
+
+
 def test_does_one_that_goes_on_wait_for_no_prompt(tiny: Any) -> None:
     engine, got = EdgeEngine(tiny, slots=2, chunk=16), Collected()
     engine.start(order(1, "hi"))
@@ -222,6 +256,31 @@ def test_does_one_failing_forward_leave_the_engine_usable(
     assert got.tokens[1] == reference(tiny, "hi")
 
 
+def test_does_a_step_that_fails_at_its_end_leave_no_trace(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is computed then, but nobody has heard of it: each is computed again, alone."""
+    engine, got = EdgeEngine(tiny, slots=4), Collected()
+    for burst in (1, 2):
+        engine.start(order(burst, TEXTS[burst]))
+    while len(got.tokens.get(1, [])) < 3:
+        got.add(engine.step())
+    engine.start(order(3, "the quick brown fox"))
+    failing = [True]
+
+    def failing_once(logits: Any) -> Any:
+        return 1 / 0 if failing and failing.pop() else in_rows(logits)
+
+    with monkeypatch.context() as patch:
+        for module in (paged, batch):
+            patch.setattr(module, "in_rows", failing_once)
+        got.add(engine.step())
+    assert not failing
+    got.run(engine)
+    for burst, text in ((1, TEXTS[1]), (2, TEXTS[2]), (3, "the quick brown fox")):
+        assert got.tokens[burst] == reference(tiny, text)
+
+
 def test_is_a_token_not_made_twice_when_a_prompt_beside_it_fails(
     tiny_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +320,10 @@ def test_are_wrong_orders_refused(tiny: Any) -> None:
     rules = [ChatMessage(role="system", content="x")]
     with pytest.raises(EINVAL, match="no rules"):
         engine.start(good.model_copy(update={"messages": rules}))
+    silent = replace(tiny, tokenizer=copy(tiny.tokenizer))
+    silent.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    with pytest.raises(EINVAL, match="nothing to go on"):
+        EdgeEngine(silent, slots=1).start(order(1, ""))
     engine.start(good)
     with pytest.raises(EBUSY):
         engine.start(order(2, "hi"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,21 @@ def paged(model: Any, folder: Path, blocks: int) -> PagedRunner:
     return runner
 
 
+def watched(runner: PagedRunner) -> dict[int, list[int]]:
+    """How many tokens of each burst a step computes, from now on."""
+    read: dict[int, list[int]] = defaultdict(list)
+    forward = runner.forward
+
+    def counting(decoding: Any, reading: Any) -> Any:
+        logits = forward(decoding, reading)
+        for sequence, count in [*((one, 1) for one in decoding), *reading]:
+            read[sequence.burst].append(count)
+        return logits
+
+    runner.forward = counting  # type: ignore[method-assign]
+    return read
+
+
 def test_is_what_a_process_has_read_found_again_after_it_had_to_make_room(
     tiny_model: Any, tmp_path: Path
 ) -> None:
@@ -38,6 +54,49 @@ def test_is_what_a_process_has_read_found_again_after_it_had_to_make_room(
     again = Collected()
     again.add([report])
     assert again.run(engine).tokens[3] == reference(tiny_model, text)
+
+
+def test_is_a_prompt_that_made_room_in_its_middle_not_read_twice(
+    tiny_model: Any, tmp_path: Path
+) -> None:
+    """In the middle of a block, too."""
+    runner = paged(tiny_model, tmp_path, 20)
+    engine, got = EdgeEngine(tiny_model, 4, BLOCK + 5, runner), Collected()
+    engine.start(order(1, "the quick brown fox " * 8))
+    got.add(engine.step())
+    engine.preempt(1)
+    engine.start(order(2, "a " * 60, max_tokens=150).model_copy(update={"pid": 9}))
+    got.add(engine.step())
+    assert list(tmp_path.glob("*.safetensors"))
+    engine.cancel(2)
+    read = watched(runner)
+    engine.resume(1)
+    got.run(engine)
+    assert got.tokens[1] == reference(tiny_model, "the quick brown fox " * 8)
+    assert sum(read[1]) == got.prompt[1] - (BLOCK + 5) + len(got.tokens[1]) - 1
+
+
+def test_is_what_others_have_read_meanwhile_found_and_told(tiny_model: Any, tmp_path: Path) -> None:
+    runner = paged(tiny_model, tmp_path, 20)
+    engine, text = EdgeEngine(tiny_model, 4, 2 * BLOCK, runner), "the quick brown fox " * 8
+    read, got, cached = watched(runner), Collected(), 0
+    engine.start(order(1, text, max_tokens=2))
+    got.add(engine.step())
+    engine.preempt(1)
+    other = {"pid": 9}
+    engine.start(order(2, text, max_tokens=2).model_copy(update=other))
+    Collected().run(engine)
+    engine.start(order(3, "a " * 60, max_tokens=150).model_copy(update=other))
+    engine.step()
+    assert list(tmp_path.glob("*.safetensors")), "nothing had to make room"
+    engine.cancel(3)
+    engine.resume(1)
+    while engine.busy:
+        got.add(reports := engine.step())
+        cached += sum(report.cached_tokens for report in reports)
+    assert got.tokens[1] == reference(tiny_model, text, 2)
+    assert cached > 0
+    assert sum(read[1]) + cached == got.prompt[1] + len(got.tokens[1]) - 1
 
 
 def test_finds_nobody_on_the_disk_what_others_may_not_see(tiny_model: Any, tmp_path: Path) -> None:

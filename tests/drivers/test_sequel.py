@@ -55,6 +55,12 @@ def test_is_an_answer_over_that_has_a_stop_string_already() -> None:
     assert Sequence(begun("a b STOP", 3, stop=["STOP"]), [1], LETTERS).finish == "stop_string"
 
 
+@pytest.mark.parametrize("text", ["", "ab"])
+def test_is_an_answer_over_that_was_as_long_as_it_may_be(text: str) -> None:
+    sequence = Sequence(begun(text, 3, max_tokens=3), [1], LETTERS)
+    assert (sequence.finish, sequence.left) == ("length", 0)
+
+
 @pytest.mark.parametrize("kept", [1, 7, 23])
 @pytest.mark.parametrize("text", TEXTS[:3])
 def test_does_the_model_go_on_as_if_it_had_read_the_text(tiny: Any, text: str, kept: int) -> None:
