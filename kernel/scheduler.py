@@ -137,9 +137,7 @@ class Scheduler:
             except LLMOSError as error:
                 self.fail(burst, error)
                 return
-        # What it had in a driver's cache cost nothing. What it has there when it comes for the
-        # second time was charged the first time. More than its prompt it can't have had: who says
-        # so, or says it again and again, would have this tree served before all others.
+        # What a cache had is free, once; and no more than the prompt, whatever a driver may say.
         unread = max(0, burst.prompt_tokens - burst.cached_tokens)
         cached = min(step.cached_tokens, unread) if burst.attempt == 1 else 0
         burst.cached_tokens += cached
