@@ -1,4 +1,5 @@
-"""What ends a driver from outside: a signal, or the death of who started it; and how its process ends.
+"""What ends a driver from outside: a signal, or the death of who started it. And how its process
+ends then.
 
 It knows nothing about what the driver does.
 """

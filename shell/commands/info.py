@@ -33,10 +33,11 @@ def info(pid: int, as_json: bool) -> None:
         return print_json(result)
     from llmagentos.abi.process import ProcessDetail
 
-    return click.echo("\n".join(_lines(ProcessDetail.model_validate(result))))
+    return click.echo("\n".join(lines_of(ProcessDetail.model_validate(result))))
 
 
-def _lines(detail: ProcessDetail) -> list[str]:
+def lines_of(detail: ProcessDetail) -> list[str]:
+    """All that is told of it to a person."""
     from shell.processes import place, state
 
     process = detail.process
@@ -101,7 +102,9 @@ def _exit(process: ProcessInfo) -> str:
 
 
 def _transition(step: dict[str, Any]) -> str:
+    from shell.processes import word_of
+
     at = step.get("time")
     clock = time.strftime("%H:%M:%S", time.localtime(at)) if isinstance(at, int | float) else ""
     why = f" ({step['why']})" if step.get("why") else ""
-    return printable(f"{clock} {step.get('from') or '-'} → {step.get('to')}{why}")
+    return printable(f"{clock} {step.get('from') or '-'} → {word_of(str(step.get('to')))}{why}")

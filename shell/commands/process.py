@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from llmagentos.abi.errors import ECONNREFUSED, EINVAL, LLMOSError
 from shell.failure import tell
 from shell.session import limits_from, open_system, process_rows
 from shell.terminal import print_json
-
-if TYPE_CHECKING:
-    from llmagentos.client import System
 
 SIGNALS = ("TERM", "KILL", "STOP", "CONT", "INT")
 
@@ -57,8 +52,6 @@ def ps(
     """
     with open_system() as system:
         rows = process_rows(system, history=HISTORY if everything else None)
-        # After it: what is collected between the two has ended, and is shown so.
-        live = live_pids(system) if everything and not as_json else None
     plain = not (words or sort or reverse)
     if as_json and plain:
         return print_json({"processes": rows})
@@ -75,7 +68,7 @@ def ps(
     if as_json:
         by_pid = {row["pid"]: row for row in rows}
         return print_json({"processes": [by_pid[process.pid] for process in processes]})
-    return click.echo(process_table(processes, tree=tree, live=live))
+    return click.echo(process_table(processes, tree=tree))
 
 
 @click.command()
@@ -201,11 +194,6 @@ def send(pid: int, text: str) -> None:
         raise EINVAL("there is no text to send", hint="llmos send PID TEXT")
     with open_system() as system:
         system.call("ipc.send", pid=pid, body=text)
-
-
-def live_pids(system: System) -> set[int]:
-    """Who is in the process table: whoever is only in its history was collected."""
-    return {row["pid"] for row in process_rows(system)}
 
 
 def ended_with(record: dict[str, object]) -> int:

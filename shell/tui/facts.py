@@ -14,7 +14,7 @@ from rich.text import Text
 from llmagentos.abi.calls.cap import ListResult, RuleSet
 from llmagentos.abi.calls.ctx import ContextMessage
 from llmagentos.abi.process import ProcessDetail, ProcessInfo
-from shell.processes import place, state
+from shell.processes import place, state, word_of
 from shell.terminal import clip, duration, printable, size
 
 Colour = Callable[[str], str]
@@ -155,7 +155,7 @@ def history(detail: ProcessDetail, colour: Colour) -> Text:
     for step in reversed(detail.history):
         to = str(step.get("to"))
         text.append(f"  {_clock(step.get('time'))} {step.get('from') or '-'} → ")
-        text.append(to, colour(to.partition("(")[0]))
+        text.append(word_of(to), colour(to.partition("(")[0]))
         text.append(f"  {printable(str(step.get('why') or ''))}\n", "dim")
     return text
 

@@ -240,8 +240,8 @@ def _names(rig: Rig) -> list[str]:
     ("call", "args"),
     [
         ("proc.fork", {}), ("proc.kill", {"signal": "TERM"}), ("proc.limits", {"limits": {}}),
-        ("ctx.checkpoint", {}), ("ctx.restore", {"checkpoint": "c1"}), ("ctx.rewind", {"message": 1}),
-        ("ctx.append", {"messages": said("hi")}),
+        ("ctx.checkpoint", {}), ("ctx.restore", {"checkpoint": "c1"}),
+        ("ctx.rewind", {"message": 1}), ("ctx.append", {"messages": said("hi")}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
