@@ -93,7 +93,7 @@ def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:
         raise reach.ended(parent.pid)
     if parent.manifest is None or parent.spec.program is not None:
         raise EINVAL(
-            f"process {parent.pid} is no agent",
+            f"process {parent.pid} is no running agent",
             hint="only an agent can be forked: a program's code is not the kernel's to copy",
         )
     child = births.begin(
