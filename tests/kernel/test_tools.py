@@ -64,9 +64,7 @@ def test_is_a_tool_waited_for_while_its_driver_loads(rig: Rig, ann: Program) -> 
     assert len(tool.orders) == 1
 
 
-def test_is_a_driver_waited_for_that_says_only_later_what_it_offers(
-    rig: Rig, ann: Program
-) -> None:
+def test_is_a_driver_waited_for_that_says_only_later_what_it_offers(rig: Rig, ann: Program) -> None:
     server = rig.driver("git", kind="tool", models=[], features=[], state="loading")
     number, typo = call(ann, "git.status"), call(ann, "git.stauts")
     assert rig.state(ann.pid) == "WAITING(tool)"
