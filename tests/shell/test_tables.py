@@ -12,7 +12,7 @@ from shell.commands.info import lines_of
 from shell.engines import driver_table, load_line
 from shell.processes import process_table
 from shell.table import render
-from shell.terminal import duration, printable, size
+from shell.terminal import counted, duration, printable, size
 from shell.tui.board import Board
 from shell.tui.facts import history
 
@@ -96,6 +96,11 @@ def test_is_there_one_word_for_all_that_have_ended() -> None:
     board = Board(filter="ended")
     board.replace([_process(2), ended])
     assert [row.pid for _, row in board.seen()] == [3]
+
+
+def test_is_one_no_plural() -> None:
+    told = [counted(number, "process", "processes") for number in (0, 1, 2)]
+    assert told == ["0 processes", "1 process", "2 processes"]
 
 
 def test_is_a_driver_that_loads_shown_with_its_progress() -> None:
