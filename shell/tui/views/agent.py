@@ -58,7 +58,7 @@ class AgentView(View):
     NAME = "agent"
     FILTERED = False
     BINDINGS: ClassVar[list[BindingType]] = bound("agent")
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (_TALL, "-tall")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (_TALL, "-tall")]  # noqa: RUF012 - as its base has it
     DEFAULT_CSS = """
     AgentView #who { height: 1; padding: 0 1; background: $boost; text-wrap: nowrap; }
     AgentView TabbedContent { height: 1fr; }
