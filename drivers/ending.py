@@ -1,4 +1,5 @@
-"""What ends a driver from outside: a signal, or the death of who started it.
+"""What ends a driver from outside: a signal, or the death of who started it. And how its process
+ends then.
 
 It knows nothing about what the driver does.
 """
@@ -6,10 +7,15 @@ It knows nothing about what the driver does.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+import zmq
 
 
 def is_orphan(parent: int | None) -> bool:
@@ -34,3 +40,17 @@ def on_signals(stop: Callable[[str], None]) -> Iterator[None]:
     finally:
         for number, handler in before:
             signal.signal(number, handler)
+
+
+def leave(status: int) -> NoReturn:
+    """End the process, also while a thread loads or computes.
+
+    Nobody can tell such a thread to stop, and the interpreter would stop it as it ends: in the
+    middle of a library's code, which aborts the process then.
+    """
+    if threading.active_count() == 1:
+        sys.exit(status)
+    zmq.Context.instance().destroy()  # what was said last still leaves, within the linger time
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(status)

@@ -68,6 +68,10 @@ class Job(ABC):
     @abstractmethod
     def offer(self, driver: Driver) -> Offer: ...
 
+    def may_come(self, driver: Driver) -> bool:
+        """Whether a driver that offers nothing for it may do so when it has got ready."""
+        return False
+
     @abstractmethod
     def unknown(self, drivers: Iterable[Driver]) -> LLMOSError:
         """None of them offers what it needs."""

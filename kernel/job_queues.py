@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class JobQueue:
     """Jobs of one demand, oldest first. ``takers``: the drivers that take them as soon as they have
-    room; none only while one may still announce itself after a boot."""
+    room; none only while one may still announce itself, after a boot or when it has got ready."""
 
     takers: tuple[Driver, ...]
     jobs: OrderedDict[int, Job] = field(default_factory=OrderedDict)
@@ -71,7 +71,7 @@ class JobQueues:
 
     def takers(self, job: Job) -> tuple[Driver, ...]:
         """Those that take such a job as soon as they have room. None, if one may still announce
-        itself after a boot. Raises why there is none."""
+        itself, or its tools. Raises why there is none."""
         kernel = self._kernel
         able: list[tuple[str, Driver]] = []
         objections, conditions = {}, {}
@@ -95,6 +95,8 @@ class JobQueues:
             )
         if objections:
             raise job.forbidden(objections)
+        if any(map(job.may_come, kernel.registry)):
+            return ()
         known = any(True for _ in kernel.registry)
         end = kernel.booted + (BOOT_SETTLING if known else kernel.config.boot_patience)
         if kernel.now < end:

@@ -6,7 +6,7 @@ health. It knows nothing about queues, nor about which of the drivers is the bes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -16,6 +16,7 @@ from kernel.registry import Driver
 from kernel.rules import Verdict
 from llmagentos.abi.driver import PLACES, Feature
 from llmagentos.abi.errors import EBUDGET, EDRIVER, ENODRIVER, LLMOSError
+from llmagentos.abi.manifest import Place
 
 Outlook = Literal["slot", "loading", "away", "none"]
 """``slot``: as soon as one is free. ``loading``: a driver for it is getting ready. ``away``:
@@ -67,7 +68,7 @@ def decide(demand: Demand, drivers: Iterable[Driver]) -> Decision:
 
 
 def refusal(
-    demand: Demand, decision: Decision, drivers: Iterable[Driver], tokens: int
+    demand: Demand, decision: Decision, drivers: Collection[Driver], tokens: int
 ) -> LLMOSError:
     """Why nothing that we know of will ever run a burst that has so many tokens already."""
     cards = [card for driver in drivers for card in driver.card.models]
@@ -82,7 +83,10 @@ def refusal(
             + (f"; {min(vectors)} makes vectors, not text" if vectors else ""),
             detail={"models": offered},
         )
-    reasons = "; ".join(f"{name} {why}" for name, why in decision.considered.items())
+    able = {driver.name for driver in drivers if any(map(driver.model, demand.models))}
+    told = decision.considered.items()
+    # Who has never had the model is no help to whoever looks for a driver.
+    reasons = "; ".join(f"{name} {why}" for name, why in told if name in able)
     detail = dict(decision.considered)
     if tokens:
         message = f"no driver can go on with the {tokens} tokens that it has"
@@ -103,9 +107,10 @@ def _objection(demand: Demand, driver: Driver) -> str:
     hidden = unseen(demand.labels, driver)
     if hidden:
         return hidden
-    place = PLACES.get(driver.card.kind)
-    if place is None or place not in demand.places:
-        return f"is {driver.card.kind}; the manifest allows {', '.join(demand.places)}"
+    place = PLACES[driver.card.kind]
+    if place not in demand.places:
+        allowed = " or ".join(_WHERE[one] for one in demand.places)
+        return f"computes {_WHERE[place]}, and the process may only be served {allowed}"
     if driver.name in demand.failed_on:
         return "failed with it before"
     if not any(driver.model(model) for model in demand.models):
@@ -133,6 +138,11 @@ def unseen(labels: Iterable[str], driver: Driver) -> str:
     return ""
 
 
+_WHERE: Final[dict[Place, str]] = {
+    "edge": "on this device",
+    "node": "on another machine of ours",
+    "cloud": "in the cloud",
+}
 _LACKS: Final[dict[Feature, str]] = {
     "tools": "knows no calls of tools",
     "grammar": "can't hold an answer to a grammar",

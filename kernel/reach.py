@@ -30,6 +30,25 @@ def check_below(kernel: Machine, caller: Process, call: str, pid: int) -> None:
     raise not_yours(caller, call, pid)
 
 
+def target(kernel: Machine, caller: Process, pid: int | None) -> Process:
+    """The process that a call names, or else the caller's own. Raises ``ESRCH``, which says whether
+    there ever was such a process."""
+    if pid is None:
+        return caller
+    process = kernel.table.find(pid)
+    if process is not None:
+        return process
+    if kernel.graveyard.find(pid) is not None:
+        raise ended(pid)
+    raise ESRCH(f"there is no process {pid}", hint="llmos ps lists them")
+
+
+def ended(pid: int) -> ESRCH:
+    """Of one that is only read of any more."""
+    hint = f"llmos info {pid} tells how, and ctx.read {pid} what was said"
+    return ESRCH(f"process {pid} has ended", hint=hint)
+
+
 def below(kernel: Machine, caller: Process, pid: int) -> bool:
     """Whether it is the caller or a descendant of it, also one that was collected."""
     for _ in range(_MOST_STEPS):

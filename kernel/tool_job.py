@@ -43,9 +43,17 @@ class ToolJob(Job):
             return NONE
         return Offer(self.name, unseen(self.labels, driver))
 
+    def may_come(self, driver: Driver) -> bool:
+        # What an MCP server offers is known when it is up.
+        return _is_silent(driver) and driver.up and driver.state == "loading"
+
     def unknown(self, drivers: Iterable[Driver]) -> LLMOSError:
+        drivers = list(drivers)
         near = offers.meant(self.name, offers.tools(drivers))
         hint = f"did you mean {near}?" if near else "tool.list says which there are"
+        silent = ", ".join(driver.name for driver in drivers if _is_silent(driver))
+        if silent:
+            hint += f"; of these drivers no tool is known: {silent} (llmos drivers shows why)"
         return ENOENT(f"there is no tool {self.name}", hint=hint)
 
     def forbidden(self, objections: dict[str, str]) -> LLMOSError:
@@ -88,3 +96,8 @@ class ToolJob(Job):
 
     def made(self, result: JobResult) -> set[str]:
         return {*result.labels, *(self._card.labels if self._card else ())}
+
+
+def _is_silent(driver: Driver) -> bool:
+    """Whether nobody knows of a tool of this driver of tools."""
+    return driver.card.kind == "tool" and not driver.tools

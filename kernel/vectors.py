@@ -178,10 +178,11 @@ class Vectors:
         self._store.shed(kind, _SHED_AT_ONCE)
         self._alone.difference_update(id for id, _ in made)
         self._failures.pop(name, None)
-        kernel.journal.event(
-            kernel.now, "vectors.made", 0, driver=name, model=batch.model, rows=len(made),
-            seconds=round(kernel.now - batch.started, 3),
-        )  # fmt: skip
+        if made:
+            kernel.journal.event(
+                kernel.now, "vectors.made", 0, driver=name, model=batch.model, rows=len(made),
+                seconds=round(kernel.now - batch.started, 3),
+            )  # fmt: skip
         self._soon(_PAUSE)
 
     def _failed(self, batch: Batch, code: str) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from llmagentos.abi.errors import ENODRIVER, ENOENT
 from llmagentos.home import Home
 from shell import boot, image
-from shell.commands.process import live_pids
 from shell.commands.system import take_down_started, wait_for_kernel
 from shell.engines import coming_up, computing, progress
 from shell.failure import Terminated, status_of, tell
@@ -92,11 +91,10 @@ def _show_table(system: System, records: dict[str, ExitRecord]) -> None:
     from shell.processes import process_table
 
     rows = process_rows(system, history=_HISTORY)
-    live = live_pids(system)
     ours = {record.pid for record in records.values()}
     processes = [ProcessInfo.model_validate(row) for row in rows if row["pid"] in ours]
     processes.sort(key=lambda process: process.pid)
-    sys.stdout.write(f"\n{process_table(processes, live=live)}\n")
+    sys.stdout.write(f"\n{process_table(processes)}\n")
     sys.stdout.flush()
 
 

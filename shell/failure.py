@@ -89,7 +89,8 @@ def tell(message: str, hint: str = "") -> None:
     try:
         sys.stderr.write("\n".join(lines) + "\n")
         sys.stderr.flush()
-    except BrokenPipeError:
+    except OSError:
+        # It is closed, full, or not to be written to: the exit code says it all the same.
         _silence(sys.stderr)
 
 

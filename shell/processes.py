@@ -6,7 +6,7 @@ It knows nothing about where they come from.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from shell.table import render
@@ -24,7 +24,6 @@ _COLOURS: Final = {
     "READY": "cyan",
     "WAITING": "yellow",
     "STOPPED": "magenta",
-    "ZOMBIE": "bright_black",
     "ENDED": "bright_black",
 }
 
@@ -33,14 +32,13 @@ def process_table(
     processes: Sequence[ProcessInfo],
     *,
     tree: bool = False,
-    live: Collection[int] | None = None,
     room: int | None = None,
 ) -> str:
-    """The process table, as wide as the terminal. Without ``live`` all are taken to be."""
+    """The process table, as wide as the terminal."""
     now = time.time()
     ordered = list(in_tree(processes)) if tree else [(0, process) for process in processes]
     return render(
-        [_row(process, depth, now, live) for depth, process in ordered],
+        [_row(process, depth, now) for depth, process in ordered],
         COLUMNS,
         shorten=("MODEL@DRIVER", "NAME"),
         omit=("PPID", "CONTEXT", "AGE", "IN", "MODEL@DRIVER", "TOK/S"),
@@ -50,11 +48,15 @@ def process_table(
     )
 
 
-def state(process: ProcessInfo, live: Collection[int] | None = None) -> str:
-    """``WAITING(driver)``; ``ENDED`` for one that was collected and is in the history only."""
-    if live is not None and process.exit is not None and process.pid not in live:
-        return "ENDED"
-    return f"{process.state}({process.reason})" if process.reason else process.state
+def state(process: ProcessInfo) -> str:
+    """``WAITING(driver)``."""
+    word = word_of(process.state)
+    return f"{word}({process.reason})" if process.reason else word
+
+
+def word_of(state: str) -> str:
+    """For a person a process has ended, whether somebody has collected it or not."""
+    return "ENDED" if state == "ZOMBIE" else state
 
 
 def ending(process: ProcessInfo) -> str:
@@ -71,9 +73,7 @@ def place(process: ProcessInfo) -> str:
     return f"{process.model}@{process.driver}" if process.driver else process.model
 
 
-def _row(
-    process: ProcessInfo, depth: int, now: float, live: Collection[int] | None
-) -> dict[str, str]:
+def _row(process: ProcessInfo, depth: int, now: float) -> dict[str, str]:
     usage = process.usage
     limit = process.limits.context_tokens
     indent = "  " * (depth - 1) + "└ " if depth else ""
@@ -81,7 +81,7 @@ def _row(
         "PID": str(process.pid),
         "PPID": str(process.ppid),
         "NAME": indent + process.name,
-        "STATE": state(process, live),
+        "STATE": state(process),
         "MODEL@DRIVER": place(process),
         "IN": str(usage.prompt_tokens),
         "OUT": str(usage.completion_tokens),

@@ -89,6 +89,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
 
 
+def counted(number: int, one: str, more: str) -> str:
+    """``1 process``, ``3 processes``."""
+    return f"{number} {one if number == 1 else more}"
+
+
 def size(count: float) -> str:
     """``98.4 MB``."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from typing import Final
 
 from drivers.edge.memory import PROGRAMS, keep_freed
+from drivers.ending import leave
 from drivers.engine import Announce, Engine
 from drivers.models.cards import ensure_announced, guessed
 from drivers.options import common_options, positive, run_driver
@@ -106,4 +106,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     os.environ.update({**ENVIRONMENT, **os.environ})
-    sys.exit(main())
+    leave(main())

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Final
 
 from drivers.embedding.engine import EmbeddingEngine, card
+from drivers.ending import leave
 from drivers.engine import Announce, Engine
 from drivers.models.cards import ensure_announced
 from drivers.options import common_options, positive, run_driver
@@ -59,4 +59,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -7,9 +7,9 @@ about how any of it is done.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
+from drivers.ending import leave
 from drivers.engine import Announce, Engine
 from drivers.models import Store
 from drivers.models.cards import ensure_announced, guessed
@@ -76,4 +76,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from kernel import decisions, lifecycle
+from kernel import decisions, lifecycle, reach
 from kernel.calls import Call, Deferred
 from kernel.process import Process
 from kernel.question import REQUEST, Question
@@ -34,7 +34,7 @@ _PAGE_BYTES: Final = 1024 * 1024
 
 
 def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
-    target = call.process if args.pid is None else kernel.table.get(args.pid)
+    target = reach.target(kernel, call.process, args.pid)
     # Its rules may be what a labelled process wrote for it.
     lifecycle.taint(kernel, call.process, target)
     found: list[Approval] = []
@@ -72,7 +72,7 @@ def _shown(kernel: Machine, reader: Process, question: Question) -> Approval:
 
 
 def grant(kernel: Machine, call: Call, args: GrantArgs) -> RulesResult:
-    target = _bound(kernel, args.pid)
+    target = _bound(kernel, call, args.pid)
     allow = tuple(args.allow)
     # What a process without rules may, it may already.
     fresh = tuple(rules.with_allowed(allow) for rules in target.rights)
@@ -84,7 +84,7 @@ def grant(kernel: Machine, call: Call, args: GrantArgs) -> RulesResult:
 
 
 def revoke(kernel: Machine, call: Call, args: RevokeArgs) -> RulesResult:
-    target = _bound(kernel, args.pid)
+    target = _bound(kernel, call, args.pid)
     deny = tuple(args.deny)
     if not deny and not args.labels:
         raise EINVAL("cap.revoke: nothing to revoke", hint="give deny or labels")
@@ -138,9 +138,9 @@ def decide(kernel: Machine, call: Call, args: DecideArgs) -> DecideResult:
     return DecideResult(approval=_shown(kernel, decider, question))
 
 
-def _bound(kernel: Machine, pid: int) -> Process:
+def _bound(kernel: Machine, call: Call, pid: int) -> Process:
     """A process whose rules can change."""
-    target = kernel.table.get(pid)
+    target = reach.target(kernel, call.process, pid)
     if target.pid == INIT:
         raise EINVAL("nothing binds the user's own process")
     if not target.alive:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from kernel import context, lifecycle, pages
+from kernel import context, lifecycle, pages, reach
 from kernel.calls import Call
 from kernel.context import Node
 from kernel.envelope import too_large
@@ -41,9 +41,9 @@ _UNDONE: Final = 16
 
 
 def _target(kernel: Machine, call: Call, pid: int | None) -> Process:
-    process = call.process if pid is None else kernel.table.get(pid)
+    process = reach.target(kernel, call.process, pid)
     if not process.alive:
-        raise EINVAL(f"process {process.pid} has ended; its context can only be read")
+        raise reach.ended(process.pid)
     return process
 
 

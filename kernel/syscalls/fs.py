@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from kernel import lifecycle, rights
+from kernel import lifecycle, reach, rights
 from kernel.calls import Buffered, Call
 from kernel.files import Entry, Version, shown, stored
 from kernel.process import Process
@@ -126,7 +126,7 @@ def _page(kernel: Machine, call: Call, found: list[Entry], limit: int) -> ListRe
 
 
 def _target(kernel: Machine, call: Call, pid: int | None) -> Process:
-    return call.process if pid is None else kernel.table.get(pid)
+    return reach.target(kernel, call.process, pid)
 
 
 def _path(kernel: Machine, call: Call, pid: int | None, path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from kernel import budget, context
+from kernel import budget, context, reach
 from kernel.burst import Burst
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.embed_job import EmbedJob
@@ -132,7 +132,7 @@ def embed(kernel: Machine, call: Call, args: EmbedArgs) -> Deferred:
 
 
 def cancel(kernel: Machine, call: Call, args: CancelArgs) -> CancelResult:
-    process = call.process if args.pid is None else kernel.table.get(args.pid)
+    process = reach.target(kernel, call.process, args.pid)
     victims = [
         one
         for one in process.calls

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from kernel import lifecycle
+from kernel import lifecycle, reach
 from kernel.calls import Call, Deferred
 from kernel.memory import own_space
 from kernel.memory_store import Match, Row
@@ -185,7 +185,7 @@ def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
 
 
 def _target(kernel: Machine, call: Call, pid: int | None) -> Process:
-    return call.process if pid is None else kernel.table.get(pid)
+    return reach.target(kernel, call.process, pid)
 
 
 def _space(kernel: Machine, call: Call, pid: int | None, space: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kernel import births, ledger, lifecycle, offers
+from kernel import births, ledger, lifecycle, offers, reach
 from kernel.adoption import adopt
 from kernel.calls import DEFERRED, Call, Deferred
 from kernel.limits import lowered, tighter
@@ -37,10 +37,6 @@ from llmagentos.abi.talk import ChatMessage
 
 if TYPE_CHECKING:
     from kernel.machine import Machine
-
-
-def _target(kernel: Machine, call: Call, pid: int | None) -> Process:
-    return call.process if pid is None else kernel.table.get(pid)
 
 
 def _manifest(kernel: Machine, args: SpawnArgs) -> Manifest:
@@ -92,8 +88,10 @@ def spawn(kernel: Machine, call: Call, args: SpawnArgs) -> SpawnResult:
 
 
 def fork(kernel: Machine, call: Call, args: ForkArgs) -> SpawnResult:
-    parent = _target(kernel, call, args.pid)
-    if parent.manifest is None or parent.spec.program is not None or not parent.alive:
+    parent = reach.target(kernel, call.process, args.pid)
+    if not parent.alive:
+        raise reach.ended(parent.pid)
+    if parent.manifest is None or parent.spec.program is not None:
         raise EINVAL(
             f"process {parent.pid} is no running agent",
             hint="only an agent can be forked: a program's code is not the kernel's to copy",
@@ -173,11 +171,11 @@ def wait(kernel: Machine, call: Call, args: WaitArgs) -> ExitRecord | Deferred:
 
 
 def kill(kernel: Machine, call: Call, args: KillArgs) -> KillResult:
-    target = kernel.table.get(args.pid)
+    target = reach.target(kernel, call.process, args.pid)
     if target.pid == INIT:
         raise EPERM("process 1 takes no signals", hint="llmos down ends the system")
     if not target.alive:
-        raise ESRCH(f"process {args.pid} has ended already", hint=f"llmos info {args.pid}")
+        raise reach.ended(args.pid)
     victims = kernel.table.tree(target) if args.tree else [target]
     signalled = [process for process in victims if process.alive]
     for process in signalled:
@@ -190,7 +188,7 @@ def kill(kernel: Machine, call: Call, args: KillArgs) -> KillResult:
 
 
 def nice(kernel: Machine, call: Call, args: NiceArgs) -> Empty:
-    target = kernel.table.get(args.pid)
+    target = reach.target(kernel, call.process, args.pid)
     if args.priority < target.priority and call.process.pid != INIT:
         raise EPERM(f"only the user may raise the priority of process {args.pid}")
     target.priority = args.priority
@@ -200,10 +198,12 @@ def nice(kernel: Machine, call: Call, args: NiceArgs) -> Empty:
 
 
 def limits(kernel: Machine, call: Call, args: LimitsArgs) -> LimitsResult:
-    target = _target(kernel, call, args.pid)
+    target = reach.target(kernel, call.process, args.pid)
     if args.limits is None:
         return LimitsResult(limits=target.limits)
-    if target.pid == INIT or not target.alive:
+    if not target.alive:
+        raise reach.ended(target.pid)
+    if target.pid == INIT:
         raise EINVAL(f"process {target.pid} takes no limits")
     lowered(target.limits, args.limits)
     for process in kernel.table.tree(target):
@@ -222,7 +222,7 @@ def limits(kernel: Machine, call: Call, args: LimitsArgs) -> LimitsResult:
 
 
 def list_(kernel: Machine, call: Call, args: ListArgs) -> ListResult:
-    root = _target(kernel, call, args.tree)
+    root = reach.target(kernel, call.process, args.tree)
     found = [process for process in _listed(kernel, root, args.pids) if process.pid > args.after]
     found.sort(key=lambda process: process.pid)
     kv = kernel.registry.kv

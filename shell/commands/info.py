@@ -9,7 +9,7 @@ import click
 
 from shell.commands.process import PID
 from shell.session import open_system
-from shell.terminal import duration, paint, print_json, printable
+from shell.terminal import counted, duration, paint, print_json, printable
 
 if TYPE_CHECKING:
     from llmagentos.abi.process import Budget, ProcessDetail, ProcessInfo
@@ -33,10 +33,11 @@ def info(pid: int, as_json: bool) -> None:
         return print_json(result)
     from llmagentos.abi.process import ProcessDetail
 
-    return click.echo("\n".join(_lines(ProcessDetail.model_validate(result))))
+    return click.echo("\n".join(lines_of(ProcessDetail.model_validate(result))))
 
 
-def _lines(detail: ProcessDetail) -> list[str]:
+def lines_of(detail: ProcessDetail) -> list[str]:
+    """All that is told of it to a person."""
     from shell.processes import place, state
 
     process = detail.process
@@ -55,11 +56,12 @@ def _lines(detail: ProcessDetail) -> list[str]:
         "priority": str(process.priority),
         "labels": ", ".join(process.labels),
         "usage": _usage(process),
-        "context": f"{process.context_messages} messages, {process.context_tokens} tokens",
+        "context": f"{counted(process.context_messages, 'message', 'messages')}, "
+        f"{counted(process.context_tokens, 'token', 'tokens')}",
         "limits": ", ".join(f"{name}={value:.15g}" for name, value in limits.items()),
         "ledger": ", ".join(_budget(name, one) for name, one in detail.ledger.items()),
         "checkpoints": ", ".join(detail.checkpoints),
-        "mailbox": f"{detail.mailbox} messages" if detail.mailbox else "",
+        "mailbox": counted(detail.mailbox, "message", "messages") if detail.mailbox else "",
         "exit": _exit(process),
     }
     lines = [f"{name:<11} {printable(str(value))}" for name, value in facts.items() if value]
@@ -78,7 +80,7 @@ def _usage(process: ProcessInfo) -> str:
     usage = process.usage
     return (
         f"{usage.prompt_tokens} tokens in, {usage.completion_tokens} out, "
-        f"{usage.tokens_per_second:.1f} tokens/s, {usage.turns} turns; "
+        f"{usage.tokens_per_second:.1f} tokens/s, {counted(usage.turns, 'turn', 'turns')}; "
         f"queued {usage.queue_seconds:.2f} s, prefill {usage.prefill_seconds:.2f} s, "
         f"decode {usage.decode_seconds:.2f} s"
     )
@@ -101,7 +103,9 @@ def _exit(process: ProcessInfo) -> str:
 
 
 def _transition(step: dict[str, Any]) -> str:
+    from shell.processes import word_of
+
     at = step.get("time")
     clock = time.strftime("%H:%M:%S", time.localtime(at)) if isinstance(at, int | float) else ""
     why = f" ({step['why']})" if step.get("why") else ""
-    return printable(f"{clock} {step.get('from') or '-'} → {step.get('to')}{why}")
+    return printable(f"{clock} {step.get('from') or '-'} → {word_of(str(step.get('to')))}{why}")

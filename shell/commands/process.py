@@ -90,7 +90,7 @@ def ps(
     if as_json:
         by_pid = {row["pid"]: row for row in rows}
         return print_json({"processes": [by_pid[process.pid] for process in processes]})
-    return click.echo(process_table(processes, tree=tree, live=live))
+    return click.echo(process_table(processes, tree=tree))
 
 
 @click.command()

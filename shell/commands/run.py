@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from io import BufferedReader
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 
 from llmagentos.abi.errors import EINVAL, ESRCH, ETIMEOUT
 from shell.commands.process import ended_with
-from shell.failure import Terminated
+from shell.failure import Terminated, tell
 from shell.input import Amount, schema_from, text_from
 from shell.session import limits_from, open_system, terminable
 from shell.terminal import print_json
@@ -88,6 +89,12 @@ def run(
             placement=_placement(places, prefer),
             attach=not detach,
         )
+        if given is None and _needs_text(agent):
+            _end(agent, "KILL")
+            raise EINVAL(
+                f"{agent.name} is given no text, and it has nothing to answer without one",
+                hint='llmos run MANIFEST "TEXT", or pipe it in',
+            )
         for notice in agent.notices:
             click.echo(f"llmos: {notice}", err=True)
         if detach:
@@ -122,7 +129,7 @@ def _follow(system: System, agent: Agent, *, as_json: bool) -> int:
     if as_json:
         record = answer.result()
         print_json(record)
-        return ended_with(record)
+        return _ended(system, record)
     out = Answer()
     for piece in answer.pieces():
         out.take(piece)
@@ -130,7 +137,24 @@ def _follow(system: System, agent: Agent, *, as_json: bool) -> int:
     if not out.burst:
         out.write(1, record.get("answer", ""))
     out.close()
+    return _ended(system, record)
+
+
+def _ended(system: System, record: dict[str, Any]) -> int:
+    """As ``ended_with``; and that its answer was cut off, which is no failure."""
+    if not record.get("error") and (tokens := _cut_at(system, record["pid"])):
+        hint = "--max-tokens, or sampling.max_tokens in the manifest, allows a longer one"
+        tell(f"the answer was cut off at {tokens} tokens", hint)
     return ended_with(record)
+
+
+def _cut_at(system: System, pid: int) -> int:
+    """The tokens of its last answer, if that had as many as it might; else 0."""
+    from shell.events import Events
+
+    told = (event.data for event in Events(system, "", pid).past() if event.type == "burst.done")
+    last = next(iter(deque(told, maxlen=1)), {})
+    return int(last["completion_tokens"]) if last.get("finish") == "length" else 0
 
 
 def _placement(places: tuple[str, ...], prefer: str | None) -> dict[str, Any] | None:
@@ -147,8 +171,18 @@ def _nothing_piped_in() -> bool:
 
 
 def _is_interactive(agent: Agent) -> bool:
-    spec = agent.info().spec
-    return bool(spec and spec["spec"].get("interactive"))
+    return bool(_spec(agent).get("interactive"))
+
+
+def _needs_text(agent: Agent) -> bool:
+    """Whether it ends at once without one: it waits for no mail, and no program thinks for it."""
+    spec = _spec(agent)
+    return not (spec.get("interactive") or spec.get("program"))
+
+
+def _spec(agent: Agent) -> dict[str, Any]:
+    found = agent.info().spec
+    return found["spec"] if found else {}
 
 
 def _end(agent: Agent, signal: Signal) -> None:

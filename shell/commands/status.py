@@ -51,6 +51,7 @@ def status(as_json: bool) -> None:
 def _show(whole: dict[str, Any], listed: dict[str, Any]) -> None:
     from llmagentos.abi.calls.drv import ListResult
     from shell.engines import driver_table
+    from shell.processes import word_of
 
     kernel = whole["kernel"]
     click.echo(f"home       {whole['home']}")
@@ -58,7 +59,9 @@ def _show(whole: dict[str, Any], listed: dict[str, Any]) -> None:
         f"kernel     {kernel['version']}, pid {kernel['os_pid']}, boot {kernel['boot']}, "
         f"up {duration(kernel['uptime'])}"
     )
-    states = ", ".join(f"{count} {state}" for state, count in sorted(whole["processes"].items()))
+    states = ", ".join(
+        f"{count} {word_of(state)}" for state, count in sorted(whole["processes"].items())
+    )
     click.echo(f"processes  {states or 'none'}")
     click.echo(f"bursts     {kernel['running']} running, {whole['queued']} queued")
     for service in whole["services"]:

@@ -17,7 +17,7 @@ import click
 
 from shell.input import Amount
 from shell.session import open_system, terminable
-from shell.terminal import clip, duration, height, is_screen, paint, width
+from shell.terminal import clip, counted, duration, height, is_screen, paint, width
 
 if TYPE_CHECKING:
     from llmagentos.abi.process import ProcessInfo
@@ -65,8 +65,8 @@ def _frame(system: System) -> str:
     processes = sorted(system.processes(), key=_busiest_first)
     head = (
         f"llmos {info['version']}  up {duration(info['uptime'])}  "
-        f"{len(processes)} processes  {info['running']} running  {info['queued']} queued  "
-        f"{time.strftime('%H:%M:%S')}"
+        f"{counted(len(processes), 'process', 'processes')}  {info['running']} running  "
+        f"{info['queued']} queued  {time.strftime('%H:%M:%S')}"
     )
     room = width()
     return "\n".join(

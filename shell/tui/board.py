@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llmagentos.abi.process import ProcessInfo
-from shell.processes import in_tree
+from shell.processes import in_tree, state
 
 _PAST: Final = 1000
 """Collected processes that are remembered."""
@@ -103,7 +103,7 @@ class Board:
         """All words of the filter are in it somewhere."""
         if not self.filter:
             return True
-        text = f"{row.pid} {row.name} {row.state} {row.reason} {row.model}@{row.driver}".lower()
+        text = f"{row.pid} {row.name} {state(row)} {row.model}@{row.driver}".lower()
         text += f" {' '.join(row.labels)}"
         return all(word in text for word in self.filter.lower().split())
 

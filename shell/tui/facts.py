@@ -14,8 +14,8 @@ from rich.text import Text
 from llmagentos.abi.calls.cap import ListResult, RuleSet
 from llmagentos.abi.calls.ctx import ContextMessage
 from llmagentos.abi.process import ProcessDetail, ProcessInfo
-from shell.processes import place, state
-from shell.terminal import clip, duration, printable, size
+from shell.processes import place, state, word_of
+from shell.terminal import clip, counted, duration, printable, size
 
 Colour = Callable[[str], str]
 """Of a state, as Rich writes it."""
@@ -127,11 +127,11 @@ def family(detail: ProcessDetail, find: Callable[[int], ProcessInfo | None]) -> 
     process = detail.process
     text = Text("parent\n", "bold")
     text.append(f"  {_relative(process.ppid, find)}\n")
-    text.append(f"\n{len(process.children)} children\n", "bold")
+    text.append(f"\n{counted(len(process.children), 'child', 'children')}\n", "bold")
     for pid in process.children:
         text.append(f"  {_relative(pid, find)}\n")
     text.append("\nmailbox\n", "bold")
-    text.append(f"  {detail.mailbox} messages wait to be read\n")
+    text.append(f"  {counted(detail.mailbox, 'message waits', 'messages wait')} to be read\n")
     text.append("\nhost\n", "bold")
     text.append(f"  {process.host or 'none'}\n")
     return text
@@ -155,7 +155,7 @@ def history(detail: ProcessDetail, colour: Colour) -> Text:
     for step in reversed(detail.history):
         to = str(step.get("to"))
         text.append(f"  {_clock(step.get('time'))} {step.get('from') or '-'} → ")
-        text.append(to, colour(to.partition("(")[0]))
+        text.append(word_of(to), colour(to.partition("(")[0]))
         text.append(f"  {printable(str(step.get('why') or ''))}\n", "dim")
     return text
 

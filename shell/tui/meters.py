@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Sparkline, Static
 
-from shell.terminal import duration
+from shell.terminal import counted, duration
 from shell.tui.feed import Vitals
 from shell.tui.words import Words
 
@@ -61,7 +61,8 @@ def _facts(vitals: Vitals) -> str:
         return "connecting"
     asks = f"  {vitals.approvals}{'+' * vitals.more} to approve" if vitals.approvals else ""
     return (
-        f"llmos {info.version}  up {duration(info.uptime)}  {info.processes} processes  "
+        f"llmos {info.version}  up {duration(info.uptime)}  "
+        f"{counted(info.processes, 'process', 'processes')}  "
         f"{info.running} running  {vitals.queued} queued{asks}"
     )
 

@@ -31,7 +31,7 @@ class Palette(Provider):
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
         for view, action in self._actions:
-            words = f"{action.title} {action.slug.replace('_', ' ')}"
+            words = _words(action)
             if (score := matcher.match(words)) > 0:
                 yield Hit(
                     score, matcher.highlight(words), doing(view, action), help=_helped(action)
@@ -46,6 +46,12 @@ def doing(view: View, action: Action) -> Callable[[], Awaitable[None]]:
         await view.app.run_action(action.name, view.app if action.where == ANYWHERE else view)
 
     return do
+
+
+def _words(action: Action) -> str:
+    """By which it is found: its title, and its name where that is another one."""
+    name = action.slug.replace("_", " ")
+    return action.title if action.title.lower() == name else f"{action.title} {name}"
 
 
 def _helped(action: Action) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import ActiveBinding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Input, Tab, Tabs
@@ -183,6 +183,14 @@ class View(Guard, Screen[Any]):
         """Work that failed must not have failed in silence."""
         if event.state == WorkerState.ERROR and isinstance(event.worker.error, Exception):
             self.app.fault(event.worker.error)
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """Without ``/`` where that is typed: Textual takes its key for none that writes."""
+        found = super().active_bindings
+        if self.focused is not None and self.focused.check_consume_key("slash", "/"):
+            found.pop("slash", None)
+        return found
 
     # -- what may be done ----------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -32,6 +33,50 @@ def test_does_a_signal_end_it_cleanly(
     assert program.wait(30) == 0
     _, log = program.communicate()
     assert "Traceback" not in log
+
+
+STUBBORN = """
+import ctypes, sys, time
+from drivers.ending import leave
+from drivers.options import common_options, run_driver
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def busy(place):
+    announce("busy")
+    while True:
+        time.sleep(0)
+
+def load(say):
+    global announce
+    announce = say
+    # No exception may leave it, and the end of a thread is as good as one.
+    ctypes.CDLL("libstdc++.so.6").__cxa_vec_cleanup(ctypes.create_string_buffer(8), 1, 1, busy)
+
+options = common_options("stubborn", "", name="stubborn", slots=1).parse_args(["--model", "m"])
+leave(run_driver(options, kind="edge", load=load))
+"""
+"""A driver that loads in the middle of C++, for ever."""
+
+
+def test_does_a_signal_end_it_cleanly_while_a_library_loads(kernel: Any) -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"LLMOS_HOME": str(kernel.home.root)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        kernel.hear_kind("register")
+        kernel.say("welcome", {"boot": 1, "beat_interval": 0.1})
+        kernel.hear_until(lambda m: m.kind == "beat" and m.body["note"] == "busy")
+        program.send_signal(signal.SIGTERM)
+        kernel.hear_state("draining")
+        _, log = program.communicate(timeout=30)
+        assert (program.returncode, "terminate called" in log) == (0, False), log
+    finally:
+        program.kill()
+        program.communicate()
 
 
 def test_does_it_end_with_its_parent(kernel: Any) -> None:

@@ -6,6 +6,7 @@ from kernel.config import Config
 from kernel.effects import FromDriver
 from llmagentos.abi.errors import EBUSY, ECONTEXT, ENODRIVER
 from llmagentos.abi.wire import Message
+from tests.kernel.embedding import embedder
 from tests.kernel.rig import MODEL, Program, Rig, agent, said
 
 
@@ -158,8 +159,24 @@ def test_does_info_say_why_a_burst_is_where_it_is(rig: Rig) -> None:
     host.act(pid, "llm.generate")
     placement = rig.call("proc.info", pid=pid)["placement"]
     assert placement["chosen"] == "edge"
-    assert placement["considered"]["far"] == "is cloud; the manifest allows edge"
+    far = "computes in the cloud, and the process may only be served on this device"
+    assert placement["considered"]["far"] == far
     assert placement["considered"]["edge"].startswith("chosen")
+
+
+def test_does_a_refusal_name_only_drivers_that_have_the_model(rig: Rig) -> None:
+    rig.driver("edge")
+    embedder(rig)
+    host = rig.host()
+    pid = rig.spawn(agent(placement={"allow": ["cloud", "node"]}))
+    rig.wait(3)
+    reply = host.reply(host.act(pid, "llm.generate"))
+    assert reply is not None
+    assert reply["error"]["hint"] == (
+        "edge computes on this device, and the process may only be served in the cloud or on "
+        "another machine of ours"
+    )
+    assert reply["error"]["detail"].keys() == {"edge", "vectors"}
 
 
 def test_is_the_preferred_place_taken_while_it_has_room(rig: Rig) -> None:

@@ -233,3 +233,26 @@ def test_does_init_collect_those_that_nobody_else_will(rig: Rig) -> None:
 
 def _names(rig: Rig) -> list[str]:
     return sorted(row["name"] for row in rig.call("proc.list")["processes"])
+
+
+@pytest.mark.parametrize("collected", [False, True], ids=["zombie", "collected"])
+@pytest.mark.parametrize(
+    ("call", "args"),
+    [
+        ("proc.fork", {}), ("proc.kill", {"signal": "TERM"}), ("proc.limits", {"limits": {}}),
+        ("ctx.checkpoint", {}), ("ctx.restore", {"checkpoint": "c1"}),
+        ("ctx.rewind", {"message": 1}), ("ctx.append", {"messages": said("hi")}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_is_it_told_of_a_process_that_it_has_ended(
+    rig: Rig, call: str, args: dict[str, Any], collected: bool
+) -> None:
+    pid = rig.spawn()
+    rig.call("proc.kill", pid=pid, signal="KILL")
+    rig.call("proc.wait", pid=pid, reap=collected)
+    with pytest.raises(ESRCH, match=f"process {pid} has ended") as refused:
+        rig.call(call, pid=pid, **args)
+    assert "ctx.read" in refused.value.hint
+    with pytest.raises(ESRCH, match="there is no process 99"):
+        rig.call(call, pid=99, **args)

@@ -64,6 +64,30 @@ def test_is_a_tool_waited_for_while_its_driver_loads(rig: Rig, ann: Program) -> 
     assert len(tool.orders) == 1
 
 
+def test_is_a_driver_waited_for_that_says_only_later_what_it_offers(rig: Rig, ann: Program) -> None:
+    server = rig.driver("git", kind="tool", models=[], features=[], state="loading")
+    number, typo = call(ann, "git.status"), call(ann, "git.stauts")
+    assert rig.state(ann.pid) == "WAITING(tool)"
+    server.beat("ready", tools=[{"name": "git.status"}])
+    assert ann.reply(typo)["error"]["hint"] == "did you mean git.status?"
+    (order,) = server.heard("call")
+    server.result(order, "clean")
+    assert ann.result(number)["content"] == "clean"
+    server.beat("loading")
+    assert error(ann, call(ann, "git.push")) == "ENOENT", "it is known what it offers"
+
+
+def test_does_a_refusal_name_a_driver_that_never_said_what_it_offers(
+    rig: Rig, ann: Program
+) -> None:
+    server = rig.driver("git", kind="tool", models=[], features=[], state="loading")
+    number = call(ann, "git.status")
+    server.beat("failed", note="no such command")
+    with pytest.raises(ENOENT) as caught:
+        ann.result(number)
+    assert caught.value.hint.endswith("no tool is known: git (llmos drivers shows why)")
+
+
 def test_does_a_driver_that_fails_to_load_fail_those_who_wait(rig: Rig, ann: Program) -> None:
     tool = rig.tool(state="loading")
     number = call(ann)

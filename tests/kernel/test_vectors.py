@@ -28,6 +28,17 @@ def test_does_a_row_get_a_vector_in_leisure_time(rig: Rig) -> None:
     assert rig.data("vectors.made")[0]["rows"] == 1
 
 
+def test_is_nothing_told_of_where_none_was_made(rig: Rig) -> None:
+    driver = Embedder(rig)
+    put(rig, pet="a dog")
+    rig.wait(0.3)
+    put(rig, pet="a hound")
+    driver.answers()
+    assert not rig.data("vectors.made"), "all of its rows have changed meanwhile"
+    driver.catches_up()
+    assert [told["rows"] for told in rig.data("vectors.made")] == [1]
+
+
 def test_are_many_rows_taken_in_batches_oldest_first_one_at_a_time(rig: Rig) -> None:
     driver = Embedder(rig)
     for number in range(2 * _ROWS + 1):

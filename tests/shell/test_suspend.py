@@ -19,14 +19,14 @@ def test_does_ctrl_z_give_the_terminal_back_until_fg(
     with Terminal(["bash", "--norc", "-i"], 80, 24, environment) as terminal:
         terminal.shows("ready>")
         terminal.press(shlex.join(image.command("shell", *words)), "enter")
-        terminal.shows("processes", "init")
+        terminal.shows("1 process ", "init")
         assert terminal.cursor_hidden
         terminal.press("\x1a")
         terminal.shows("Stopped")
         assert not terminal.cursor_hidden
         terminal.press("fg", "enter")
         terminal.until(lambda: terminal.cursor_hidden, "the screen of top again")
-        terminal.shows("processes", "init")
+        terminal.shows("1 process ", "init")
         terminal.press("q")
         if not words:
             terminal.shows("Leave the system up")

@@ -7,11 +7,14 @@ import time
 import pytest
 
 from llmagentos.abi.calls.drv import DriverInfo
-from llmagentos.abi.process import ErrorRecord, ExitRecord, ProcessInfo, Usage
+from llmagentos.abi.process import ErrorRecord, ExitRecord, ProcessDetail, ProcessInfo, Usage
+from shell.commands.info import lines_of
 from shell.engines import driver_table, load_line
 from shell.processes import process_table
 from shell.table import render
-from shell.terminal import duration, printable, size
+from shell.terminal import counted, duration, printable, size
+from shell.tui.board import Board
+from shell.tui.facts import history
 
 
 def _process(pid: int, ppid: int = 1, name: str = "echo", **more: object) -> ProcessInfo:
@@ -80,11 +83,24 @@ def test_is_the_reason_and_the_end_told() -> None:
     assert killed.split()[-1] == "KILL"
 
 
-def test_is_one_that_was_collected_shown_as_ended() -> None:
+def test_is_there_one_word_for_all_that_have_ended() -> None:
     record = ExitRecord(pid=3, name="x", code=0, started=1.0, ended=2.0)
-    ended = [_process(pid, state="ZOMBIE", exit=record) for pid in (3, 4)]
-    rows = process_table([_process(2), *ended], live={2, 4}, room=200).splitlines()[1:]
-    assert [row.split()[3] for row in rows] == ["RUNNING", "ENDED", "ZOMBIE"]
+    ended = _process(3, state="ZOMBIE", exit=record)
+    rows = process_table([_process(2), ended], room=200).splitlines()[1:]
+    assert [row.split()[3] for row in rows] == ["RUNNING", "ENDED"]
+    steps = [{"time": 1.0, "from": "READY", "to": "ZOMBIE", "why": "exit 0"}]
+    detail = ProcessDetail(process=ended, history=steps)
+    for told in ("\n".join(lines_of(detail)), history(detail, str.lower).plain):
+        assert "→ ENDED" in told
+        assert "ZOMBIE" not in told
+    board = Board(filter="ended")
+    board.replace([_process(2), ended])
+    assert [row.pid for _, row in board.seen()] == [3]
+
+
+def test_is_one_no_plural() -> None:
+    told = [counted(number, "process", "processes") for number in (0, 1, 2)]
+    assert told == ["0 processes", "1 process", "2 processes"]
 
 
 def test_is_a_driver_that_loads_shown_with_its_progress() -> None:

@@ -177,6 +177,35 @@ def test_does_a_detached_run_return_at_once_and_go_on(
     eventually(lambda: info(machines, int(silent.stdout))["process"]["context_messages"] == 3)
 
 
+def test_is_an_agent_refused_that_has_nothing_to_answer(
+    machines: Machines, manifest: Callable[..., str]
+) -> None:
+    command = [*image.command("shell"), "run", manifest(), "--detach", "--name", "idle"]
+    silent = subprocess.run(
+        command, env=image.environment(machines.home), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (silent.returncode, silent.stdout) == (2, "")
+    assert silent.stderr.startswith("llmos: idle is given no text")
+    with machines.user() as user:
+        rows = user.call("proc.list", history=100)["processes"]
+    assert all(row["exit"] for row in rows if row["name"] == "idle")
+
+
+def test_is_it_told_that_an_answer_was_cut_off(
+    llmos: Command, manifest: Callable[..., str]
+) -> None:
+    status, out, err = llmos("run", manifest(), "one two three", "--max-tokens", "2")
+    assert (status, out.strip()) == (0, "one two")
+    sentence, hint = err.splitlines()
+    assert sentence == "llmos: the answer was cut off at 2 tokens"
+    assert "--max-tokens" in hint
+    status, out, err = llmos("run", manifest(), "one two three", "--max-tokens", "2", "--json")
+    assert (status, json.loads(out)["answer"].strip()) == (0, "one two")
+    assert sentence in err
+    assert llmos("run", manifest(), "one two three", "--max-tokens", "4")[2] == ""
+
+
 def test_does_a_port_that_is_taken_end_before_an_address_is_told(llmos: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -290,3 +290,9 @@ def test_does_completion_know_the_commands(
         main([])
     assert caught.value.code == 0
     assert capsys.readouterr().out.split() == [f"plain,{word}" for word in known]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-", "2</dev/null", "2>/dev/full"])
+def test_is_the_code_the_same_where_nobody_hears_the_sentence(home: Home, closed: str) -> None:
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "shell", "info", "x"]
+    assert subprocess.run(command, env=image.environment(home), check=False).returncode == 2

@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from textual.pilot import Pilot
+from textual.widgets import Input
 
+from shell.tui.conversation import Conversation
+from shell.tui.meters import Meters
+from shell.tui.palette import Palette
 from tests.tui.stage import run, settled, text_of
 from tests.tui.talk import PID, detail, link, message, opened, talking
 
@@ -71,6 +75,51 @@ def test_does_escape_leave_the_line_first_and_then_the_view(tmp_path: Path) -> N
         assert app.screen.NAME == "agent"  # type: ignore[attr-defined]
         await pilot.press("escape")
         assert app.screen.NAME == "processes"  # type: ignore[attr-defined]
+
+    run(app, play)
+
+
+def test_is_there_room_for_what_is_said_on_a_small_screen(tmp_path: Path) -> None:
+    app = talking(tmp_path)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        assert app.screen.query_one(Conversation).size.height >= 6
+        assert "A boat." in text_of(app)
+        app.screen.query_one(Meters).show(app.feed.vitals, "the system is not up", 1.0)
+        await settled(pilot)
+        assert "the system is not up" in text_of(app), "that is told in any case"
+
+    run(app, play, (40, 10))
+
+
+def test_are_keys_that_write_not_offered_for_anything_else(tmp_path: Path) -> None:
+    app = talking(tmp_path)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        assert "i Talk" in text_of(app)
+        await pilot.press("i")
+        await settled(pilot)
+        offered = text_of(app).splitlines()[-1]
+        assert "Back" in offered
+        assert "Talk" not in offered
+        await pilot.press("slash")
+        assert app.screen.query_one("#say", Input).value == "/"
+
+    run(app, play)
+
+
+def test_does_the_palette_say_a_name_once(tmp_path: Path) -> None:
+    app = talking(tmp_path)
+
+    async def play(pilot: Pilot[int]) -> None:
+        await opened(app, pilot)
+        palette = Palette(app.screen)
+        hits = {str(hit.text) async for hit in palette.search("kill")}
+        assert "Kill" in hits
+        assert "Kill kill" not in hits
+        assert any([hit async for hit in palette.search("hold")]), "names are found too"
 
     run(app, play)
 

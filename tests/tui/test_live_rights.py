@@ -47,7 +47,7 @@ def test_are_an_agents_calls_asked_for_and_shown_with_what_came_of_them(
         screen.press("y")
         eventually(lambda: row(user, pid)["exit"], PATIENCE)
         screen.press("1")
-        screen.shows("NAME", "ZOMBIE")
+        screen.shows("NAME", "ENDED")
         screen.press("G", "enter")
         screen.shows('▶ → time.now {"timezone": "UTC"}', "▶ time.now: ", "it is late")
         screen.press("e")

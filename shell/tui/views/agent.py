@@ -46,6 +46,8 @@ _CONTEXT: Final = (
     Column("time", "TIME", 8, 1),
     Column("text", "TEXT", 20, grow=True),
 )
+_TALL: Final = 16
+"""Lines from which on there is room for more than what is said."""
 _AGAIN: Final = 1.0
 """Seconds between two tries to follow it, and between two looks at what changes by itself."""
 _WHILE: Final = 60.0
@@ -56,11 +58,17 @@ class AgentView(View):
     NAME = "agent"
     FILTERED = False
     BINDINGS: ClassVar[list[BindingType]] = bound("agent")
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (_TALL, "-tall")]  # noqa: RUF012 - as its base has it
     DEFAULT_CSS = """
     AgentView #who { height: 1; padding: 0 1; background: $boost; text-wrap: nowrap; }
     AgentView TabbedContent { height: 1fr; }
     AgentView TabPane { padding: 0; }
     AgentView .facts { padding: 0 1; }
+    AgentView.-short #views { display: none; }
+    AgentView.-short Meters { display: none; }
+    AgentView.-short Meters.down { display: block; height: 1; }
+    AgentView.-short Say { border: none; height: 1; padding: 0 1; background: $boost; }
+    AgentView.-short Bubble { margin: 0 1; }
     """
 
     def __init__(self, pid: int, *, talk: bool = False) -> None:

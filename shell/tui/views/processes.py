@@ -95,12 +95,10 @@ class ProcessesView(View):
         marked = process.pid in board.marks
         indent = "  " * (depth - 1) + "└ " if depth else ""
         style = f"bold {self.app.colour_of('WAITING')}" if marked else ""
-        live = process.pid in board.rows
-        words = state(process) if live else "ENDED"
         return (
             str(process.pid),
             Text(f"{'● ' if marked else ''}{indent}{printable(process.name)}", style),
-            Text(words, self.app.colour_of(process.state) if live else "dim"),
+            Text(state(process), "dim" if process.exit else self.app.colour_of(process.state)),
             place(process),
             str(usage.prompt_tokens),
             str(usage.completion_tokens),
