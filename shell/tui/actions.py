@@ -187,6 +187,22 @@ def of(where: str) -> Iterator[Action]:
     return (action for action in ACTIONS if action.where == where)
 
 
+def known(where: str) -> list[Action]:
+    """What may be done there: in this view, and in every one."""
+    return [*of(where), *of(ANYWHERE)]
+
+
+def meant(where: str, words: str) -> Action | None:
+    """The one that a person means who writes its name there, or the beginning of that."""
+    slug, title = "_".join(words.lower().split()), words.lower()
+    found = [action for action in known(where) if action.slug == slug] or [
+        action
+        for action in known(where)
+        if action.slug.startswith(slug) or action.title.lower().startswith(title)
+    ]
+    return found[0] if found else None
+
+
 def bindings(where: str) -> list[Binding]:
     """As Textual wants them, for a class's ``BINDINGS``."""
     return [action.binding for action in of(where)]

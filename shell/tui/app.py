@@ -148,22 +148,16 @@ class ShellApp(Guard, App[int]):
 
     def obey(self, view: View, words: str) -> None:
         """A line after ``:``, which names an action by the beginning of its name."""
-        wanted = "_".join(words.lower().split())
-        known = [*actions.of(view.NAME), *actions.of(ANYWHERE)]
-        found = [a for a in known if a.slug == wanted] or [
-            a
-            for a in known
-            if a.slug.startswith(wanted) or a.title.lower().startswith(words.lower())
-        ]
-        if not found:
+        action = actions.meant(view.NAME, words)
+        if action is None:
             self.notify(f"there is no action {words} here; ? shows which there are",
                         severity="warning")  # fmt: skip
             return
-        self.run_worker(doing(view, found[0])(), exit_on_error=False)
+        self.run_worker(doing(view, action)(), exit_on_error=False)
 
     def suggester(self, view: View) -> SuggestFromList:
-        known = [*actions.of(view.NAME), *actions.of(ANYWHERE)]
-        return SuggestFromList([a.slug.replace("_", " ") for a in known], case_sensitive=False)
+        slugs = [action.slug.replace("_", " ") for action in actions.known(view.NAME)]
+        return SuggestFromList(slugs, case_sensitive=False)
 
     # -- views ---------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ class Palette(Provider):
         view = self.screen
         if not isinstance(view, View):
             return []
-        return [(view, action) for action in (*actions.of(view.NAME), *actions.of(ANYWHERE))]
+        return [(view, action) for action in actions.known(view.NAME)]
 
     async def discover(self) -> Hits:
         for view, action in self._actions:

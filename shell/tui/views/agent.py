@@ -21,9 +21,8 @@ from llmagentos.abi.calls.cap import ListResult
 from llmagentos.abi.calls.ctx import ContextMessage
 from llmagentos.abi.errors import LLMOSError
 from llmagentos.abi.process import ProcessDetail, ProcessInfo
-from shell.tui import contexts, facts, signals
+from shell.tui import contexts, facts, limits, signals
 from shell.tui.conversation import MOST, Conversation
-from shell.tui.dialogs import Question
 from shell.tui.feed import Change
 from shell.tui.say import Say
 from shell.tui.table import Column, LiveTable
@@ -294,17 +293,4 @@ class AgentView(View):
         contexts.fork(self.app, self.pid)
 
     def action_limits(self) -> None:
-        def lowered(pair: str | None) -> None:
-            if pair:
-                self.app.act(lambda: self._lower(pair))
-
-        question = "Lower a limit (limits are never raised)"
-        self.app.push_screen(Question(question, example="tokens=2000 wall=5m"), lowered)
-
-    async def _lower(self, pairs: str) -> str:
-        from shell.session import limits_from
-
-        limits = limits_from(tuple(pairs.split()))
-        await self.app.link.call("proc.limits", pid=self.pid, limits=limits)
-        self._stale.set()
-        return f"{pairs} holds for it and its descendants"
+        limits.lower(self.app, self.pid, self._stale.set)
