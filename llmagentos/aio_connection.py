@@ -76,8 +76,7 @@ class AsyncConnection:
         self._socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
         prepare(self._socket, self._name)
         self._monitor = monitor.watch(
-            self._socket,
-            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED,
+            self._socket, zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
         if not rest:
             self._socket.connect(self._address)
@@ -92,8 +91,7 @@ class AsyncConnection:
 
     def _dial_anew(self) -> None:
         """By a socket of the same name. What was queued for the kernel that has gone is dropped."""
-        self._socket.close(0)
-        monitor.outlast(self._monitor)
+        monitor.outlast(self._socket)
         self._monitor.close(0)
         self._dial(self._backoff.down())
 
@@ -228,8 +226,10 @@ class AsyncConnection:
         if self._loop.is_closed():
             # Its tasks went with it, and nothing can wait on it any more.
             self._closed = True
-            for socket in (self._monitor, self._socket):
-                zmq.Socket.shadow(socket.underlying).close()
+            plain: zmq.Socket[bytes] = zmq.Socket.shadow(self._socket.underlying)
+            plain.disable_monitor()
+            for socket in (zmq.Socket.shadow(self._monitor.underlying), plain):
+                socket.close()
             return
         self.check_usable()
         self._closed = True

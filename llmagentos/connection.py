@@ -124,8 +124,7 @@ class Connection:
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         prepare(self._socket, self._name)
         self._monitor: zmq.Socket[bytes] = monitor.watch(
-            self._socket,
-            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED,
+            self._socket, zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )
         self._parts.clear()  # half a message, whose other half went with the last socket
         self._poller = zmq.Poller()
@@ -141,8 +140,7 @@ class Connection:
 
     def _dial_anew(self) -> None:
         """By a socket of the same name. What was queued for the kernel that has gone is dropped."""
-        self._socket.close(0)
-        monitor.outlast(self._monitor)
+        monitor.outlast(self._socket)
         self._monitor.close(0)
         self._dial(self._backoff.down())
 

@@ -7,7 +7,6 @@ command a tenth of its start. It knows nothing about what the socket is for.
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Sequence
 from itertools import count
 from typing import Any, Final, NamedTuple
@@ -37,18 +36,19 @@ def parse(frames: Sequence[bytes]) -> MonitorEvent:
     return MonitorEvent(*struct.unpack("=Hi", frames[0][:6]))
 
 
-def outlast(monitor: zmq.Socket[Any], seconds: float = 5.0) -> None:
-    """Wait until the socket, which was closed, is gone, and its connections with it. Its monitor
-    must hear of ``EVENT_MONITOR_STOPPED``.
+def outlast(socket: Any, seconds: float = 5.0) -> bool:
+    """Close a socket, and wait until it is gone and its connections with it; False if it is not.
 
     Else it may connect again after the next one of its name, by itself, just before it goes. A
     ROUTER at the other end then takes the name from the next one, which hears nothing of that, nor
     anything else ever again."""
-    plain: zmq.Socket[bytes] = zmq.Socket.shadow(monitor.underlying)
-    end = time.monotonic() + seconds
-    while plain.poll(max(0, int((end - time.monotonic()) * 1000))):
-        if parse(plain.recv_multipart()).event == zmq.EVENT_MONITOR_STOPPED:
-            return
+    socket.disable_monitor()
+    # Only now: where nobody hears of it, libzmq waits for ever to tell, and closes nothing more.
+    stopped = watch(socket, zmq.EVENT_MONITOR_STOPPED)
+    socket.close(0)
+    gone = bool(zmq.Socket.shadow(stopped.underlying).poll(round(seconds * 1000)))
+    stopped.close(0)
+    return gone
 
 
 def pending(monitor: zmq.Socket[Any]) -> bool:
