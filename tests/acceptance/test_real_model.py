@@ -182,9 +182,9 @@ def test_does_an_answer_go_on_after_the_death_of_its_driver(system: System) -> N
 def test_is_what_a_stopped_agent_has_read_found_again_after_the_death_of_its_driver(
     system: System,
 ) -> None:
-    undisturbed = system.llmos(*system.story(24))
+    undisturbed = system.llmos(*system.story(160))
     with connect(home=system.environment["LLMOS_HOME"], user=True) as user:
-        agent = user.spawn("dialogue", "Tell me a story about a fox.", sampling={"max_tokens": 24})
+        agent = user.spawn("dialogue", "Tell me a story about a fox.", sampling={"max_tokens": 160})
         while user.info(agent.pid).process.usage.completion_tokens < 8:
             time.sleep(0.01)
         agent.kill("STOP")
