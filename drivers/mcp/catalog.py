@@ -1,7 +1,7 @@
 """The catalog: a server's list of tools, as cards.
 
 Whatever the list is, what comes out can be registered: what can't be offered is left out, and told
-of. It knows nothing about servers, or how tools are called.
+of. It knows nothing about how servers live, or how tools are called.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from mcp import Client
 from mcp_types import Tool as Listed
 from pydantic import ValidationError
 
@@ -89,3 +90,17 @@ def _card(driver: str, tool: Listed, labels: Sequence[Name]) -> tuple[ToolCard, 
     frames = encode(Message("beat", body={"tools": [card.model_dump()]}))
     decode(frames)
     return card, len(frames[1])
+
+
+async def listed_by(client: Client) -> list[Listed]:
+    """All its tools; more than can be offered are not asked for."""
+    if client.server_capabilities.tools is None:
+        return []
+    found: list[Listed] = []
+    cursor = None
+    while True:
+        page = await client.list_tools(cursor=cursor)
+        found += page.tools
+        cursor = page.next_cursor
+        if cursor is None or len(found) > MOST or not page.tools:
+            return found

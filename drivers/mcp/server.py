@@ -26,7 +26,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from drivers.mcp import answers
-from drivers.mcp.catalog import MOST, Catalog
+from drivers.mcp.catalog import Catalog, listed_by
 from drivers.mcp.lines import Allowance
 from drivers.mcp.peer import Peer
 from drivers.options import version
@@ -47,6 +47,8 @@ PATIENCE: Final = 4
 _LISTING: Final = 30.0
 _BETWEEN_LISTS: Final = 0.2
 _ABORT_LOOK: Final = 0.1
+_RETURN: Final = 10.0
+"""Seconds for which a call waits for a server that is started again."""
 _SESSION_OVER: Final = "Session terminated"
 
 Protocol_ = Literal["auto", "legacy"]
@@ -78,6 +80,8 @@ class Server:
         self._offer: Offer
         self._peer: Peer
         self._client: Client | None = None
+        self._serving = asyncio.Event()
+        """Set while there is a client."""
         self._changed: asyncio.Event
         self._catalog: Catalog | None = None
 
@@ -167,7 +171,8 @@ class Server:
                 async with asyncio.timeout(self._patience):
                     await stack.enter_async_context(client)
                     self._client = client
-                    self._present(client, await _listed(client))
+                    self._serving.set()
+                    self._present(client, await listed_by(client))
             except TimeoutError:
                 raise EDRIVER(f"it was not ready within {self._patience:g} s") from None
             else:
@@ -180,6 +185,7 @@ class Server:
                     tasks.cancel_scope.cancel()
             finally:
                 self._client = None
+                self._serving.clear()
 
     async def _heard(self, message: IncomingMessage) -> None:
         if isinstance(message, ToolListChangedNotification):
@@ -211,7 +217,7 @@ class Server:
             self._changed.clear()
             try:
                 async with asyncio.timeout(_LISTING):
-                    listed = await _listed(client)
+                    listed = await listed_by(client)
             except TimeoutError:
                 log.warning("the server is too busy to list its tools; the old list stays")
             except MCPError as error:
@@ -239,10 +245,20 @@ class Server:
         log.info("%s", note)
         self._offer("ready", note, None if same else tools)
 
+    async def _served(self, tool: str) -> tuple[Client, Peer]:
+        """Waits for a server that is being started: the kernel may not know of that yet."""
+        try:
+            async with asyncio.timeout(_RETURN):
+                while self._client is None:
+                    await self._serving.wait()
+        except TimeoutError:
+            raise EBUSY(
+                f"the MCP server of {tool} is being started", hint="try again soon"
+            ) from None
+        return self._client, self._peer
+
     async def _call(self, tool: str, name: str, arguments: dict[str, Json], job: int) -> Json:
-        client, peer = self._client, self._peer
-        if client is None:
-            raise EBUSY(f"the MCP server of {tool} is being started", hint="try again soon")
+        client, peer = await self._served(tool)
         told = Allowance(1, 1.0)
 
         async def progressed(progress: float, total: float | None, message: str | None) -> None:
@@ -265,20 +281,6 @@ class Server:
                 hint="it needs mending; the call may have been carried out",
             ) from None
         return answers.content(tool, result)
-
-
-async def _listed(client: Client) -> list[Listed]:
-    """All its tools; more than can be offered are not asked for."""
-    if client.server_capabilities.tools is None:
-        return []
-    found: list[Listed] = []
-    cursor = None
-    while True:
-        page = await client.list_tools(cursor=cursor)
-        found += page.tools
-        cursor = page.next_cursor
-        if cursor is None or len(found) > MOST or not page.tools:
-            return found
 
 
 def _reason(error: BaseException) -> LLMOSError:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,9 @@ def test_is_a_server_that_died_in_a_call_started_again(serve: Serve, tmp_path: P
     assert served.call("whoami")["structuredContent"]["pid"] != first
 
 
-def test_does_a_call_in_between_say_when_to_come_again(serve: Serve) -> None:
+def test_does_a_call_in_between_wait_and_say_when_to_come_again(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     go = threading.Event()
 
     class Held(child.Child):
@@ -88,10 +91,16 @@ def test_does_a_call_in_between_say_when_to_come_again(serve: Serve) -> None:
     with pytest.raises(EDRIVER, match="it ended with exit status 7"):
         served.call("die", status=7)
     served.until(lambda: len(served.said) == 2)
-    with pytest.raises(EBUSY, match="being started"):
-        served.call("echo", text="")
-    go.set()
-    served.ready()
+    with monkeypatch.context() as patch:
+        patch.setattr("drivers.mcp.server._RETURN", 0.05)
+        with pytest.raises(EBUSY, match="being started"):
+            served.call("echo", text="")
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(served.call, "echo", text="")
+        with pytest.raises(TimeoutError):
+            waiting.result(0.2)
+        go.set()
+        assert waiting.result(30)["content"]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +146,7 @@ def test_is_the_log_bounded(serve: Serve, caplog: pytest.LogCaptureFixture) -> N
 
 def test_is_a_line_without_an_end_bounded(serve: Serve, monkeypatch: Any) -> None:
     monkeypatch.setattr(child, "MOST", 1 << 16)
+    monkeypatch.setattr(child, "_GRACE", 0.2)  # it does not end by itself
     words = [sys.executable, "-c", "import os\nwhile 1: os.write(1, b'x' * 65536)"]
     served = serve(*words, patience=0.5)
     served.until(lambda: served.said)
