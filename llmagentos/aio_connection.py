@@ -226,10 +226,7 @@ class AsyncConnection:
         if self._loop.is_closed():
             # Its tasks went with it, and nothing can wait on it any more.
             self._closed = True
-            plain: zmq.Socket[bytes] = zmq.Socket.shadow(self._socket.underlying)
-            plain.disable_monitor()
-            for socket in (zmq.Socket.shadow(self._monitor.underlying), plain):
-                socket.close()
+            self._hang_up()
             return
         self.check_usable()
         self._closed = True
