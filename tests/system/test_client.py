@@ -20,13 +20,14 @@ SAYS = "one two three four"
 
 def test_does_an_agent_given_as_a_dict_stream_its_answer(shared: Machines) -> None:
     with shared.program() as system:
-        started = system.spawn(agent("talker"), SAYS)
+        said = " ".join(["word"] * 200)
+        started = system.spawn(agent("talker"), said)
         chunks = list(started.stream())
-        assert "".join(chunks) == SAYS
+        assert "".join(chunks) == said
         assert len(chunks) > 1
         record = started.wait()
-        assert (record.code, record.answer, record.name) == (0, SAYS, "talker")
-        assert (record.usage.prompt_tokens, record.usage.completion_tokens) == (4, 4)
+        assert (record.code, record.answer, record.name) == (0, said, "talker")
+        assert (record.usage.prompt_tokens, record.usage.completion_tokens) == (200, 200)
         assert started.wait() == record
 
 
